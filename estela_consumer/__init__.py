@@ -1,0 +1,1 @@
+"""The consumer side: from the queue into the store."""

@@ -1,0 +1,33 @@
+"""One door to the queue, whatever the queue is."""
+
+from estela_queue_adapter.interfaces import (
+    Consumer,
+    Message,
+    PartitionListener,
+    Platform,
+    Position,
+    Producer,
+    Subscription,
+)
+from estela_queue_adapter.platform import get_consumer_interface, get_producer_interface, open_platform
+from estela_queue_adapter.settings import get_queue_env_vars
+
+__version__ = "0.1.0"
+
+# Loggers that estela's entrypoint silences, so that logging about the queue does not go to the queue.
+queue_noisy_libraries = ["kafka"]
+
+__all__ = [
+    "Consumer",
+    "Message",
+    "PartitionListener",
+    "Platform",
+    "Position",
+    "Producer",
+    "Subscription",
+    "get_consumer_interface",
+    "get_producer_interface",
+    "get_queue_env_vars",
+    "open_platform",
+    "queue_noisy_libraries",
+]

@@ -1,0 +1,51 @@
+"""The errors of the adapter: what waiting mends, what it does not, and what the user must mend."""
+
+from __future__ import annotations
+
+
+class QueueError(Exception):
+    """Whatever goes wrong between this package and a queue."""
+
+
+class ConfigurationError(QueueError):
+    """A setting is wrong or missing; its message names the setting and the valid choices."""
+
+
+class SerializationError(QueueError):
+    """A value cannot become bytes, or bytes are not a value."""
+
+
+class TransientError(QueueError):
+    """It passes by itself: wait, then try again."""
+
+
+class QueueUnreachable(TransientError):
+    """No broker answers, or the queue's file cannot be opened."""
+
+
+class TopicMissing(TransientError):
+    """The topic does not exist (yet)."""
+
+
+class CommitRefused(TransientError):
+    """The partition has another reader by now; what was not committed is delivered again, to it."""
+
+
+class PermanentError(QueueError):
+    """The same call would fail again."""
+
+
+class AccessDenied(PermanentError):
+    """The queue knows us, or refuses to: a wrong login, or no permission on a topic or group."""
+
+
+class MessageRejected(PermanentError):
+    """The queue will never take this message: too large, or not allowed."""
+
+
+class DeliveryError(QueueError):
+    """Messages that were handed over are not acknowledged; `undelivered` says how many."""
+
+    def __init__(self, undelivered: int, reason: str) -> None:
+        super().__init__(f"{undelivered} message(s) not acknowledged by the queue: {reason}")
+        self.undelivered = undelivered

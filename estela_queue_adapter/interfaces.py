@@ -1,0 +1,240 @@
+"""The contract between the queue and everybody else, told once.
+
+Times are float seconds. Nothing here is thread-safe unless it says so.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+from typing_extensions import Self
+
+from estela_queue_adapter.errors import QueueError
+from estela_queue_adapter.serialization import deserialize
+
+Headers: TypeAlias = Sequence[tuple[str, bytes]]
+OnDelivery: TypeAlias = Callable[[QueueError | None], None]
+
+
+class Position(NamedTuple):
+    """Where reading goes on in one partition: `offset` is that of the next message."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Message(NamedTuple):
+    """One message as it came off the queue. A named tuple, because one is made for every record."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float
+    """Seconds since the epoch, as the queue recorded them."""
+    key: bytes | None
+    data: bytes | None
+    """The bytes as they travelled; None is a tombstone."""
+    headers: Headers
+
+    @property
+    def value(self) -> Any:
+        """The JSON value in `data`; raises SerializationError where there is none."""
+        return None if self.data is None else deserialize(self.data)
+
+    @property
+    def next(self) -> Position:
+        """The position that commits this message and everything before it."""
+        return Position(self.topic, self.partition, self.offset + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """What a consumer reads: the settings every platform shares."""
+
+    topic: str
+    """The topic to read."""
+    group: str = ""
+    """The consumer group; `group_<topic>` where empty."""
+    max_timeout: float | None = None
+    """Seconds without a message after which iteration ends; endless where None."""
+
+    @property
+    def group_id(self) -> str:
+        """The group's name with its default applied."""
+        return self.group or f"group_{self.topic}"
+
+
+class PartitionListener:
+    """Is told which partitions this reader owns. Called only while `Consumer.poll` is running.
+
+    The calls may come from a thread of the platform's; `poll` returns only after they have.
+    """
+
+    def partitions_assigned(self, partitions: Collection[int]) -> None:
+        """These partitions are read from here on, from the group's committed positions."""
+
+    def partitions_revoked(self, partitions: Collection[int]) -> None:
+        """These are about to move; committing them is still possible inside this call, which may block."""
+
+    def partitions_lost(self, partitions: Collection[int]) -> None:
+        """These have moved already: another reader has them, a commit would be refused."""
+
+
+class _Closing(ABC):
+    """A context manager that closes on the way out."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held. Calling it twice is fine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Producer(_Closing):
+    """Publishes messages. `send` and `flush` may be called from several threads.
+
+    Guaranteed: a message is either acknowledged by the queue (by every in-sync replica, where there
+    are replicas) or its error is reported, to `on_delivery` where one was given and by the next
+    `flush` or `close` otherwise. Messages of one thread to one partition keep their order.
+    """
+
+    @abstractmethod
+    def get_connection(self) -> bool:
+        """Connect now; whether that worked. Not needed before `send`. Blocks for a few seconds at most."""
+
+    @abstractmethod
+    def send(
+        self,
+        topic: str,
+        data: Any,
+        *,
+        key: bytes | None = None,
+        headers: Headers = (),
+        on_delivery: OnDelivery | None = None,
+    ) -> None:
+        """Hand one message over; returns before it is acknowledged.
+
+        `data` is any JSON value, or bytes, which travel as they are. `on_delivery` is called once, with
+        None or the error, from any thread; it must not block. Blocks only while the queue was never
+        reached or the client's buffer is full. Raises SerializationError, QueueUnreachable,
+        AccessDenied, MessageRejected.
+        """
+
+    @abstractmethod
+    def flush(self, timeout: float | None = None) -> None:
+        """Block until everything sent is acknowledged.
+
+        Raises DeliveryError, naming how many messages are not, when `timeout` seconds pass or when
+        sends without `on_delivery` failed since the last flush.
+        """
+
+    @abstractmethod
+    def close(self, timeout: float = 30.0) -> None:
+        """Flush for `timeout` seconds at most, then let go; raises as `flush` does."""
+
+
+class Consumer(_Closing):
+    """Reads one topic as a member of a consumer group, from the first message on.
+
+    Guaranteed: each message is delivered until its position is committed, to one member of the
+    group at a time. A position is committed only by `commit`, or by iterating.
+
+    Every method but `close` raises QueueUnreachable or AccessDenied where it has to ask the queue.
+    """
+
+    @abstractmethod
+    def get_connection(self) -> bool:
+        """Connect now; whether that worked. Not needed before anything else."""
+
+    @abstractmethod
+    def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
+        """The next messages, `max_messages` at most, ordered within each partition.
+
+        Blocks up to `timeout` seconds when there are none, and returns an empty sequence then. Must be
+        called every few seconds, paused or not, for the reader to stay in its group.
+        """
+
+    @abstractmethod
+    def commit(self, positions: Iterable[Position]) -> None:
+        """Record durably that everything before these positions is done. Blocks until acknowledged.
+
+        Raises CommitRefused when a partition has another reader by now.
+        """
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Deliver nothing until `resume`; membership goes on as long as `poll` is called."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Deliver again, from where `pause` stopped."""
+
+    @abstractmethod
+    def positions(self) -> Sequence[Position]:
+        """Where the group stands in every partition of the topic.
+
+        For a partition of this reader that is the next message it will get, else what the group has
+        committed. Raises TopicMissing.
+        """
+
+    @abstractmethod
+    def end_positions(self) -> Sequence[Position]:
+        """The position after the last message, for every partition of the topic. Raises TopicMissing."""
+
+    def lag(self) -> int:
+        """How many messages of the topic the group has not been given yet."""
+        ends = {position.partition: position.offset for position in self.end_positions()}
+        return sum(max(0, ends[at.partition] - at.offset) for at in self.positions())
+
+    @property
+    @abstractmethod
+    def subscription(self) -> Subscription:
+        """What this consumer reads."""
+
+    def __iter__(self) -> Iterator[Message]:
+        """Messages for ever, or until none came for `max_timeout` seconds.
+
+        A message is committed when the next one is asked for: the body of the loop has run.
+        """
+        idle = self.subscription.max_timeout
+        while True:
+            messages = self.poll(60.0 if idle is None else idle, 500)
+            for message in messages:
+                yield message
+                self.commit([message.next])
+            if not messages and idle is not None:
+                return
+
+
+class Platform(ABC):
+    """A kind of queue. Third parties register theirs as entry points of `estela.queue_platforms`."""
+
+    settings_class: ClassVar[type[Any]]
+    """A dataclass; field `<x>` is the argument `<x>` and the variable `QUEUE_PLATFORM_<X>`."""
+
+    @abstractmethod
+    def __init__(self, settings: Any) -> None:
+        """Check the settings; connects to nothing. Raises ConfigurationError."""
+
+    @abstractmethod
+    def producer(self) -> Producer:
+        """A producer of its own connection."""
+
+    @abstractmethod
+    def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
+        """A consumer of its own connection, a member of the subscription's group once it polls."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Where the queue is, for people, without secrets."""

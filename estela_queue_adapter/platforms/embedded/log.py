@@ -1,0 +1,134 @@
+"""The log in one SQLite file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from estela_queue_adapter.errors import QueueUnreachable, TopicMissing
+from estela_queue_adapter.interfaces import Headers, Message
+
+PARTITION = 0  # a topic of the log is one sequence
+_BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
+
+
+class EmbeddedLog:
+    """One connection to the file; safe to share among threads, which take turns."""
+
+    # A message's row id is its topic's id and its offset in one number, so that a topic lies together
+    # in the table, in order, and needs no index.
+    _TOPIC_SHIFT = 40
+    _SQL_SCHEMA = """
+        CREATE TABLE IF NOT EXISTS topics (id INTEGER PRIMARY KEY, name TEXT UNIQUE, next_offset INTEGER);
+        CREATE TABLE IF NOT EXISTS messages (
+            id INTEGER PRIMARY KEY, time REAL, key BLOB, data BLOB, headers TEXT);
+        CREATE TABLE IF NOT EXISTS positions (
+            group_id TEXT, topic TEXT, offset INTEGER, PRIMARY KEY (group_id, topic)) WITHOUT ROWID;
+    """
+    _SQL_ADD_TOPIC = "INSERT OR IGNORE INTO topics (name, next_offset) VALUES (?, 0)"
+    _SQL_TOPIC = "SELECT id, next_offset FROM topics WHERE name = ?"
+    _SQL_ADVANCE = "UPDATE topics SET next_offset = next_offset + 1 WHERE id = ?"
+    _SQL_APPEND = "INSERT INTO messages (id, time, key, data, headers) VALUES (?, ?, ?, ?, ?)"
+    _SQL_READ = (
+        "SELECT id, time, key, data, headers FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+    )
+    _SQL_POSITION = "SELECT offset FROM positions WHERE group_id = ? AND topic = ?"
+    _SQL_COMMIT = "INSERT OR REPLACE INTO positions (group_id, topic, offset) VALUES (?, ?, ?)"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        with self._errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode = WAL")  # readers and a writer at once
+            self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; see sync()
+            self._db.executescript(self._SQL_SCHEMA)
+
+    def append(self, topic: str, key: bytes | None, data: bytes, headers: Headers) -> None:
+        """Add one message at the end of `topic`."""
+        packed = json.dumps([(name, value.hex()) for name, value in headers]) if headers else None
+        with self._transaction() as db:
+            row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+            if row is None:
+                db.execute(self._SQL_ADD_TOPIC, (topic,))
+                row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+            topic_id, offset = row
+            db.execute(self._SQL_ADVANCE, (topic_id,))
+            db.execute(self._SQL_APPEND, (self._row_id(topic_id, offset), time.time(), key, data, packed))
+
+    def read(self, topic: str, offset: int, limit: int) -> list[Message]:
+        """Up to `limit` messages of `topic` from `offset` on."""
+        with self._errors(), self._lock:
+            row = self._db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+            if row is None or offset >= row[1]:
+                return []
+            first = self._row_id(row[0], 0)
+            rows = self._db.execute(
+                self._SQL_READ, (first + offset, self._row_id(row[0] + 1, 0), limit)
+            ).fetchall()
+        return [
+            Message(topic, PARTITION, id_ - first, stamp, key, data, _unpack(headers))
+            for id_, stamp, key, data, headers in rows
+        ]
+
+    def end(self, topic: str) -> int:
+        """The offset after the last message; raises TopicMissing."""
+        with self._errors(), self._lock:
+            row = self._db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+        if row is None:
+            raise TopicMissing(f"there is no topic {topic} in {self._path}: nothing was ever sent to it")
+        return int(row[1])
+
+    def position(self, group_id: str, topic: str) -> int:
+        """The offset that the group reads next."""
+        with self._errors(), self._lock:
+            row = self._db.execute(self._SQL_POSITION, (group_id, topic)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def commit(self, group_id: str, topic: str, offset: int) -> None:
+        """Set the offset that the group reads next, durably."""
+        with self._transaction() as db:
+            db.execute(self._SQL_COMMIT, (group_id, topic, offset))
+
+    def sync(self) -> None:
+        """Have everything so far survive a power cut too, not only the end of the process."""
+        with self._errors(), self._lock:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._errors(), self._lock:
+            self._db.close()
+
+    def _row_id(self, topic_id: int, offset: int) -> int:
+        return (topic_id << self._TOPIC_SHIFT) + offset
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._errors(), self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise QueueUnreachable(f"the queue's file {self._path} cannot be used: {error}") from error
+
+
+def _unpack(headers: str | None) -> Headers:
+    return [(name, bytes.fromhex(value)) for name, value in json.loads(headers)] if headers else ()

@@ -1,0 +1,196 @@
+"""The embedded platform: a queue without a server, in one file that several processes share."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from estela_queue_adapter.errors import CommitRefused, ConfigurationError, QueueError, QueueUnreachable
+from estela_queue_adapter.interfaces import (
+    Consumer,
+    Headers,
+    Message,
+    OnDelivery,
+    PartitionListener,
+    Platform,
+    Position,
+    Producer,
+    Subscription,
+)
+from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
+from estela_queue_adapter.serialization import serialize
+
+_LOOK_AGAIN = 0.02  # seconds between looks at a log that has nothing new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedSettings:
+    """Where the log is."""
+
+    path: str = field(default=".estela/queue.db")
+
+
+class EmbeddedProducer(Producer):
+    """Appends at once: a message is acknowledged when `send` returns, safe from power cuts after `flush`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._log: EmbeddedLog | None = None
+        self._lock = threading.Lock()
+
+    def get_connection(self) -> bool:
+        try:
+            self._open()
+        except QueueUnreachable:
+            return False
+        return True
+
+    def send(
+        self,
+        topic: str,
+        data: Any,
+        *,
+        key: bytes | None = None,
+        headers: Headers = (),
+        on_delivery: OnDelivery | None = None,
+    ) -> None:
+        value = serialize(data)
+        try:
+            self._open().append(topic, key, value, headers)
+        except QueueError as error:
+            if on_delivery is None:
+                raise
+            on_delivery(error)
+        else:
+            if on_delivery is not None:
+                on_delivery(None)
+
+    def flush(self, timeout: float | None = None) -> None:
+        if self._log is not None:
+            self._log.sync()
+
+    def close(self, timeout: float = 30.0) -> None:
+        with self._lock:
+            if self._log is not None:
+                self._log.sync()
+                self._log.close()
+                self._log = None
+
+    def _open(self) -> EmbeddedLog:
+        with self._lock:
+            if self._log is None:
+                self._log = EmbeddedLog(self._path)
+            return self._log
+
+
+class EmbeddedConsumer(Consumer):
+    """The one reader of its group and topic: it holds a lock file, which the system frees if it dies."""
+
+    def __init__(self, path: Path, subscription: Subscription, listener: PartitionListener) -> None:
+        self._path = path
+        self._subscription = subscription
+        self._listener = listener
+        self._group, self._topic = subscription.group_id, subscription.topic
+        name = hashlib.sha256(f"{self._group}\0{self._topic}".encode()).hexdigest()[:16]
+        self._turn = FileLock(f"{path}-reader-{name}.lock")
+        self._log: EmbeddedLog | None = None
+        self._offset = 0
+        self._paused = False
+
+    @property
+    def subscription(self) -> Subscription:
+        return self._subscription
+
+    def get_connection(self) -> bool:
+        try:
+            self._open()
+        except QueueUnreachable:
+            return False
+        return True
+
+    def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
+        log, deadline = self._open(), time.monotonic() + timeout
+        while True:
+            if self._my_turn(log) and not self._paused:
+                messages = log.read(self._topic, self._offset, max_messages)
+                if messages:
+                    self._offset = messages[-1].offset + 1
+                    return messages
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return []
+            time.sleep(min(_LOOK_AGAIN, left))
+
+    def commit(self, positions: Iterable[Position]) -> None:
+        for position in positions:
+            if not self._turn.is_locked:
+                raise CommitRefused(f"another reader of {self._group} has {self._topic}")
+            self._open().commit(self._group, self._topic, position.offset)
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+
+    def positions(self) -> Sequence[Position]:
+        log = self._open()
+        log.end(self._topic)
+        offset = self._offset if self._turn.is_locked else log.position(self._group, self._topic)
+        return [Position(self._topic, PARTITION, offset)]
+
+    def end_positions(self) -> Sequence[Position]:
+        return [Position(self._topic, PARTITION, self._open().end(self._topic))]
+
+    def close(self) -> None:
+        self._turn.release()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def _open(self) -> EmbeddedLog:
+        if self._log is None:
+            self._log = EmbeddedLog(self._path)
+        return self._log
+
+    def _my_turn(self, log: EmbeddedLog) -> bool:
+        if self._turn.is_locked:
+            return True
+        try:
+            self._turn.acquire(blocking=False)
+        except Timeout:
+            return False
+        except OSError as error:
+            raise QueueUnreachable(f"{self._turn.lock_file} cannot be locked: {error}") from error
+        self._offset = log.position(self._group, self._topic)
+        self._listener.partitions_assigned([PARTITION])
+        return True
+
+
+class EmbeddedPlatform(Platform):
+    """A queue without a server, for one machine: development, small crawls, tests."""
+
+    settings_class = EmbeddedSettings
+
+    def __init__(self, settings: EmbeddedSettings) -> None:
+        self._path = Path(settings.path).expanduser().absolute()
+        if self._path.is_dir():
+            raise ConfigurationError(
+                f"QUEUE_PLATFORM_PATH={self._path} is a directory; it names the queue's file"
+            )
+
+    def producer(self) -> Producer:
+        return EmbeddedProducer(self._path)
+
+    def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
+        return EmbeddedConsumer(self._path, subscription, listener or PartitionListener())
+
+    def describe(self) -> str:
+        return f"the file {self._path}"

@@ -1,0 +1,91 @@
+"""The settings of the Kafka platform, and what they are for the client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from estela_queue_adapter.errors import ConfigurationError
+
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER")
+_COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSettings:
+    """Where the brokers are and how to log in. Empty means the client's own default."""
+
+    listeners: str = field(metadata={"example": " the brokers, as host1,host2 or host1:9092,host2:9093"})
+    port: int = 9092
+    security_protocol: str = ""
+    sasl_mechanism: str = ""
+    sasl_username: str = ""
+    sasl_password: str = field(default="", repr=False)
+    ssl_cafile: str = ""
+    ssl_certfile: str = ""
+    ssl_keyfile: str = ""
+    compression_type: str = ""
+
+    def __post_init__(self) -> None:
+        _one_of("security_protocol", self.security_protocol, _PROTOCOLS)
+        _one_of("sasl_mechanism", self.sasl_mechanism, _MECHANISMS)
+        _one_of("compression_type", self.compression_type, _COMPRESSIONS)
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+            _readable(name, getattr(self, name))
+        if self.sasl_mechanism and not self.security_protocol.startswith("SASL"):
+            raise ConfigurationError(
+                "QUEUE_PLATFORM_SASL_MECHANISM is set, so QUEUE_PLATFORM_SECURITY_PROTOCOL must be "
+                "SASL_SSL or SASL_PLAINTEXT"
+            )
+        self.bootstrap_servers  # noqa: B018  (raises for a list that names no broker)
+
+    @property
+    def bootstrap_servers(self) -> list[str]:
+        """`host:port` of every listener; the common port where a listener names none."""
+        servers = []
+        for listener in filter(None, (part.strip() for part in self.listeners.split(","))):
+            host, colon, port = listener.rpartition(":")
+            bare = not colon or listener.endswith("]")  # an IPv6 address in brackets has colons of its own
+            if not bare and not port.isdecimal():
+                raise ConfigurationError(f"QUEUE_PLATFORM_LISTENERS: {port!r} in {listener!r} is not a port")
+            servers.append(f"{listener}:{self.port}" if bare else f"{host}:{port}")
+        if not servers:
+            raise ConfigurationError("QUEUE_PLATFORM_LISTENERS names no broker")
+        return servers
+
+    def client_options(self) -> dict[str, Any]:
+        """What every client of kafka-python takes: where, and how to log in."""
+        options = {
+            "security_protocol": self.security_protocol or ("SSL" if self.ssl_cafile else ""),
+            "sasl_mechanism": self.sasl_mechanism,
+            "sasl_plain_username": self.sasl_username,
+            "sasl_plain_password": self.sasl_password,
+            "ssl_cafile": self.ssl_cafile,
+            "ssl_certfile": self.ssl_certfile,
+            "ssl_keyfile": self.ssl_keyfile,
+        }
+        return {
+            "bootstrap_servers": self.bootstrap_servers,
+            "metrics_enabled": False,
+            **{name: value for name, value in options.items() if value},
+        }
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value and value not in choices:
+        raise ConfigurationError(
+            f"QUEUE_PLATFORM_{name.upper()}={value} is not known; the valid choices are: {', '.join(choices)}"
+        )
+
+
+def _readable(name: str, path: str) -> None:
+    if not path:
+        return
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"QUEUE_PLATFORM_{name.upper()}={path} cannot be read: {error.strerror}"
+        ) from error

@@ -1,0 +1,91 @@
+"""`QUEUE_PLATFORM*` from the environment, arguments on top, and a clear error for what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_type_hints
+
+from estela_queue_adapter.errors import ConfigurationError
+
+PREFIX = "QUEUE_PLATFORM"
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def get_queue_env_vars(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Every variable of the environment that configures the queue, for handing on to a job."""
+    environ = os.environ if environ is None else environ
+    return {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+
+
+def variable(field: str) -> str:
+    """The environment variable of the argument `field`."""
+    return f"{PREFIX}_{field.upper()}"
+
+
+def read(cls: type[T], environ: Mapping[str, str], arguments: Mapping[str, Any]) -> T:
+    """A `cls` (a dataclass) from arguments where given, else from the environment, else its defaults.
+
+    None and an empty string count as not given. Raises ConfigurationError for a value that does not
+    fit its field and for a field without a default that is not set.
+    """
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T has no bound that says dataclass
+        given, origin = arguments.get(field.name), f"{field.name}="
+        if given is None or given == "":
+            given, origin = environ.get(variable(field.name)), variable(field.name)
+        if given is not None and given != "":
+            values[field.name] = _convert(given, hints[field.name], origin, secret=not field.repr)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ConfigurationError(
+                f"{variable(field.name)} is not set: give it{field.metadata.get('example', '')}, "
+                f"or pass {field.name}=..."
+            )
+    return cls(**values)
+
+
+def refuse_unknown(arguments: Mapping[str, Any], *known: type[Any]) -> None:
+    """Raise ConfigurationError for an argument that no field of `known` has."""
+    names = sorted(field.name for cls in known for field in dataclasses.fields(cls))
+    for name in arguments:
+        if name not in names:
+            raise ConfigurationError(f"unknown argument {name}=: the valid ones are {', '.join(names)}")
+
+
+def _convert(given: Any, hint: Any, origin: str, *, secret: bool) -> Any:
+    kind = next((k for k in (bool, int, float) if hint in (k, k | None)), None)
+    if kind is None:
+        return str(given)
+    readers: dict[type, tuple[Callable[[Any], Any], str]] = {
+        bool: (_boolean, "true or false"),
+        int: (int, "a whole number"),
+        float: (float, "a number"),
+    }
+    reader, expected = readers[kind]
+    try:
+        return reader(given)
+    except ValueError as error:
+        shown = "its value" if secret else f"{given!r}"
+        raise ConfigurationError(f"{origin}: {shown} is not {expected}") from error
+
+
+def _boolean(given: Any) -> bool:
+    words = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
+    try:
+        return words[str(given).strip().lower()]
+    except KeyError as error:
+        raise ValueError(given) from error

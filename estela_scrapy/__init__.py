@@ -1,0 +1,1 @@
+"""The Scrapy side: an extension that publishes items and requests."""

@@ -1,0 +1,1 @@
+"""A Scrapy project and the small local shop it crawls."""

@@ -1,0 +1,69 @@
+"""Fixtures that every test may use: the servers, and a working directory of one's own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.kafka import KafkaCluster
+from tests.services.mongodb import MongoReplicaSet
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap servers of a real Kafka: KAFKA_BOOTSTRAP_SERVERS, or one started for this run."""
+    if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield given
+        return
+    with _or_skip("Apache Kafka"):
+        cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
+        cluster.start()
+    yield cluster.bootstrap_servers
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of a real MongoDB replica set: MONGODB_URI, or one started for this run."""
+    if given := os.environ.get("MONGODB_URI"):
+        yield given
+        return
+    with _or_skip("mongod"):
+        replica_set = MongoReplicaSet(tmp_path_factory.mktemp("mongodb"))
+        replica_set.start()
+    yield replica_set.uri
+    replica_set.stop()
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and an environment in which nothing of ours is set."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("QUEUE_PLATFORM", "ESTELA_", "DB_", "PRODUCTION")):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name that no other test uses: topics, groups and databases outlive a test."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+class _or_skip:
+    """A server that cannot be had skips the test with one line, and fails it in CI."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not os.environ.get("CI"):
+            pytest.skip(f"{self._what} cannot be had here: {error}")

@@ -1,0 +1,1 @@
+"""Real Apache Kafka and real mongod, started on free ports in temporary folders."""

