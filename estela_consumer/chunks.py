@@ -1,0 +1,89 @@
+"""How much goes into one write, and when it is due. Pure: the clock's reading is passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from estela_consumer.datasets import Dataset
+from estela_consumer.documents import Document
+from estela_consumer.errors import BadMessage
+from estela_queue_adapter import Message, Position
+
+_MESSAGES_PER_CHUNK = 20  # a batch may carry this many chunks' worth of messages over all its datasets
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLimits:
+    """What bounds one chunk."""
+
+    count: int = 1_000
+    """Documents."""
+    bytes: int = 2 * 1024 * 1024
+    """Bytes of BSON; a single larger document is a chunk of its own."""
+    age: float = 1.0
+    """Seconds from the arrival of the first message until it is written."""
+
+
+class BadLetter(NamedTuple):
+    """A message that cannot be stored, and why."""
+
+    message: Message
+    error: BadMessage
+
+
+class Batch:
+    """What one commit covers: a slice of the topic, gathered into a chunk for each dataset.
+
+    It is full as soon as one of its chunks is, or when all of them together hold twice a chunk's bytes
+    (a bound for the memory however many datasets are mixed).
+    """
+
+    def __init__(self, limits: ChunkLimits, opened_at: float) -> None:
+        self.chunks: dict[Dataset, list[Document]] = {}
+        self.bad: list[BadLetter] = []
+        self.positions: dict[int, Position] = {}
+        self.messages = 0
+        self.tombstones = 0
+        self.full = False
+        self._limits = limits
+        self._opened_at = opened_at
+        self._bytes = 0
+        self._chunk_bytes: dict[Dataset, int] = {}
+
+    def add(self, message: Message, made: Document | BadMessage | None) -> None:
+        """Take a message and what decoding made of it: a document, a reason against it, or a tombstone."""
+        self.positions[message.partition] = message.next
+        self.messages += 1
+        if isinstance(made, Document):
+            self._add_document(made)
+        elif made is None:
+            self.tombstones += 1
+        else:
+            self.bad.append(BadLetter(message, made))
+            self._bytes += len(message.data or b"")
+        limits = self._limits
+        if self._bytes >= 2 * limits.bytes or self.messages >= _MESSAGES_PER_CHUNK * limits.count:
+            self.full = True
+
+    def due(self, now: float) -> bool:
+        """Whether it should be written now."""
+        return self.full or (self.messages > 0 and now - self._opened_at >= self._limits.age)
+
+    def due_in(self, now: float) -> float:
+        """Seconds until its age makes it due; the whole age where it is empty."""
+        if not self.messages:
+            return self._limits.age
+        return max(0.0, self._opened_at + self._limits.age - now)
+
+    def _add_document(self, document: Document) -> None:
+        dataset, size = document.dataset, len(document.bson)
+        chunk = self.chunks.get(dataset)
+        if chunk is None:
+            chunk = self.chunks[dataset] = []
+            self._chunk_bytes[dataset] = 0
+        chunk.append(document)
+        self._bytes += size
+        self._chunk_bytes[dataset] += size
+        if len(chunk) >= self._limits.count or self._chunk_bytes[dataset] >= self._limits.bytes:
+            self.full = True

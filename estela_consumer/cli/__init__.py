@@ -1,0 +1,1 @@
+"""The commands: arguments, a docstring and one call each."""

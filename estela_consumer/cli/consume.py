@@ -1,0 +1,150 @@
+"""`estela-consume`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from estela_consumer.chunks import ChunkLimits
+from estela_consumer.cli import estela_variables, logs
+from estela_consumer.errors import ExitCode, UsageError
+from estela_consumer.pipeline import PipelineSettings
+from estela_consumer.report import print_summary, running
+from estela_consumer.run import ConsumerSettings, Run
+from estela_consumer.stores import StoreSettings
+from estela_consumer.stores.opening import DEFAULT_URL
+
+_EPILOG = """\b
+Exit codes:
+  0  OK                 all stored
+  1  FAILED             a fault of this program
+  2  USAGE              wrong arguments or settings
+  3  DEAD_LETTERS       drained; some messages went to <topic>_dead_letters
+  4  QUEUE_UNREACHABLE  --drain gave up on the queue
+  5  STORE_UNREACHABLE  --drain gave up on the store
+  6  TOPIC_MISSING      --drain found no such topic
+
+The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README);
+where QUEUE_PLATFORM is unset it is the file .estela/queue.db.
+"""
+_LIMITS = ChunkLimits()
+_PIPELINE = PipelineSettings()
+_POSITIVE = click.IntRange(min=1)
+_SECONDS = click.FloatRange(min=0)
+
+_Command: TypeAlias = Callable[..., Any]
+
+
+def _option(
+    name: str, variable: str | list[str], kind: Any, default: Any, text: str, *, metavar: str | None = None
+) -> Callable[[_Command], _Command]:
+    return click.option(
+        name,
+        envvar=variable,
+        type=kind,
+        default=default,
+        show_envvar=True,
+        show_default=default is not None,
+        metavar=metavar,
+        help=text,
+    )
+
+
+def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Command]:
+    return click.option(*names, is_flag=True, envvar=variable, show_envvar=True, help=text)
+
+
+# fmt: off
+@click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("topics", nargs=-1, required=True, envvar="QUEUE_PLATFORM_TOPIC", metavar="TOPIC...")
+@_flag("--drain", variable="ESTELA_DRAIN",
+       text="Stop once everything that is in the topics now is stored, for cron and CI.")
+@_option("--store", "DB_CONNECTION", str, None,
+         "Where to store: mongodb://..., mongodb+srv://..., sqlite:///relative/path or "
+         f"sqlite:////absolute/path.  [default: {DEFAULT_URL}]", metavar="URL")
+@_option("--group", "QUEUE_PLATFORM_GROUP", str, None, "Consumer group.  [default: group_<topic>]")
+@_option("--chunk-count", "ESTELA_CHUNK_COUNT", _POSITIVE, _LIMITS.count,
+         "Documents that one insert carries at most.")
+@_option("--chunk-bytes", "ESTELA_CHUNK_BYTES", _POSITIVE, None,
+         f"Bytes that one insert carries at most.  [default: BATCH_SIZE_THRESHOLD, else {_LIMITS.bytes}]")
+@_option("--chunk-age", ["ESTELA_CHUNK_AGE", "INSERT_TIME_THRESHOLD"], _SECONDS, _LIMITS.age,
+         "Seconds a message waits for others at most.")
+@_option("--writers", ["ESTELA_WRITERS", "WORKER_POOL"], click.IntRange(1, 32), 2,
+         "Threads that write, for each topic.")
+@_option("--rate", "ESTELA_RATE", click.FloatRange(min=0, min_open=True), None,
+         "Messages a second at most, for each topic.  [default: no limit]")
+@_option("--max-wait", "ESTELA_MAX_WAIT", _SECONDS, 60.0,
+         "With --drain: seconds after which a queue or store that is away is given up.")
+@_option("--grace", "ESTELA_GRACE", _SECONDS, _PIPELINE.grace,
+         "Seconds to finish what is in hand after a signal.")
+@_option("--tls-ca-file", "DB_CERTIFICATE_PATH", click.Path(), None,
+         "Certificate authority of the store. PRODUCTION, unless False, insists on TLS.")
+@_flag("--json", "as_json", variable="ESTELA_JSON",
+       text="The summary as one JSON object on standard output.")
+@_flag("-v", "--verbose", variable="ESTELA_VERBOSE", text="The drivers' log lines too.")
+def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
+    """Move the messages of each TOPIC into the database, each exactly once.
+
+    Runs until it gets SIGTERM or SIGINT, or with --drain until what is there now is stored. What cannot be
+    stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the database is
+    waited out.
+    """
+    console = Console(stderr=True)
+    logs.set_up(console, verbose=verbose)
+    try:
+        settings = _settings(options)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+    run = Run(settings)
+    code = _run(run, console)
+    if code is not ExitCode.USAGE:
+        print_summary(run.progress.snapshot(), code, as_json=as_json)
+    sys.exit(code)
+# fmt: on
+
+
+def _run(run: Run, console: Console) -> ExitCode:
+    if not console.is_terminal:
+        return run()
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        return run(lambda: live.update(running(run.progress.snapshot()), refresh=True))
+
+
+def _settings(options: dict[str, Any]) -> ConsumerSettings:
+    environ = os.environ
+    estela_variables.warn_of_those_without_effect(environ)
+    url = options["store"] or ""
+    estela_variables.check_engine(environ, url)
+    tls = estela_variables.wants_tls(environ) and url.startswith("mongodb")
+    return ConsumerSettings(
+        topics=tuple(dict.fromkeys(options["topics"])),
+        group=options["group"] or "",
+        store=StoreSettings(
+            url=url,
+            tls=tls,
+            tls_ca_file=(options["tls_ca_file"] or "") if tls else "",
+            writers=options["writers"],
+        ),
+        pipeline=PipelineSettings(
+            limits=ChunkLimits(
+                count=options["chunk_count"],
+                bytes=estela_variables.chunk_bytes(options["chunk_bytes"], environ) or _LIMITS.bytes,
+                age=options["chunk_age"],
+            ),
+            drain=options["drain"],
+            rate=options["rate"],
+            grace=options["grace"],
+        ),
+        max_wait=options["max_wait"],
+    )
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    consume()

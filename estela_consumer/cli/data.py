@@ -1,0 +1,138 @@
+"""`estela-data`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from estela_consumer.cli import logs
+from estela_consumer.datasets import Dataset
+from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
+from estela_consumer.escaping import unescape_document
+from estela_consumer.stores import Store, StoreSettings, open_store
+
+
+def _dataset(value: str) -> Dataset:
+    database, separator, collection = value.partition("/")
+    if not (separator and database and collection):
+        raise click.BadParameter(
+            f"{value!r} is not DATABASE/COLLECTION; `estela-data list` shows what there is"
+        )
+    return Dataset(database, collection)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--store",
+    envvar="DB_CONNECTION",
+    show_envvar=True,
+    metavar="URL",
+    help="The store to look into.  [default: sqlite:///.estela/store.db]",
+)
+@click.option(
+    "--tls-ca-file",
+    envvar="DB_CERTIFICATE_PATH",
+    show_envvar=True,
+    type=click.Path(),
+    help="Certificate authority of the store; insists on TLS.",
+)
+@click.pass_context
+def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> None:
+    """Look at what is stored."""  # fmt: skip
+    logs.set_up(Console(stderr=True), verbose=False)
+    try:
+        context.obj = open_store(
+            StoreSettings(url=store or "", tls=bool(tls_ca_file), tls_ca_file=tls_ca_file or "")
+        )
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+    context.call_on_close(context.obj.close)
+
+
+@data.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def list_(store: Store, as_json: bool) -> None:
+    """Every dataset and how many documents it holds."""
+    with _reachable():
+        summaries = list(store.datasets())
+    if as_json:
+        for dataset, documents in summaries:
+            click.echo(
+                json.dumps(
+                    {"database": dataset.database, "collection": dataset.collection, "documents": documents}
+                )
+            )
+        return
+    table = Table("dataset", box=None, header_style="bold", pad_edge=False)
+    table.add_column("documents", justify="right")
+    for dataset, documents in summaries:
+        table.add_row(str(dataset), f"{documents:,}")
+    Console().print(table if summaries else f"Nothing is stored yet in {store.describe()}.")
+
+
+@data.command()
+@click.argument("dataset", type=_dataset, metavar="DATABASE/COLLECTION")
+@click.option("-n", "--number", type=click.IntRange(min=1), default=5, show_default=True, help="How many.")
+@click.pass_obj
+def show(store: Store, dataset: Dataset, number: int) -> None:
+    """The first documents of DATASET (DATABASE/COLLECTION) as a table."""
+    with _reachable():
+        documents = list(store.read(dataset, number))
+    _must_exist(documents, dataset)
+    columns = list(dict.fromkeys(key for document in documents for key in document))
+    table = Table(header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="ellipsis", max_width=40, no_wrap=True)
+    for document in documents:
+        table.add_row(*(_cell(document[column]) if column in document else "" for column in columns))
+    Console().print(table)
+
+
+@data.command()
+@click.argument("dataset", type=_dataset, metavar="DATABASE/COLLECTION")
+@click.option("--raw", is_flag=True, help="With _id, and keys as they are stored.")
+@click.pass_obj
+def export(store: Store, dataset: Dataset, raw: bool) -> None:
+    """DATASET (DATABASE/COLLECTION) as JSON lines on standard output, in the order of scraping."""
+    found = False
+    with _reachable():
+        for document in store.read(dataset):
+            found = True
+            if not raw:
+                document.pop("_id")
+                document = unescape_document(document)
+            click.echo(json.dumps(document, ensure_ascii=False, default=str))
+    _must_exist(found, dataset)
+
+
+@contextlib.contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except StoreUnreachable as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(ExitCode.STORE_UNREACHABLE)
+
+
+def _must_exist(found: object, dataset: Dataset) -> None:
+    if not found:
+        raise click.UsageError(
+            f"there is no dataset {dataset}, or it is empty; `estela-data list` shows what there is"
+        )
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    data()

@@ -1,0 +1,82 @@
+"""What a person sees: the progress while it runs, and the summary at the end."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from estela_consumer.errors import ExitCode
+from estela_consumer.progress import COUNTS, Snapshot
+
+_DATASETS_SHOWN = 20
+_TITLES = {
+    "read": "read",
+    "stored": "stored",
+    "present": "already there",
+    "dead_lettered": "dead letters",
+    "tombstones": "tombstones",
+}
+
+
+def summary_json(snapshot: Snapshot, code: ExitCode) -> str:
+    """The summary as one JSON object."""
+    return json.dumps({**snapshot.as_json(), "exit": code.name, "exit_code": int(code)})
+
+
+def summary(snapshot: Snapshot, code: ExitCode) -> RenderableType:
+    """The summary as tables."""
+    parts: list[RenderableType] = [_topics(snapshot)]
+    if snapshot.datasets:
+        parts += [Text(), _datasets(snapshot)]
+    return Group(*parts, Text(), _last_line(snapshot, code))
+
+
+def running(snapshot: Snapshot) -> RenderableType:
+    """One line for while it runs."""
+    total, lag = snapshot.total, sum(snapshot.lag.values())
+    counts = ", ".join(f"{total[name]:,} {_TITLES[name]}" for name in COUNTS if total[name] or name == "read")
+    left = f", {lag:,} to come" if snapshot.lag else ""
+    return Text(f"{counts}, {snapshot.rate:,.0f} a second{left}", style="cyan")
+
+
+def print_summary(snapshot: Snapshot, code: ExitCode, *, as_json: bool) -> None:
+    """The summary on standard output."""
+    console = Console()
+    if as_json:
+        console.out(summary_json(snapshot, code), highlight=False)
+    else:
+        console.print(summary(snapshot, code))
+
+
+def _topics(snapshot: Snapshot) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("topic")
+    for name in COUNTS:
+        table.add_column(_TITLES[name], justify="right")
+    for topic, counts in snapshot.topics.items():
+        table.add_row(topic, *(f"{counts[name]:,}" for name in COUNTS))
+    return table
+
+
+def _datasets(snapshot: Snapshot) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("dataset", overflow="fold")
+    kinds = ("stored", "present", "dead_lettered")
+    for kind in kinds:
+        table.add_column(_TITLES[kind], justify="right")
+    for name, counts in list(snapshot.datasets.items())[:_DATASETS_SHOWN]:
+        table.add_row(name, *(f"{counts[kind]:,}" for kind in kinds))
+    more = len(snapshot.datasets) - _DATASETS_SHOWN
+    if more > 0:
+        table.add_row(f"and {more:,} more", "", "", "")
+    return table
+
+
+def _last_line(snapshot: Snapshot, code: ExitCode) -> Text:
+    line = f"{snapshot.seconds:.1f} s, {snapshot.rate:,.0f} messages a second"
+    if code is not ExitCode.OK:
+        line += f", exit {int(code)} ({code.name})"
+    return Text(line, style="green" if code is ExitCode.OK else "red")

@@ -1,0 +1,155 @@
+"""The embedded store: one SQLite file of BSON documents, under the same rules as MongoDB's."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import bson
+
+from estela_consumer.datasets import Dataset
+from estela_consumer.documents import Document, same_content
+from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
+from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
+from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
+
+_BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
+_PAGE = 500  # documents read at a time
+
+
+class EmbeddedStore(Store):
+    """A store without a server, for one machine: development, small crawls, tests."""
+
+    _SQL_SCHEMA = """
+        CREATE TABLE IF NOT EXISTS datasets (
+            number INTEGER PRIMARY KEY, database TEXT, collection TEXT, UNIQUE (database, collection));
+        CREATE TABLE IF NOT EXISTS documents (
+            dataset INTEGER, id BLOB, bson BLOB, PRIMARY KEY (dataset, id)) WITHOUT ROWID;
+    """
+    _SQL_ADD_DATASET = "INSERT OR IGNORE INTO datasets (database, collection) VALUES (?, ?)"
+    _SQL_DATASET = "SELECT number FROM datasets WHERE database = ? AND collection = ?"
+    _SQL_INSERT = "INSERT INTO documents (dataset, id, bson) VALUES (?, ?, ?)"
+    _SQL_INSERT_NEW = "INSERT OR IGNORE INTO documents (dataset, id, bson) VALUES (?, ?, ?)"
+    _SQL_ONE = "SELECT bson FROM documents WHERE dataset = ? AND id = ?"
+    _SQL_PAGE = "SELECT id, bson FROM documents WHERE dataset = ? AND id > ? ORDER BY id LIMIT ?"
+    _SQL_FIRST_PAGE = "SELECT id, bson FROM documents WHERE dataset = ? ORDER BY id LIMIT ?"
+    _SQL_SUMMARY = """
+        SELECT database, collection, (SELECT COUNT(*) FROM documents WHERE dataset = number)
+        FROM datasets ORDER BY database, collection
+    """
+
+    def __init__(self, settings: StoreSettings) -> None:
+        path = (settings.url or DEFAULT_URL).partition("://")[2]
+        if not path.startswith("/") or path == "/":
+            raise UsageError("the store's URL must be sqlite:///relative/path or sqlite:////absolute/path")
+        self._path = Path(path[1:]).expanduser().absolute()
+        if self._path.is_dir():
+            raise UsageError(f"the store's URL names the directory {self._path}; it must name a file")
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+
+    def describe(self) -> str:
+        return f"the file {self._path}"
+
+    def check(self) -> None:
+        with self._lock, self._errors():
+            self._db.execute("SELECT 1 FROM datasets LIMIT 1").fetchall()
+
+    def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
+        with self._lock, self._errors():
+            number = self._number(dataset)
+            rows = [(number, _key(document.id), document.bson) for document in documents]
+            try:
+                with self._transaction() as db:
+                    db.executemany(self._SQL_INSERT, rows)
+                return [Outcome.STORED] * len(rows)
+            except sqlite3.IntegrityError:  # some are there already: look at each
+                with self._transaction():
+                    return [self._write_one(row) for row in rows]
+
+    def datasets(self) -> Iterator[Summary]:
+        with self._lock, self._errors():
+            rows = self._db.execute(self._SQL_SUMMARY).fetchall()
+        for database, collection, documents in rows:
+            yield Summary(Dataset(database, collection), documents)
+
+    def read(self, dataset: Dataset, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        with self._lock, self._errors():
+            row = self._db.execute(self._SQL_DATASET, dataset).fetchone()
+        left, last = limit, None
+        while row is not None and left != 0:
+            size = _PAGE if left is None else min(_PAGE, left)
+            page = self._page(row[0], last, size)
+            for _, encoded in page:
+                yield bson.decode(encoded)
+            if len(page) < size:
+                return
+            last = page[-1][0]
+            left = None if left is None else left - size
+
+    def close(self) -> None:
+        with self._lock, self._errors():
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(
+                self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
+            db.execute("PRAGMA journal_mode = WAL")  # a reader does not wait for the writer
+            db.execute("PRAGMA synchronous = FULL")  # stored means on the disk
+            db.executescript(self._SQL_SCHEMA)
+            self._connection = db
+        return self._connection
+
+    def _number(self, dataset: Dataset) -> int:
+        row = self._db.execute(self._SQL_DATASET, dataset).fetchone()
+        if row is None:
+            self._db.execute(self._SQL_ADD_DATASET, dataset)
+            row = self._db.execute(self._SQL_DATASET, dataset).fetchone()
+        return int(row[0])
+
+    def _write_one(self, row: tuple[int, bytes | str, bytes]) -> Verdict:
+        if self._db.execute(self._SQL_INSERT_NEW, row).rowcount:
+            return Outcome.STORED
+        stored = self._db.execute(self._SQL_ONE, row[:2]).fetchone()[0]
+        if same_content(stored, row[2]):
+            return Outcome.PRESENT
+        return BadMessage(Reason.DUPLICATE_ID, "another document with another content has this _id")
+
+    def _page(self, number: int, last: bytes | str | None, size: int) -> list[tuple[bytes | str, bytes]]:
+        with self._lock, self._errors():
+            if last is None:
+                return self._db.execute(self._SQL_FIRST_PAGE, (number, size)).fetchall()
+            return self._db.execute(self._SQL_PAGE, (number, last, size)).fetchall()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnreachable(f"the store's file {self._path} cannot be used: {error}") from error
+
+
+def _key(identity: Any) -> bytes | str:
+    return identity if isinstance(identity, str) else bytes(identity.binary)

@@ -1,0 +1,68 @@
+"""The contract of a store, told once."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from estela_consumer.datasets import Dataset
+from estela_consumer.documents import Document
+from estela_consumer.errors import BadMessage
+
+
+class Outcome(enum.Enum):
+    """What became of one document, where it was not refused."""
+
+    STORED = "stored"  # it is there now, safely
+    PRESENT = "present"  # it was there already, safely and with the same content
+    RETRY = "retry"  # not yet: write it again
+
+
+Verdict: TypeAlias = Outcome | BadMessage
+
+
+class Summary(NamedTuple):
+    """A dataset and how many documents it holds."""
+
+    dataset: Dataset
+    documents: int
+
+
+class Store(ABC):
+    """Keeps documents. `write` may be called from several threads.
+
+    Guaranteed: a document reported as STORED or PRESENT outlives the loss of any one server (a
+    majority has it), and of the store's process; a document written twice is there once.
+
+    Third parties register theirs by URL scheme as entry points of `estela.stores`: a callable that
+    takes the StoreSettings and raises UsageError for what is wrong with them; it connects to nothing.
+    """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Where it is, for people, without secrets."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Ask for a sign of life. Blocks for some seconds at most; raises StoreUnreachable."""
+
+    @abstractmethod
+    def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
+        """Write all that can be written; one verdict for each document, in order. Blocks.
+
+        Raises StoreUnreachable when nothing is known of any of them; write them again then.
+        """
+
+    @abstractmethod
+    def datasets(self) -> Iterator[Summary]:
+        """Every dataset, ordered by name. Raises StoreUnreachable."""
+
+    @abstractmethod
+    def read(self, dataset: Dataset, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        """The documents of a dataset by ascending `_id`, keys as they are stored. Raises StoreUnreachable."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections and files."""

@@ -1,0 +1,77 @@
+"""What each error of a MongoDB server means for the message behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from estela_consumer.errors import BadMessage, Reason
+
+DUPLICATE_KEY = 11000
+
+# Codes that pass by themselves, or once an operator has done something: nothing is wrong with the message.
+WAIT = {
+    6: "HostUnreachable",
+    7: "HostNotFound",
+    18: "AuthenticationFailed",
+    46: "LockTimeout",
+    50: "MaxTimeMSExpired",
+    63: "StaleShardVersion",
+    64: "WriteConcernTimeout",
+    89: "NetworkTimeout",
+    91: "ShutdownInProgress",
+    100: "UnsatisfiableWriteConcern",
+    112: "WriteConflict",
+    133: "FailedToSatisfyReadPreference",
+    134: "ReadConcernMajorityNotAvailableYet",
+    150: "StaleEpoch",
+    189: "PrimarySteppedDown",
+    202: "NetworkInterfaceExceededTimeLimit",
+    262: "ExceededTimeLimit",
+    462: "IngressRequestRateLimitExceeded",
+    9001: "SocketException",
+    10058: "LegacyNotPrimary",
+    10107: "NotWritablePrimary",
+    11600: "InterruptedAtShutdown",
+    11602: "InterruptedDueToReplStateChange",
+    13388: "StaleConfig",
+    13435: "NotPrimaryNoSecondaryOk",
+    13436: "NotPrimaryOrSecondary",
+    14031: "OutOfDiskSpace",
+}
+WAIT_LABELS = ("RetryableWriteError", "TransientTransactionError", "SystemOverloadedError")
+
+# Codes that say what is wrong with this one document.
+BAD_DOCUMENT = {
+    15: Reason.BAD_VALUE,  # Overflow: nested too deeply
+    121: Reason.INVALID,  # DocumentValidationFailure
+    10334: Reason.TOO_LARGE,  # BSONObjectTooLarge
+    17280: Reason.TOO_LARGE,  # KeyTooLong
+}
+# Codes that every document for this dataset shares.
+BAD_DATASET = {
+    13: Reason.NOT_PERMITTED,  # Unauthorized
+    73: Reason.BAD_NAME,  # InvalidNamespace
+}
+
+
+def is_transient(error: PyMongoError, code: int | None) -> bool:
+    """Whether waiting mends what the server answered."""
+    return code in WAIT or any(error.has_error_label(label) for label in WAIT_LABELS)
+
+
+def verdict(code: int | None, text: str) -> BadMessage:
+    """The dead letter for a document that the server refuses with this code."""
+    reason = BAD_DOCUMENT.get(code or 0) or BAD_DATASET.get(code or 0) or Reason.REFUSED
+    return BadMessage(reason, f"MongoDB refuses the document (code {code}): {text[:500]}")
+
+
+def duplicate(write_error: Mapping[str, Any]) -> BadMessage:
+    """The dead letter for a document that meets another one in a unique index."""
+    if list(write_error.get("keyPattern", ())) == ["_id"]:
+        return BadMessage(Reason.DUPLICATE_ID, "another document with another content has this _id")
+    return BadMessage(
+        Reason.DUPLICATE_KEY, f"a unique index refuses it: {str(write_error.get('errmsg'))[:500]}"
+    )

@@ -1,0 +1,161 @@
+"""The store that MongoDB is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient, WriteConcern
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from estela_consumer.datasets import SERVER_DATABASES, Dataset
+from estela_consumer.documents import Document, same_content
+from estela_consumer.errors import StoreUnreachable, UsageError
+from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
+from estela_consumer.stores.mongodb.rules import BAD_DATASET, DUPLICATE_KEY, duplicate, is_transient, verdict
+from estela_consumer.stores.opening import StoreSettings
+
+# No call may hang for ever. Milliseconds; the URL wins where it says otherwise.
+_TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
+_MAJORITY_TIMEOUT_MS = 30_000
+
+_RAW = CodecOptions(document_class=RawBSONDocument)
+_USERINFO = re.compile(r"//[^/@]*@")
+
+
+class MongoStore(Store):
+    """A MongoDB deployment; writes are acknowledged by a majority."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._hosts = re.split(r"[/?]", settings.url.partition("://")[2])[0].rpartition("@")[2]
+        options: dict[str, Any] = {
+            name: value for name, value in _TIMEOUTS.items() if f"{name}=".lower() not in settings.url.lower()
+        }
+        if settings.tls:
+            options["tls"] = True
+        if settings.tls_ca_file:
+            options["tlsCAFile"] = settings.tls_ca_file
+        try:
+            self._client: MongoClient[Any] = MongoClient(
+                settings.url,
+                connect=False,
+                appname="estela-consume",
+                maxPoolSize=settings.writers + 4,
+                **options,
+            )
+        except (PyMongoError, ValueError, TypeError, OSError) as error:
+            told = _USERINFO.sub("//", str(error))
+            raise UsageError(f"the store's URL (--store, DB_CONNECTION) cannot be used: {told}") from None
+
+    def describe(self) -> str:
+        return f"MongoDB at {self._hosts}"
+
+    def check(self) -> None:
+        try:
+            self._client.admin.command("ping")
+        except PyMongoError as error:
+            raise self._unreachable(error) from error
+
+    def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
+        collection = self._collection(dataset)
+        try:
+            collection.insert_many([RawBSONDocument(document.bson) for document in documents], ordered=False)
+        except BulkWriteError as error:
+            return self._verdicts(collection, documents, error)
+        except OperationFailure as error:
+            return self._after_refusal(dataset, documents, error)
+        except PyMongoError as error:
+            raise self._unreachable(error) from error
+        return [Outcome.STORED] * len(documents)
+
+    def datasets(self) -> Iterator[Summary]:
+        try:
+            for database in sorted(self._client.list_database_names()):
+                if database not in SERVER_DATABASES:
+                    for collection in sorted(self._client[database].list_collection_names()):
+                        if not collection.startswith("system."):
+                            count = self._client[database][collection].estimated_document_count()
+                            yield Summary(Dataset(database, collection), count)
+        except PyMongoError as error:
+            raise self._unreachable(error) from error
+
+    def read(self, dataset: Dataset, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        if limit == 0:
+            return
+        try:
+            found = self._client[dataset.database][dataset.collection].find().sort("_id", 1)
+            yield from found.limit(limit or 0)
+        except PyMongoError as error:
+            raise self._unreachable(error) from error
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _collection(self, dataset: Dataset) -> Collection[Any]:
+        # Reading back with majority too: what a duplicate is compared with must not be rolled back either.
+        return self._client[dataset.database].get_collection(
+            dataset.collection,
+            codec_options=_RAW,
+            write_concern=WriteConcern("majority", wtimeout=_MAJORITY_TIMEOUT_MS),
+            read_concern=ReadConcern("majority"),
+        )
+
+    def _verdicts(
+        self, collection: Collection[Any], documents: Sequence[Document], error: BulkWriteError
+    ) -> list[Verdict]:
+        """Map the errors of an unordered write back to its documents, each by its index."""
+        details = error.details or {}
+        if details.get("writeConcernErrors") or error.has_error_label("RetryableWriteError"):
+            # Written, perhaps, but not known to be on a majority: the next try finds out.
+            raise self._unreachable(error)
+        verdicts: list[Verdict] = [Outcome.STORED] * len(documents)
+        duplicates = {}
+        for write_error in details.get("writeErrors", ()):
+            index, code = write_error["index"], write_error.get("code")
+            if code == DUPLICATE_KEY:
+                duplicates[index] = write_error
+            elif is_transient(error, code):
+                verdicts[index] = Outcome.RETRY
+            else:
+                verdicts[index] = verdict(code, str(write_error.get("errmsg")))
+        if duplicates:
+            stored = self._stored(collection, [documents[index] for index in duplicates])
+            for index, write_error in duplicates.items():
+                verdicts[index] = _of_duplicate(documents[index], stored, write_error)
+        return verdicts
+
+    def _stored(self, collection: Collection[Any], documents: Sequence[Document]) -> dict[Any, bytes]:
+        try:
+            found = collection.find({"_id": {"$in": [document.id for document in documents]}})
+            return {document["_id"]: document.raw for document in found}
+        except PyMongoError as error:
+            raise self._unreachable(error) from error
+
+    def _after_refusal(
+        self, dataset: Dataset, documents: Sequence[Document], error: OperationFailure
+    ) -> list[Verdict]:
+        """The whole command was refused: for all of it, or for one document that the server cannot parse."""
+        if is_transient(error, error.code):
+            raise self._unreachable(error) from error
+        if len(documents) == 1 or error.code in BAD_DATASET:
+            return [verdict(error.code, str(error)) for _ in documents]
+        half = len(documents) // 2
+        return self.write(dataset, documents[:half]) + self.write(dataset, documents[half:])
+
+    def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
+        kind = "does not answer" if isinstance(error, ConnectionFailure) else "cannot take it now"
+        return StoreUnreachable(f"{self.describe()} {kind}: {type(error).__name__}: {str(error)[:500]}")
+
+
+def _of_duplicate(document: Document, stored: dict[Any, bytes], write_error: dict[str, Any]) -> Verdict:
+    content = stored.get(document.id)
+    if content is not None:
+        return Outcome.PRESENT if same_content(content, document.bson) else duplicate(write_error)
+    if list(write_error.get("keyPattern", ())) == ["_id"]:
+        return Outcome.RETRY  # not on a majority yet, or deleted in between
+    return duplicate(write_error)

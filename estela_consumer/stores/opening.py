@@ -1,0 +1,50 @@
+"""From a URL to a store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+
+from estela_consumer.errors import UsageError
+from estela_consumer.stores.interface import Store
+
+ENTRY_POINTS = "estela.stores"
+DEFAULT_URL = "sqlite:///.estela/store.db"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """Which store, and how to reach it."""
+
+    url: str = field(default="", repr=False)  # it may carry a password
+    tls: bool = False
+    """Insist on TLS, whatever the URL says."""
+    tls_ca_file: str = ""
+    writers: int = 1
+    """How many threads call `write` at once."""
+
+
+def open_store(settings: StoreSettings) -> Store:
+    """The store for the URL's scheme; connects to nothing yet. Raises UsageError."""
+    scheme, separator, _ = (settings.url or DEFAULT_URL).partition("://")
+    registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if not separator or scheme not in registered:
+        choices = (
+            ", ".join(f"{name}://" for name in sorted(registered)) or "none: is estela-scrapy installed?"
+        )
+        raise UsageError(
+            f"the store's URL (--store, DB_CONNECTION) must begin with one of: {choices}"
+            + (f"; it begins with {scheme}://" if separator else "")
+        )
+    opener: Callable[[StoreSettings], Store] = registered[scheme].load()
+    store = opener(settings)
+    if not settings.url:
+        logger.warning(
+            "DB_CONNECTION is not set: using the embedded store, %s. Set it to mongodb://... for MongoDB.",
+            store.describe(),
+        )
+    return store
