@@ -7,16 +7,19 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from estela_consumer.retry import Outage, pause_before
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Waits between tries; shared by all that try."""
+    """Tries again, with pauses; shared by all that try."""
 
     max_wait: float | None = None
-    """Seconds after which an outage is given up; None waits for ever."""
+    """Seconds after which it is given up, or sooner where the next try would take longer; None: never."""
     abandoned: threading.Event = field(default_factory=threading.Event)
     """Set to end every wait at once."""
     clock: Callable[[], float] = time.monotonic
@@ -26,13 +29,27 @@ class Patience:
         """A new account of `what` being away."""
         return Outage(what, self.clock)
 
-    def after(self, error: Exception, outage: Outage) -> None:
-        """Wait before the next try; raises `error` again when there is to be none."""
-        lasted = outage.failed(error)
-        if self.max_wait is not None and lasted >= self.max_wait:
-            raise error
-        pause = pause_before(outage.attempts, self.random)
-        if self.max_wait is not None:
-            pause = min(pause, self.max_wait - lasted)
-        if self.abandoned.wait(pause):
-            raise error
+    def insist(self, attempt: Callable[[], T], outage: Outage, *errors: type[Exception]) -> T:
+        """What `attempt` returns, called again for as long as it raises one of `errors`. Blocks.
+
+        Raises the last error when patience ends or is abandoned, and any other error at once.
+        """
+        began, attempts = self.clock(), 0
+        while True:
+            tried = self.clock()
+            try:
+                result = attempt()
+            except errors as error:
+                outage.failed(error)
+                attempts += 1
+                pause = pause_before(attempts, self.random)
+                if self.max_wait is not None:
+                    now = self.clock()
+                    pause = min(pause, began + self.max_wait - now - (now - tried))
+                    if pause <= 0:
+                        raise
+                if self.abandoned.wait(pause):
+                    raise
+            else:
+                outage.passed()
+                return result

@@ -99,17 +99,10 @@ class Pipeline(PartitionListener):
 
     def _patient_turn(self) -> None:
         try:
-            self._turn()
-        except TopicMissing:
-            if self._drain:
+            self._patience.insist(self._turn, self._outage, TransientError, AccessDenied)
+        except QueueError:
+            if not self._stopping.is_set():
                 raise
-            self._rest()
-        except (TransientError, AccessDenied) as error:
-            try:
-                self._patience.after(error, self._outage)
-            except QueueError:
-                if not self._stopping.is_set():
-                    raise
 
     def _turn(self) -> None:
         if self._drain and not self._drain.begun:
@@ -194,8 +187,10 @@ class Pipeline(PartitionListener):
             self._drain.reached(self._consumer.positions())
         if now - self._asked_lag_at >= _ASK_LAG_INTERVAL:
             self._asked_lag_at = now
-            self._progress.lags(self._topic, self._consumer.lag())
-        self._outage.passed()
+            try:
+                self._progress.lags(self._topic, self._consumer.lag())
+            except TopicMissing:  # not yet: wait for it
+                logger.debug("%s does not exist yet", self._topic)
 
     def _finish(self) -> None:
         """Write what is gathered, wait for the writers within the grace, and commit what is safe by then."""

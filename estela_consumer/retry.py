@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
@@ -22,30 +23,31 @@ def pause_before(attempt: int, random: Callable[[], float]) -> float:
 
 
 class Outage:
-    """One part's outage: a line when it begins, one a minute, one when it ends."""
+    """One part's outage: a line when it begins, one a minute, one when it ends. Threads may share it."""
 
     def __init__(self, what: str, clock: Callable[[], float]) -> None:
         self._what = what
         self._clock = clock
+        self._lock = threading.Lock()
         self._began: float | None = None
         self._said = 0.0
-        self.attempts = 0
 
-    def failed(self, error: Exception) -> float:
-        """Note that a try failed; returns for how many seconds the outage has lasted."""
+    def failed(self, error: Exception) -> None:
+        """Note that a try failed."""
         now = self._clock()
-        self.attempts += 1
-        if self._began is None:
-            self._began = self._said = now
-            logger.warning("%s: %s. Waiting; nothing is lost.", self._what, error)
-        elif now - self._said >= _SAY_AGAIN:
-            self._said = now
-            logger.warning("%s for %.0f s now: %s", self._what, now - self._began, error)
-        return now - self._began
+        with self._lock:
+            if self._began is None:
+                self._began = self._said = now
+                logger.warning("%s: %s. Waiting; nothing is lost.", self._what, error)
+            elif now - self._said >= _SAY_AGAIN:
+                self._said = now
+                logger.warning("%s for %.0f s now: %s", self._what, now - self._began, error)
 
     def passed(self) -> None:
         """Note that a try succeeded."""
-        if self._began is not None:
-            logger.warning("%s: over after %.1f s.", self._what, self._clock() - self._began)
-            self._began = None
-        self.attempts = 0
+        if self._began is None:
+            return
+        with self._lock:
+            if self._began is not None:
+                logger.warning("%s no more: over after %.1f s.", self._what, self._clock() - self._began)
+                self._began = None

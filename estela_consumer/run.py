@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 
 from estela_consumer.dead_letters import DeadLetters
@@ -20,10 +20,15 @@ from estela_consumer.progress import Progress
 from estela_consumer.stores import Store, StoreSettings, open_store
 from estela_consumer.writing import BatchWriter, WriterThreads
 from estela_queue_adapter import Platform, Subscription, open_platform
-from estela_queue_adapter.errors import ConfigurationError, DeliveryError, QueueError, TopicMissing
+from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
 
 _TICK = 0.1  # seconds between looks at the threads, and between two pictures of the progress
 _CLOSE_TIMEOUT = 5.0  # seconds for the queue's client to let go
+_ADVICE = {
+    ExitCode.QUEUE_UNREACHABLE: "Is the queue running, and are the QUEUE_PLATFORM variables right?",
+    ExitCode.STORE_UNREACHABLE: "Is the store running, and is DB_CONNECTION right?",
+    ExitCode.TOPIC_MISSING: "Check the name; without --drain it would be waited for.",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -69,20 +74,16 @@ class Run:
         producer = platform.producer()
         writer = BatchWriter(store, DeadLetters(producer), self._patience)
         self._pipelines = [self._pipeline(platform, topic, writer) for topic in self._settings.topics]
+        self._guarded(lambda: self._await_store(store))
         threads = [
-            threading.Thread(
-                target=self._guarded, args=(pipeline, store), name=f"estela-{topic}", daemon=True
-            )
+            threading.Thread(target=self._guarded, args=(pipeline.run,), name=f"estela-{topic}", daemon=True)
             for topic, pipeline in zip(self._settings.topics, self._pipelines, strict=True)
         ]
-        for thread in threads:
+        for thread in threads if not self._stopping.is_set() else ():
             thread.start()
         self._wait_for(threads, tick)
         if not any(thread.is_alive() for thread in threads):
-            try:
-                producer.close(_CLOSE_TIMEOUT)
-            except DeliveryError as error:
-                logger.warning("%s", error)
+            self._guarded(lambda: producer.close(_CLOSE_TIMEOUT))
             store.close()
 
     def _pipeline(self, platform: Platform, topic: str, writer: BatchWriter) -> Pipeline:
@@ -95,31 +96,21 @@ class Run:
             self.progress,
         )
 
-    def _guarded(self, pipeline: Pipeline, store: Store) -> None:
-        """Run one pipeline; what ends it ends the others too."""
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do one part of the work; an error ends the other parts too."""
         try:
-            self._await_store(store)
-            if not self._stopping.is_set():
-                pipeline.run()
+            work()
         except BaseException as error:  # noqa: BLE001  (it is told, and becomes the exit code)
             self._errors.append(error)
             self.stop()
 
     def _await_store(self, store: Store) -> None:
-        patience = Patience(max_wait=self._patience.max_wait, abandoned=self._stopping)
-        outage = patience.outage("The store is away")
-        while not self._stopping.is_set():
-            try:
-                store.check()
-            except StoreUnreachable as error:
-                try:
-                    patience.after(error, outage)
-                except StoreUnreachable:
-                    if not self._stopping.is_set():
-                        raise
-            else:
-                outage.passed()
-                return
+        patience = replace(self._patience, abandoned=self._stopping)
+        try:
+            patience.insist(store.check, patience.outage("The store is away"), StoreUnreachable)
+        except StoreUnreachable:
+            if not self._stopping.is_set():
+                raise
 
     def _wait_for(self, threads: list[threading.Thread], tick: Callable[[], None]) -> None:
         deadline = float("inf")
@@ -157,7 +148,7 @@ class Run:
     def _exit_code(self) -> ExitCode:
         for error in self._errors:
             if isinstance(error, (QueueError, StoreUnreachable)):
-                logger.error("%s", error)
+                logger.error("%s. %s", error, _ADVICE.get(_code(error), ""))
             else:
                 logger.error(
                     "This is a fault of estela-consume; nothing was committed that is not stored.",

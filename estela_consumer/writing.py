@@ -57,14 +57,12 @@ class BatchWriter:
         self, dataset: Dataset, documents: Sequence[Document], written: Written
     ) -> list[BadLetter]:
         letters: list[BadLetter] = []
-        while documents:
-            try:
-                verdicts = self._store.write(dataset, documents)
-            except StoreUnreachable as error:
-                self._patience.after(error, self._store_outage)
-                continue
+        left = documents
+
+        def attempt() -> None:
+            nonlocal left
             again = []
-            for document, verdict in zip(documents, verdicts, strict=True):
+            for document, verdict in zip(left, self._store.write(dataset, left), strict=True):
                 if verdict is Outcome.STORED:
                     written.stored[dataset] += 1
                 elif verdict is Outcome.PRESENT:
@@ -74,24 +72,25 @@ class BatchWriter:
                 else:
                     written.dead[dataset] += 1
                     letters.append(BadLetter(document.message, verdict))
+            left = again
             if again:
-                left = StoreUnreachable(f"{len(again)} documents of {dataset} could not be written yet")
-                self._patience.after(left, self._store_outage)
-            else:
-                self._store_outage.passed()
-            documents = again
+                raise StoreUnreachable(f"{len(again)} documents of {dataset} could not be written yet")
+
+        self._patience.insist(attempt, self._store_outage, StoreUnreachable)
         return letters
 
     def _bury(self, letters: Sequence[BadLetter]) -> None:
-        while True:
+        left = letters
+
+        def attempt() -> None:
+            nonlocal left
             try:
-                self._dead_letters.publish(letters)
-            except QueueError as error:
-                letters = error.letters if isinstance(error, LettersUndelivered) else letters
-                self._patience.after(error, self._queue_outage)
-            else:
-                self._queue_outage.passed()
-                return
+                self._dead_letters.publish(left)
+            except LettersUndelivered as error:
+                left = error.letters
+                raise
+
+        self._patience.insist(attempt, self._queue_outage, QueueError)
 
 
 class WriterThreads:

@@ -23,7 +23,7 @@ class QueueUnreachable(TransientError):
     """No broker answers, or the queue's file cannot be opened."""
 
 
-class TopicMissing(TransientError):
+class TopicMissing(QueueError):
     """The topic does not exist (yet)."""
 
 

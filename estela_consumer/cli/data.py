@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from estela_consumer.cli import logs
 from estela_consumer.datasets import Dataset
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
-from estela_consumer.escaping import unescape_document
+from estela_consumer.escaping import unescape_document, unescape_key
 from estela_consumer.stores import Store, StoreSettings, open_store
+
+_CELL_WIDTH = 60  # characters of a value that a table shows
 
 
 def _dataset(value: str) -> Dataset:
@@ -88,9 +92,9 @@ def show(store: Store, dataset: Dataset, number: int) -> None:
         documents = list(store.read(dataset, number))
     _must_exist(documents, dataset)
     columns = list(dict.fromkeys(key for document in documents for key in document))
-    table = Table(header_style="bold")
+    table = Table(header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="ellipsis", max_width=40, no_wrap=True)
+        table.add_column(unescape_key(column), overflow="fold", min_width=min(8, len(column)))
     for document in documents:
         table.add_row(*(_cell(document[column]) if column in document else "" for column in columns))
     Console().print(table)
@@ -129,8 +133,11 @@ def _must_exist(found: object, dataset: Dataset) -> None:
         )
 
 
-def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+def _cell(value: Any) -> Text:
+    if isinstance(value, dict):
+        value = unescape_document(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str).strip('"')
+    return Text(text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…")
 
 
 def main() -> None:

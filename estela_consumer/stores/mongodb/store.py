@@ -149,7 +149,9 @@ class MongoStore(Store):
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
         kind = "does not answer" if isinstance(error, ConnectionFailure) else "cannot take it now"
-        return StoreUnreachable(f"{self.describe()} {kind}: {type(error).__name__}: {str(error)[:500]}")
+        # pymongo appends its settings and its picture of the deployment, which fill a screen.
+        told = re.split(r" \(configured timeouts|, Timeout: |, Topology Description", str(error))[0]
+        return StoreUnreachable(f"{self.describe()} {kind}: {type(error).__name__}: {told[:500]}")
 
 
 def _of_duplicate(document: Document, stored: dict[Any, bytes], write_error: dict[str, Any]) -> Verdict:

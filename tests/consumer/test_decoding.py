@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import bson
+import pytest
+from bson.objectid import ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+
+from estela_consumer.decoding import decode
+from estela_consumer.documents import Document
+from estela_consumer.errors import BadMessage, Reason
+from estela_queue_adapter import Message
+from tests.consumer.commands import envelope
+
+
+def message(data: bytes | None, *, topic: str = "job_items", partition: int = 0, offset: int = 5) -> Message:
+    return Message(topic, partition, offset, 1_700_000_000.5, None, data, ())
+
+
+def document_of(value: Any, **where: Any) -> Document:
+    document = decode(message(json.dumps(value).encode(), **where))
+    assert document is not None
+    return document
+
+
+def reason_of(data: bytes) -> Reason:
+    with pytest.raises(BadMessage) as caught:
+        decode(message(data))
+    return caught.value.reason
+
+
+def test_a_tombstone_is_no_document() -> None:
+    assert decode(message(None)) is None
+
+
+def test_the_payload_is_the_document_and_nothing_is_added_but_its_id() -> None:
+    document = document_of(envelope({"name": "a", "price": 1.5}, retries=3, need_upsert="True"))
+
+    assert str(document.dataset) == "project/spider-1-job_items"
+    assert bson.decode(document.bson) == {"_id": document.id, "name": "a", "price": 1.5}
+
+
+def test_the_envelopes_id_is_the_documents() -> None:
+    given_id = str(ObjectId())
+
+    assert document_of(envelope({}, id=given_id)).id == ObjectId(given_id)
+
+
+def test_without_an_id_the_place_in_the_topic_decides_it_on_every_delivery() -> None:
+    one = document_of(envelope({"n": 1}), offset=5)
+    again = document_of(envelope({"n": 1}), offset=5)
+    next_one = document_of(envelope({"n": 1}), offset=6)
+    elsewhere = document_of(envelope({"n": 1}), offset=5, partition=1)
+
+    assert one.id == again.id
+    assert isinstance(one.id, ObjectId)
+    assert isinstance(next_one.id, ObjectId)
+    assert one.id < next_one.id  # estela's readers page upwards
+    assert elsewhere.id != one.id
+    assert one.id.generation_time.timestamp() == 1_700_000_000
+
+
+@pytest.mark.parametrize("unique", ["True", True])
+def test_equal_items_of_a_unique_dataset_share_an_id_whatever_the_order_of_their_keys(unique: Any) -> None:
+    one = document_of({**envelope({"a": 1, "b": [None]}, id=str(ObjectId())), "unique": unique})
+    same = document_of({**envelope({"b": [None], "a": 1}), "unique": unique}, offset=9)
+    other = document_of({**envelope({"a": 1, "b": [math.nan]}), "unique": unique})
+
+    assert one.id == same.id
+    assert other.id != one.id
+
+
+def test_stats_are_one_document_a_job() -> None:
+    document = document_of(envelope({"item_scraped_count": 3}, jid="7.books.shop"), topic="job_stats")
+
+    assert str(document.dataset) == "shop/job_stats"
+    assert document.id == "books-7-job_stats"
+
+
+def test_not_a_number_and_infinity_are_kept() -> None:
+    stored = bson.decode(document_of(envelope({"a": math.nan, "b": math.inf})).bson)
+
+    assert math.isnan(stored["a"])
+    assert stored["b"] == math.inf
+
+
+def nested(depth: int) -> bytes:
+    return b'{"jid":"1.s.p","payload":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.UNDECODABLE),
+        (b"rubbish", Reason.UNDECODABLE),
+        (b"\xff\xfe", Reason.UNDECODABLE),
+        (b'{"jid":"1.s.p","payload":{', Reason.UNDECODABLE),
+        (nested(100_000), Reason.UNDECODABLE),
+        (b"[]", Reason.BAD_ENVELOPE),
+        (b"null", Reason.BAD_ENVELOPE),
+        (b'"text"', Reason.BAD_ENVELOPE),
+        (b'{"jid":"1.s.p"}', Reason.BAD_ENVELOPE),
+        (b'{"jid":"1.s.p","payload":null}', Reason.BAD_ENVELOPE),
+        (b'{"jid":"1.s.p","payload":[1]}', Reason.BAD_ENVELOPE),
+        (b'{"jid":"1.s.p","payload":{},"id":"xyz"}', Reason.BAD_ENVELOPE),
+        (b'{"jid":"1.s.p","payload":{},"id":7}', Reason.BAD_ENVELOPE),
+        (b'{"payload":{}}', Reason.BAD_NAME),
+        (b'{"jid":["1.s.p"],"payload":{}}', Reason.BAD_NAME),
+        (b'{"jid":"1.s.admin","payload":{}}', Reason.BAD_NAME),
+        (b'{"jid":"1.s.p","payload":{"n":9223372036854775808}}', Reason.BAD_VALUE),
+        (b'{"jid":"1.s.p","payload":{"n":123456789012345678901234567890}}', Reason.BAD_VALUE),
+        (b'{"jid":"1.s.p","payload":{"a\\u0000b":1}}', Reason.BAD_VALUE),
+        (b'{"jid":"1.s.p","payload":{"a":"\\ud800"}}', Reason.BAD_VALUE),
+        (nested(950), Reason.BAD_VALUE),
+        (b'{"jid":"1.s.p","payload":{"a":"' + b"x" * 16 * 1024 * 1024 + b'"}}', Reason.TOO_LARGE),
+    ],
+)
+def test_a_bad_message_says_why(data: bytes, reason: Reason) -> None:
+    assert reason_of(data) is reason
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+ENVELOPES = st.fixed_dictionaries(
+    {},
+    optional={
+        "jid": JSON | st.just("1.s.p"),
+        "payload": JSON,
+        "unique": JSON | st.sampled_from(["True", "False"]),
+        "id": JSON | st.just("a" * 24),
+        "db_name": JSON,
+        "dataset_name": JSON,
+    },
+)
+
+
+@given(st.binary() | (ENVELOPES | JSON).map(lambda value: json.dumps(value).encode()))
+def test_every_input_is_a_document_or_a_bad_message(data: bytes) -> None:
+    try:
+        document = decode(message(data))
+    except BadMessage:
+        return
+
+    assert document is not None
+    assert next(iter(bson.decode(document.bson))) == "_id"

@@ -1,0 +1,195 @@
+"""Chunks, pace, pauses, patience, drain: each with the clock in hand."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from estela_consumer.chunks import Batch, ChunkLimits
+from estela_consumer.datasets import Dataset
+from estela_consumer.documents import Document
+from estela_consumer.drain import Drain
+from estela_consumer.errors import BadMessage, Reason
+from estela_consumer.pace import Pace
+from estela_consumer.patience import Patience
+from estela_consumer.retry import Outage, pause_before
+from estela_queue_adapter import Message, Position
+
+
+def message(offset: int = 0, partition: int = 0) -> Message:
+    return Message("topic", partition, offset, 0.0, None, b"{}", ())
+
+
+def document(size: int = 10, collection: str = "c") -> Document:
+    return Document(Dataset("d", collection), "id", b"x" * size, message())
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_batch_is_full_when_one_chunk_has_its_count() -> None:
+    batch = Batch(ChunkLimits(count=2), 0.0)
+
+    batch.add(message(0), document(collection="a"))
+    batch.add(message(1), document(collection="b"))
+    assert not batch.full
+    batch.add(message(2), document(collection="a"))
+
+    assert batch.full
+    assert {str(dataset): len(chunk) for dataset, chunk in batch.chunks.items()} == {"d/a": 2, "d/b": 1}
+
+
+def test_a_batch_is_full_when_one_chunk_has_its_bytes() -> None:
+    batch = Batch(ChunkLimits(bytes=100), 0.0)
+
+    batch.add(message(), document(size=99))
+    assert not batch.full
+    batch.add(message(), document(size=1))
+
+    assert batch.full
+
+
+def test_many_datasets_do_not_make_a_batch_grow_without_bound() -> None:
+    batch = Batch(ChunkLimits(bytes=100), 0.0)
+    added = 0
+
+    while not batch.full:
+        batch.add(message(added), document(size=30, collection=str(added)))
+        added += 1
+
+    assert added == 7  # the first to reach twice a chunk's bytes
+
+
+def test_bad_messages_alone_make_a_batch_full_too() -> None:
+    batch = Batch(ChunkLimits(bytes=100), 0.0)
+
+    while not batch.full:
+        batch.add(message(), BadMessage(Reason.UNDECODABLE, "no"))
+
+    assert len(batch.bad) == 100
+
+
+def test_a_batch_is_due_when_its_first_message_is_old_enough() -> None:
+    batch = Batch(ChunkLimits(age=2.0), opened_at=10.0)
+    assert not batch.due(99.0)  # nothing in it
+
+    batch.add(message(), document())
+
+    assert not batch.due(11.9)
+    assert batch.due_in(11.5) == pytest.approx(0.5)
+    assert batch.due(12.0)
+
+
+def test_positions_name_the_next_message_of_each_partition() -> None:
+    batch = Batch(ChunkLimits(), 0.0)
+
+    for offset, partition in ((4, 0), (9, 1), (5, 0)):
+        batch.add(message(offset, partition), None)
+
+    assert batch.positions == {0: Position("topic", 0, 6), 1: Position("topic", 1, 10)}
+    assert batch.tombstones == 3
+
+
+def test_pace_lets_through_what_the_rate_says() -> None:
+    pace = Pace(10.0, now=0.0)
+
+    assert pace.allowance(0.0, 100) == 10
+    pace.took(10)
+    assert pace.allowance(0.05, 100) == 0
+    assert pace.allowance(0.55, 100) == 5
+    assert pace.allowance(60.0, 100) == 10  # no saving up beyond a second's worth
+    assert Pace(None, 0.0).allowance(0.0, 100) == 100
+
+
+def test_a_pace_below_one_a_second_is_not_a_standstill() -> None:
+    pace = Pace(0.5, now=0.0)
+
+    assert pace.allowance(0.0, 10) == 0
+    assert pace.allowance(2.0, 10) == 1
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1))
+def test_pauses_stay_within_their_bounds(attempt: int, chance: float) -> None:
+    assert 0.05 <= pause_before(attempt, lambda: chance) <= 10.0
+
+
+def test_pauses_double() -> None:
+    assert [pause_before(attempt, lambda: 1.0) for attempt in (1, 2, 3, 9)] == [0.1, 0.2, 0.4, 10.0]
+
+
+def test_an_outage_is_told_once_then_once_a_minute_then_at_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    outage = Outage("The store is away", clock)
+
+    with caplog.at_level(logging.WARNING):
+        for _ in range(130):
+            outage.failed(OSError("refused"))
+            clock.now += 1.0
+        outage.passed()
+        outage.passed()
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 4
+    assert "refused" in lines[0]
+    assert "60 s" in lines[1]
+    assert lines[3].endswith("over after 130.0 s.")
+
+
+def test_patience_without_an_end_tries_until_it_works() -> None:
+    clock, fails = Clock(), iter([OSError(), OSError(), None])
+    patience = Patience(clock=clock, random=lambda: 0.0)
+
+    def attempt() -> str:
+        if error := next(fails):
+            raise error
+        return "done"
+
+    assert patience.insist(attempt, patience.outage("it"), OSError) == "done"
+
+
+def test_patience_ends_within_its_time_when_a_try_takes_long() -> None:
+    clock = Clock()
+    patience = Patience(max_wait=12.0, clock=clock, random=lambda: 0.0)
+
+    def attempt() -> None:
+        clock.now += 5.0
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011  (the very error is raised again)
+        patience.insist(attempt, patience.outage("it"), OSError)
+
+    assert clock.now <= 112.0
+
+
+def test_patience_can_be_abandoned() -> None:
+    patience = Patience()
+    patience.abandoned.set()
+
+    with pytest.raises(OSError, match="refused"):
+        patience.insist(_refuse, patience.outage("it"), OSError)
+
+
+def _refuse() -> None:
+    raise OSError("refused")
+
+
+def test_a_drain_is_done_when_every_partition_has_passed_its_end() -> None:
+    drain = Drain()
+    assert not drain.done
+
+    drain.begin([Position("t", 0, 5), Position("t", 1, 0), Position("t", 2, 3)])
+    drain.reached([Position("t", 0, 4), Position("t", 1, 0)])
+    assert not drain.done
+    drain.reached([Position("t", 0, 5), Position("t", 2, 7), Position("t", 9, 1)])
+
+    assert drain.done
