@@ -1,1 +1,5 @@
-"""The Scrapy side: an extension that publishes items and requests."""
+"""The Scrapy side: an extension that publishes what a crawl brings."""
+
+from estela_scrapy.extensions import QueueExtension
+
+__all__ = ["QueueExtension"]

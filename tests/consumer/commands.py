@@ -12,6 +12,8 @@ from typing import Any
 
 from estela_queue_adapter import get_consumer_interface, get_producer_interface
 
+_TIMEOUT = 120.0  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -35,18 +37,20 @@ class Result:
 
 def command(name: str) -> list[str]:
     """How to start a console script of this very environment."""
-    module = {"estela-consume": "estela_consumer.cli.consume", "estela-data": "estela_consumer.cli.data"}[name]
+    module = {"estela-consume": "estela_consumer.cli.consume", "estela-data": "estela_consumer.cli.data"}[
+        name
+    ]
     return [sys.executable, "-c", f"from {module} import main; main()"]
 
 
-def run(name: str, *arguments: str, timeout: float = 60, **environ: str) -> Result:
+def run(name: str, *arguments: str, **environ: str) -> Result:
     """Run a command to its end in the current directory."""
     done = subprocess.run(
         [*command(name), *arguments],
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=_TIMEOUT,
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)
@@ -57,9 +61,9 @@ def drain(*topics: str, **environ: str) -> Result:
     return run("estela-consume", *topics, "--drain", "--json", **environ)
 
 
-def publish(topic: str, values: Iterable[Any], **platform: str) -> None:
+def publish(topic: str, values: Iterable[Any]) -> None:
     """Send values to a topic, as JSON, or as they are where they are bytes."""
-    with get_producer_interface(**platform) as producer:
+    with get_producer_interface() as producer:
         for value in values:
             producer.send(topic, value)
 
@@ -76,10 +80,10 @@ def exported(dataset: str, *arguments: str, **environ: str) -> list[dict[str, An
     return [json.loads(line) for line in result.out.splitlines()]
 
 
-def dead_letters(topic: str, **platform: str) -> list[tuple[bytes | None, dict[str, str]]]:
+def dead_letters(topic: str) -> list[tuple[bytes | None, dict[str, str]]]:
     """Every dead letter of a topic: the original bytes, and the headers."""
     with get_consumer_interface(
-        topic=f"{topic}_dead_letters", group="reads-dead-letters", max_timeout=2.0, **platform
+        topic=f"{topic}_dead_letters", group="reads-dead-letters", max_timeout=2.0
     ) as consumer:
         return [
             (message.data, {name: value.decode() for name, value in message.headers}) for message in consumer

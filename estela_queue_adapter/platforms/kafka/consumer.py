@@ -16,6 +16,7 @@ from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _CONNECT_TIMEOUT_MS = 5_000
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
+_SESSION_TIMEOUT_MS = 10_000  # how long the partitions of a reader that was killed wait for the next
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
 
 
@@ -112,6 +113,7 @@ class KafkaGroupConsumer(Consumer):
                     auto_offset_reset="earliest",
                     enable_auto_commit=False,
                     fetch_max_bytes=_FETCH_BYTES,
+                    session_timeout_ms=_SESSION_TIMEOUT_MS,
                     bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
                     allow_auto_create_topics=False,
                 )

@@ -1,0 +1,78 @@
+"""`estela-data` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.consumer.commands import drain, envelope, exported, publish, run
+
+
+class TestData:
+    @pytest.fixture(autouse=True)
+    def stored(self, surroundings: None, unique: str) -> str:
+        payloads = [{"name": "ünï", "a.b": {"c.d": n}, "_id": n, "tags": ["x"]} for n in range(3)]
+        publish(unique, [envelope(payload, jid=f"1.s.{unique}") for payload in payloads])
+        drain(unique)
+        return f"{unique}/s-1-{unique}"
+
+    def test_list_shows_every_dataset_with_its_count(self, stored: str) -> None:
+        table = run("estela-data", "list")
+        lines = run("estela-data", "list", "--json")
+
+        assert stored in table.out
+        database, _, collection = stored.partition("/")
+        expected = {"database": database, "collection": collection, "documents": 3}
+        assert expected in [json.loads(line) for line in lines.out.splitlines()]
+
+    def test_show_is_a_table_of_the_first_documents(self, stored: str) -> None:
+        result = run("estela-data", "show", stored, "-n", "2")
+
+        assert result.code == 0
+        assert result.out.count("ünï") == 2
+        assert "a.b" in result.out
+
+    def test_export_is_what_was_scraped(self, stored: str) -> None:
+        documents = sorted(exported(stored), key=lambda document: int(document["_id"]))
+
+        assert documents == [{"name": "ünï", "a.b": {"c.d": n}, "_id": n, "tags": ["x"]} for n in range(3)]
+
+    def test_export_raw_is_what_is_stored(self, stored: str) -> None:
+        documents = exported(stored, "--raw")
+
+        assert {"_id", "a\\u002eb", "\\u005fid"} <= set(documents[0])
+
+
+@pytest.mark.usefixtures("workdir")
+class TestBadInput:
+    def test_a_name_without_a_slash_is_a_usage_error(self) -> None:
+        result = run("estela-data", "show", "books")
+
+        assert result.code == 2
+        assert "DATABASE/COLLECTION" in result.err
+
+    def test_a_dataset_that_is_not_there_is_told(self) -> None:
+        for verb in ("show", "export"):
+            result = run("estela-data", verb, "no/such")
+
+            assert result.code == 2
+            assert "no/such" in result.err
+
+    def test_an_empty_store_says_so(self) -> None:
+        result = run("estela-data", "list")
+
+        assert result.code == 0
+        assert "Nothing is stored yet" in result.out
+
+    def test_a_store_that_is_away_is_one_line(self) -> None:
+        result = run(
+            "estela-data",
+            "list",
+            DB_CONNECTION="mongodb://u:secret@127.0.0.1:1/?serverSelectionTimeoutMS=500",
+        )
+
+        assert result.code == 5
+        assert "127.0.0.1:1" in result.err
+        assert "secret" not in result.err
+        assert "Traceback" not in result.err
