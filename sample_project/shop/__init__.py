@@ -1,0 +1,1 @@
+"""A Scrapy project that crawls the small shop it brings along."""
