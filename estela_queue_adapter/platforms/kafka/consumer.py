@@ -16,6 +16,7 @@ from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _CONNECT_TIMEOUT_MS = 5_000
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
+_CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
 _SESSION_TIMEOUT_MS = 10_000  # how long the partitions of a reader that was killed wait for the next
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
 
@@ -102,7 +103,7 @@ class KafkaGroupConsumer(Consumer):
         if self._client is not None:
             client, self._client = self._client, None
             with translated(self._where):
-                client.close(timeout_ms=_ANSWER_TIMEOUT_MS)
+                client.close(timeout_ms=_CLOSE_TIMEOUT_MS)
 
     def _connected(self) -> KafkaConsumer:
         if self._client is None:
@@ -117,6 +118,8 @@ class KafkaGroupConsumer(Consumer):
                     bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
                     allow_auto_create_topics=False,
                 )
+            # kafka-python 3.0 does not hand the option on: reading a topic would create it.
+            client._cluster.config["allow_auto_create_topics"] = False
             client.subscribe([self._topic], listener=_Rebalances(client, self._listener, self._assigned))
             self._client = client
         return self._client

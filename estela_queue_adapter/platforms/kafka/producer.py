@@ -4,33 +4,51 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from collections import deque
+from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
+from kafka.producer.future import FutureRecordMetadata
 
-from estela_queue_adapter.errors import DeliveryError, QueueError
+from estela_queue_adapter.errors import AccessDenied, DeliveryError, QueueError, TransientError
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.serialization import serialize
 
 _CONNECT_TIMEOUT_MS = 5_000
+_ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
 
 
+class _Record(NamedTuple):
+    topic: str
+    value: bytes
+    key: bytes | None
+    headers: Headers
+    on_delivery: OnDelivery | None
+
+
 class IdempotentProducer(Producer):
-    """kafka-python's producer, connected at the first use."""
+    """kafka-python's producer, connected at the first use.
+
+    A broker that refuses one message ends an idempotent client: everything in flight fails with the same
+    error, and the client sends nothing more. So each of these is sent again by itself, by a new client,
+    which tells the guilty one from its neighbours.
+    """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._where = ",".join(settings.bootstrap_servers)
         self._client: KafkaProducer | None = None
-        self._lock = threading.Lock()  # guards what follows, which the client's thread changes too
         self._connecting = threading.Lock()
+        self._lock = threading.Lock()  # guards what follows, which the client's thread changes too
         self._in_flight = 0
         self._failed: list[QueueError] = []
+        self._suspects: deque[_Record] = deque()
+        self._ended = False
 
     def get_connection(self) -> bool:
         try:
@@ -48,19 +66,18 @@ class IdempotentProducer(Producer):
         headers: Headers = (),
         on_delivery: OnDelivery | None = None,
     ) -> None:
-        value = serialize(data)
-        client = self._connected()
+        record = _Record(topic, serialize(data), key, headers, on_delivery)
+        self._try_suspects()
         with self._lock:
             self._in_flight += 1
         try:
-            with translated(self._where):
-                future = client.send(topic, value, key=key, headers=list(headers))
+            future = self._hand_over(record)
         except BaseException:
             with self._lock:
                 self._in_flight -= 1
             raise
-        future.add_callback(self._acknowledged, on_delivery)
-        future.add_errback(self._refused, on_delivery)
+        future.add_callback(lambda _: self._report(record, None))
+        future.add_errback(lambda error: self._refused(record, error))
 
     def flush(self, timeout: float | None = None) -> None:
         if self._client is not None:
@@ -68,6 +85,7 @@ class IdempotentProducer(Producer):
                 self._client.flush(timeout)
             except kafka_errors.KafkaTimeoutError as error:
                 raise self._undelivered(f"none within {timeout} s from Kafka at {self._where}") from error
+            self._try_suspects()
         with self._lock:
             failed, self._failed = self._failed, []
         if failed:
@@ -85,6 +103,9 @@ class IdempotentProducer(Producer):
 
     def _connected(self) -> KafkaProducer:
         with self._connecting:
+            if self._ended and self._client is not None:
+                self._client.close(timeout=0)
+                self._client, self._ended = None, False
             if self._client is None:
                 with translated(self._where):
                     self._client = KafkaProducer(
@@ -93,29 +114,49 @@ class IdempotentProducer(Producer):
                         enable_idempotence=True,
                         batch_size=_BATCH_BYTES,
                         linger_ms=_LINGER_MS,
-                        compression_type=self._compression(),
+                        max_request_size=self._settings.max_request_size,
+                        compression_type=self._settings.compression,
                         bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
                     )
             return self._client
 
-    def _compression(self) -> str | None:
-        chosen = self._settings.compression_type
-        return None if chosen in ("", "none") else chosen
+    def _hand_over(self, record: _Record) -> FutureRecordMetadata:
+        client = self._connected()
+        with translated(self._where):
+            return client.send(record.topic, record.value, key=record.key, headers=list(record.headers))
 
-    def _acknowledged(self, on_delivery: OnDelivery | None, _metadata: object) -> None:
-        with self._lock:
-            self._in_flight -= 1
-        if on_delivery is not None:
-            on_delivery(None)
-
-    def _refused(self, on_delivery: OnDelivery | None, error: BaseException) -> None:
+    def _refused(self, record: _Record, error: BaseException) -> None:
         ours = translate(error, self._where)
+        if isinstance(ours, (TransientError, AccessDenied)):
+            self._report(record, ours)
+            return
+        with self._lock:
+            self._suspects.append(record)
+            self._ended = True
+
+    def _try_suspects(self) -> None:
+        """Send again, each by itself, what failed for a reason that may be another message's."""
+        while self._suspects:
+            record = self._suspects.popleft()
+            try:
+                future = self._hand_over(record)
+                with translated(self._where):
+                    future.get(_ALONE_TIMEOUT)
+            except (TransientError, AccessDenied) as error:
+                self._report(record, error)
+            except QueueError as error:
+                self._ended = True
+                self._report(record, error)
+            else:
+                self._report(record, None)
+
+    def _report(self, record: _Record, error: QueueError | None) -> None:
         with self._lock:
             self._in_flight -= 1
-            if on_delivery is None:
-                self._failed.append(ours)
-        if on_delivery is not None:
-            on_delivery(ours)
+            if error is not None and record.on_delivery is None:
+                self._failed.append(error)
+        if record.on_delivery is not None:
+            record.on_delivery(error)
 
     def _undelivered(self, reason: str) -> DeliveryError:
         with self._lock:

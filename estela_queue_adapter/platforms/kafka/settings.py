@@ -10,6 +10,7 @@ from estela_queue_adapter.errors import ConfigurationError
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER")
+_RECONNECT_MS = 2_000  # the longest pause between two tries to reach a broker
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
@@ -27,6 +28,8 @@ class KafkaSettings:
     ssl_certfile: str = ""
     ssl_keyfile: str = ""
     compression_type: str = ""
+    max_request_size: int = 1_048_576
+    """Bytes of the largest message to send: what the brokers and the topic allow, less is fine."""
 
     def __post_init__(self) -> None:
         _one_of("security_protocol", self.security_protocol, _PROTOCOLS)
@@ -55,6 +58,11 @@ class KafkaSettings:
             raise ConfigurationError("QUEUE_PLATFORM_LISTENERS names no broker")
         return servers
 
+    @property
+    def compression(self) -> str | None:
+        """The compression as the client's producer takes it."""
+        return None if self.compression_type in ("", "none") else self.compression_type
+
     def client_options(self) -> dict[str, Any]:
         """What every client of kafka-python takes: where, and how to log in."""
         options = {
@@ -69,6 +77,7 @@ class KafkaSettings:
         return {
             "bootstrap_servers": self.bootstrap_servers,
             "metrics_enabled": False,
+            "reconnect_backoff_max_ms": _RECONNECT_MS,
             **{name: value for name, value in options.items() if value},
         }
 

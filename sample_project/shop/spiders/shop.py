@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import scrapy
-from scrapy.http import HtmlResponse
+from scrapy.http import Response
 
 from ..items import Product, Stock
 
@@ -26,16 +26,18 @@ class ShopSpider(scrapy.Spider):
         """Begin with the first listing."""
         yield scrapy.Request(self.url, self.parse)
 
-    def parse(self, response: HtmlResponse) -> Iterator[scrapy.Request]:
+    def parse(self, response: Response) -> Iterator[scrapy.Request]:
         """A listing: its products, the next listing, and whatever else it links."""
-        yield from response.follow_all(css="a.product", callback=self.parse_product)
-        yield from response.follow_all(css="a.next", callback=self.parse)
+        yield from response.follow_all(response.css("a.product::attr(href)").getall(), self.parse_product)
+        yield from response.follow_all(response.css("a.next::attr(href)").getall(), self.parse)
         # One of these is gone, the other never answers: neither is worth a second try.
         yield from response.follow_all(
-            css="a.odd", callback=self.parse_product, meta={"download_timeout": 2, "dont_retry": True}
+            response.css("a.odd::attr(href)").getall(),
+            self.parse_product,
+            meta={"download_timeout": 2, "dont_retry": True},
         )
 
-    def parse_product(self, response: HtmlResponse) -> Iterator[Product]:
+    def parse_product(self, response: Response) -> Iterator[Product]:
         """A product's own page."""
         yield Product(
             sku=response.css("h1::attr(data-sku)").get(""),

@@ -1,0 +1,1 @@
+"""The queue adapter: its contract on every platform, its settings, its serialization."""

@@ -1,0 +1,289 @@
+"""What every platform promises, as one suite."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from estela_queue_adapter import (
+    Consumer,
+    Message,
+    PartitionListener,
+    Platform,
+    Position,
+    Producer,
+    Subscription,
+)
+from estela_queue_adapter.errors import QueueError, SerializationError, TopicMissing
+from tests.services.ports import wait_until
+
+Reader = Callable[..., Consumer]
+
+
+def take(consumer: Consumer, count: int) -> list[Message]:
+    """Poll until `count` messages came."""
+    messages: list[Message] = []
+
+    def enough() -> bool:
+        messages.extend(consumer.poll(0.5, count - len(messages)))
+        return len(messages) >= count
+
+    wait_until(enough, f"{count} messages")
+    return messages
+
+
+class PlatformContract:
+    """A platform's test class gives `platform`, and `arguments` that open it in another process."""
+
+    @pytest.fixture
+    def producer(self, platform: Platform) -> Iterator[Producer]:
+        with platform.producer() as producer:
+            yield producer
+
+    @pytest.fixture
+    def reader(self, platform: Platform, unique: str) -> Iterator[Reader]:
+        """Opens consumers, of this test's topic where none is named, and closes them at the end."""
+        with ExitStack() as stack:
+
+            def read(
+                topic: str = unique,
+                group: str = "",
+                max_timeout: float | None = None,
+                listener: PartitionListener | None = None,
+            ) -> Consumer:
+                subscription = Subscription(topic=topic, group=group, max_timeout=max_timeout)
+                return stack.enter_context(platform.consumer(subscription, listener))
+
+            yield read
+
+    def test_values_come_back_as_they_were_sent(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        value = {"name": "John", "n": [1, 2.5, None, True, "ünï"]}
+        producer.send(unique, value)
+        producer.flush()
+
+        [message] = take(reader(), 1)
+
+        assert message.value == value
+        assert message.topic == unique
+        assert message.timestamp == pytest.approx(time.time(), abs=120)
+
+    def test_bytes_travel_as_they_are_with_key_and_headers(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        headers = [("reason", b"\x00\xff"), ("reason", b"twice"), ("empty", b"")]
+        producer.send(unique, b"rubbish \xff\x00", key=b"k\x01", headers=headers)
+        producer.flush()
+
+        [message] = take(reader(), 1)
+
+        assert (message.data, message.key, list(message.headers)) == (b"rubbish \xff\x00", b"k\x01", headers)
+        with pytest.raises(SerializationError):
+            _ = message.value
+
+    def test_messages_of_a_partition_keep_their_order(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        for number in range(1000):
+            producer.send(unique, number, key=b"one partition")
+        producer.flush()
+
+        assert [message.value for message in take(reader(), 1000)] == list(range(1000))
+
+    def test_what_is_not_committed_is_delivered_again_and_what_is_committed_is_not(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        for number in range(10):
+            producer.send(unique, number, key=b"one partition")
+        producer.flush()
+        first = reader()
+        messages = take(first, 10)
+        first.commit([messages[3].next])
+        first.close()
+
+        again = take(reader(), 6)
+
+        assert [message.value for message in again] == [4, 5, 6, 7, 8, 9]
+
+    def test_a_position_survives_in_its_group_and_groups_are_independent(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        producer.send(unique, "one")
+        producer.flush()
+        first = reader(group="a")
+        first.commit([take(first, 1)[0].next])
+        first.close()
+        producer.send(unique, "two")
+        producer.flush()
+
+        assert [message.value for message in take(reader(group="a"), 1)] == ["two"]
+        assert {message.value for message in take(reader(group="b"), 2)} == {"one", "two"}
+
+    def test_iteration_commits_a_message_when_the_next_is_asked_for(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        for number in range(3):
+            producer.send(unique, number, key=b"one partition")
+        producer.flush()
+        first = reader()
+        for message in first:
+            if message.value == 1:
+                break  # its body has not run to the end
+        first.close()
+
+        second = reader(max_timeout=1.0)
+        assert [message.value for message in second] == [1, 2]
+        second.close()
+        assert list(reader(max_timeout=1.0)) == []
+
+    def test_iteration_ends_after_max_timeout_without_a_message(self, reader: Reader) -> None:
+        assert list(reader(max_timeout=0.2)) == []
+
+    def test_a_paused_reader_gets_nothing_and_misses_nothing(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        producer.send(unique, 0, key=b"one partition")
+        producer.flush()
+        consumer = reader()
+        take(consumer, 1)
+        for number in range(1, 5):
+            producer.send(unique, number, key=b"one partition")
+        producer.flush()
+
+        consumer.pause()
+        paused = [consumer.poll(0.2, 10) for _ in range(3)]
+        consumer.resume()
+
+        assert [list(messages) for messages in paused] == [[], [], []]
+        assert [message.value for message in take(consumer, 4)] == [1, 2, 3, 4]
+
+    def test_positions_ends_and_lag_say_where_the_group_stands(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        for number in range(10):
+            producer.send(unique, number, key=b"one partition")
+        producer.flush()
+        before, consumer = reader(), reader(group="other")
+
+        assert before.lag() == 10
+        messages = take(consumer, 4)
+        consumer.commit([messages[-1].next])
+
+        assert consumer.lag() == 6
+        [partition] = {message.partition for message in messages}
+        assert Position(unique, partition, 4) in list(consumer.positions())
+        assert Position(unique, partition, 10) in list(consumer.end_positions())
+
+    def test_a_topic_that_does_not_exist_has_no_positions_and_reading_does_not_create_it(
+        self, reader: Reader, unique: str
+    ) -> None:
+        consumer = reader()
+
+        for _ in range(2):
+            with pytest.raises(TopicMissing, match=unique):
+                consumer.end_positions()
+            with pytest.raises(TopicMissing):
+                consumer.positions()
+            assert list(consumer.poll(0.5, 1)) == []
+
+    def test_a_topic_that_appears_later_is_read(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        consumer = reader()
+        assert list(consumer.poll(0.5, 1)) == []
+
+        producer.send(unique, "at last")
+        producer.flush()
+
+        assert [message.value for message in take(consumer, 1)] == ["at last"]
+
+    def test_delivery_is_reported_once_for_each_message(self, producer: Producer, unique: str) -> None:
+        reports: list[QueueError | None] = []
+
+        for number in range(50):
+            producer.send(unique, number, on_delivery=reports.append)
+        producer.flush()
+
+        assert reports == [None] * 50
+
+    def test_a_value_that_is_not_json_is_refused_at_once(self, producer: Producer, unique: str) -> None:
+        with pytest.raises(SerializationError, match="object"):
+            producer.send(unique, {"a": object()})
+        producer.flush()
+
+    def test_connecting_early_is_possible_and_says_whether_it_worked(
+        self, producer: Producer, reader: Reader
+    ) -> None:
+        assert producer.get_connection() is True
+        assert reader().get_connection() is True
+
+    def test_the_listener_is_told_what_the_reader_owns(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        owned: set[int] = set()
+
+        class Listener(PartitionListener):
+            def partitions_assigned(self, partitions: Collection[int]) -> None:
+                owned.update(partitions)
+
+        producer.send(unique, 1)
+        producer.flush()
+
+        [message] = take(reader(listener=Listener()), 1)
+
+        assert message.partition in owned
+
+    def test_closing_twice_is_fine(self, platform: Platform, unique: str) -> None:
+        producer, consumer = platform.producer(), platform.consumer(Subscription(topic=unique))
+        producer.send(unique, 1)
+        consumer.poll(0.0, 1)
+
+        for _ in range(2):
+            producer.close()
+            consumer.close()
+
+    @pytest.mark.parametrize("how", ["terminate", "kill"])
+    def test_the_next_reader_takes_over_when_the_first_ends_or_is_killed(
+        self, producer: Producer, reader: Reader, unique: str, arguments: dict[str, Any], how: str
+    ) -> None:
+        producer.send(unique, "first", key=b"one partition")
+        producer.flush()
+        program = textwrap.dedent(f"""
+            import signal, sys
+            from estela_queue_adapter import get_consumer_interface
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+            with get_consumer_interface(topic={unique!r}, **{arguments!r}) as consumer:
+                for message in consumer:
+                    print("has it", flush=True)
+                    signal.pause()
+        """)
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"has it\n"
+
+        second = reader()
+        waiting = threading.Event()
+        taken: list[Message] = []
+
+        def read() -> None:
+            waiting.set()
+            taken.extend(take(second, 1))
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        waiting.wait()
+        getattr(process, how)()
+        process.wait()
+        process.stdout.close()
+        thread.join(60)
+
+        assert [message.value for message in taken] == ["first"]  # it was never committed

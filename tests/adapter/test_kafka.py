@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from estela_queue_adapter import (
+    Message,
+    PartitionListener,
+    Platform,
+    Position,
+    Producer,
+    Subscription,
+    get_consumer_interface,
+    get_producer_interface,
+    open_platform,
+)
+from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError, QueueUnreachable
+from tests.adapter.contract import PlatformContract, Reader, take
+from tests.services.kafka import KafkaCluster, create_topic
+from tests.services.ports import wait_until
+
+
+@pytest.fixture
+def arguments(kafka: str) -> dict[str, Any]:
+    return {"platform": "kafka", "listeners": kafka}
+
+
+@pytest.fixture
+def platform(arguments: dict[str, Any]) -> Platform:
+    return open_platform(**arguments)
+
+
+class Member(PartitionListener):
+    """Reads on a thread of its own, and commits what it has read when its partitions move."""
+
+    def __init__(self, platform: Platform, topic: str) -> None:
+        self.consumer = platform.consumer(Subscription(topic=topic), self)
+        self.read: list[Message] = []
+        self.owned: set[int] = set()
+        self.commits_in_revocation = 0
+        self._stop = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def partitions_assigned(self, partitions: Collection[int]) -> None:
+        self.owned |= set(partitions)
+
+    def partitions_revoked(self, partitions: Collection[int]) -> None:
+        if not self._closing:
+            self._commit()
+            self.commits_in_revocation += 1
+        self.owned -= set(partitions)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(30)
+        self._commit()
+        self._closing = True
+        self.consumer.close()
+
+    def _commit(self) -> None:
+        reached = {message.partition: message.next for message in self.read}
+        self.consumer.commit(position for partition, position in reached.items() if partition in self.owned)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.read.extend(self.consumer.poll(0.2, 100))
+
+
+class TestKafka(PlatformContract):
+    def test_partitions_move_with_everything_committed_that_was_read(
+        self, kafka: str, platform: Platform, producer: Producer, unique: str
+    ) -> None:
+        create_topic(kafka, unique, 4)
+        for number in range(400):
+            producer.send(unique, number, key=str(number).encode())
+        producer.flush()
+        first = Member(platform, unique)
+        wait_until(lambda: len(first.read) == 400, "all messages")
+
+        second = Member(platform, unique)
+        wait_until(lambda: len(first.owned) == 2 and len(second.owned) == 2, "two partitions for each")
+        first.close()
+        wait_until(lambda: len(second.owned) == 4, "all partitions for the second")
+        for number in range(400, 420):
+            producer.send(unique, number, key=str(number).encode())
+        producer.flush()
+        wait_until(lambda: len(second.read) >= 20, "the rest")
+        second.close()
+
+        assert first.commits_in_revocation >= 1
+        assert sorted(message.value for message in first.read) == list(range(400))
+        assert sorted(message.value for message in second.read) == list(range(400, 420))
+
+    def test_a_tombstone_has_no_value(self, kafka: str, reader: Reader, unique: str) -> None:
+        from kafka import KafkaProducer
+
+        plain = KafkaProducer(bootstrap_servers=kafka)
+        plain.send(unique, value=None, key=b"k")
+        plain.flush()
+        plain.close()
+
+        [message] = take(reader(), 1)
+
+        assert message.data is None
+        assert message.value is None
+
+    @pytest.mark.parametrize("refused_by", ["client", "broker"])
+    def test_a_message_that_is_too_large_is_rejected_and_its_neighbours_are_not(
+        self, arguments: dict[str, Any], reader: Reader, unique: str, refused_by: str
+    ) -> None:
+        reports: list[QueueError | None] = []
+        limit = 1_048_576 if refused_by == "client" else 50_000_000
+
+        with get_producer_interface(**arguments, max_request_size=limit) as producer:
+            for size in (10, 20, 3_000_000, 30, 40):
+                try:
+                    producer.send(unique, "x" * size, on_delivery=reports.append)
+                except MessageRejected as error:
+                    reports.append(error)
+            producer.flush()
+            producer.send(unique, "afterwards", on_delivery=reports.append)
+
+        kinds = sorted(type(report).__name__ for report in reports)
+        assert kinds == ["MessageRejected"] + ["NoneType"] * 5
+        sizes = {len(message.value) for message in take(reader(), 5)}
+        assert sizes == {10, 20, 30, 40}
+
+    def test_an_error_that_nobody_took_is_raised_by_the_flush(
+        self, arguments: dict[str, Any], unique: str
+    ) -> None:
+        with get_producer_interface(**arguments, max_request_size=50_000_000) as producer:
+            producer.send(unique, "x" * 3_000_000)
+
+            with pytest.raises(DeliveryError) as caught:
+                producer.flush()
+
+            assert caught.value.undelivered == 1
+            assert isinstance(caught.value.__cause__, MessageRejected)
+            producer.flush()  # told once
+
+    def test_committing_for_a_partition_of_another_reader_is_refused(
+        self, platform: Platform, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        producer.send(unique, 1)
+        producer.flush()
+
+        with pytest.raises(QueueError, match="Commit"):
+            reader().commit([Position(unique, 0, 1)])  # it never joined the group
+
+
+class TestWithoutABroker:
+    def test_everything_says_so_in_time_and_nothing_hangs(self) -> None:
+        nowhere: dict[str, Any] = {"platform": "kafka", "listeners": "127.0.0.1:1"}
+        began = time.monotonic()
+        producer = get_producer_interface(**nowhere)
+        consumer = get_consumer_interface(topic="topic", **nowhere)
+
+        with pytest.raises(QueueUnreachable, match=r"127\.0\.0\.1:1"):
+            producer.send("topic", 1)
+        with pytest.raises(QueueUnreachable):
+            consumer.poll(0.1, 1)
+        assert consumer.get_connection() is False
+        producer.close()
+        consumer.close()
+
+        assert time.monotonic() - began < 25
+
+    def test_messages_sent_while_the_broker_is_gone_arrive_when_it_is_back(self, tmp_path: Path) -> None:
+        cluster = KafkaCluster(tmp_path)
+        cluster.start()
+        try:
+            producer = get_producer_interface("kafka", listeners=cluster.bootstrap_servers)
+            producer.send("topic", 0)
+            producer.flush()
+            cluster.brokers[0].kill()
+
+            for number in range(1, 100):
+                producer.send("topic", number)
+            with pytest.raises(DeliveryError) as caught:
+                producer.flush(timeout=0.5)
+            assert caught.value.undelivered == 99
+            cluster.brokers[0].start()
+            producer.flush(timeout=60)
+            producer.close()
+
+            with get_consumer_interface(
+                "kafka", listeners=cluster.bootstrap_servers, topic="topic"
+            ) as consumer:
+                assert sorted(message.value for message in take(consumer, 100)) == list(range(100))
+        finally:
+            cluster.stop()
