@@ -10,7 +10,7 @@ from typing import Any
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Subscription
-from estela_queue_adapter.settings import PREFIX, read, refuse_unknown
+from estela_queue_adapter.settings import PREFIX, read, refuse_unknown, warn_of_unknown
 
 ENTRY_POINTS = "estela.queue_platforms"
 
@@ -29,6 +29,7 @@ def open_platform(
     name = platform or environ.get(PREFIX) or ""
     cls = _platform_class(name or "embedded")
     refuse_unknown(arguments, cls.settings_class)
+    warn_of_unknown(environ, cls.settings_class, Subscription)
     opened = cls(read(cls.settings_class, environ, arguments))
     if not name:
         logger.warning(

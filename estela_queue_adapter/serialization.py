@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import enum
 import json
 import re
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,8 @@ from estela_queue_adapter.errors import SerializationError
 _BIG_INTEGER = re.compile(rb"[0-9]{19}")
 _BIG_INTEGER_SAMPLED = re.compile(rb"[0-9]{3}")
 
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME  # `default` says how
+
 
 def serialize(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     """`data` as JSON; bytes are taken for JSON already and returned as they are.
@@ -29,14 +33,14 @@ def serialize(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
         return data
     default = default or _plain
     try:
-        encoded = orjson.dumps(data, default, orjson.OPT_PASSTHROUGH_DATACLASS)
+        encoded = orjson.dumps(data, default, _OPTIONS)
         # orjson writes NaN and the infinities as null; json keeps them.
         if b"null" not in encoded:
             return encoded
     except TypeError:
         pass  # big integers, keys that are not strings: json knows these, or says what it does not know
     try:
-        return json.dumps(data, default=default, ensure_ascii=False, separators=(",", ":")).encode()
+        return _dumps(data, default)
     except (TypeError, ValueError, RecursionError) as error:
         raise SerializationError(f"not a JSON value: {error}") from error
 
@@ -56,6 +60,18 @@ def deserialize(data: bytes) -> Any:
         raise SerializationError("nested too deeply") from error
     except ValueError as error:
         raise SerializationError(f"not JSON: {error}") from error
+
+
+def _dumps(data: Any, default: Callable[[Any], Any]) -> bytes:
+    """What orjson would write, if it knew NaN, big integers and all kinds of keys."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, enum.Enum):
+            return value.value
+        return str(value) if isinstance(value, uuid.UUID) else default(value)
+
+    text = json.dumps(data, default=convert, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")  # a lone surrogate travels as its JSON escape
 
 
 def _plain(value: Any) -> Any:

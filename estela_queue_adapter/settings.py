@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -55,6 +56,16 @@ def refuse_unknown(arguments: Mapping[str, Any], *known: type[Any]) -> None:
     for name in arguments:
         if name not in names:
             raise ConfigurationError(f"unknown argument {name}=: the valid ones are {', '.join(names)}")
+
+
+def warn_of_unknown(environ: Mapping[str, str], *known: type[Any]) -> None:
+    """One warning for each QUEUE_PLATFORM_* variable that no field of `known` has: it is likely misspelt."""
+    names = {variable(field.name) for cls in known for field in dataclasses.fields(cls)}
+    for name in sorted(environ):
+        if name.startswith(f"{PREFIX}_") and environ[name] and name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ", which this platform does not know"
+            logger.warning("%s has no effect%s", name, meant)
 
 
 def _convert(given: Any, hint: Any, origin: str, *, secret: bool) -> Any:

@@ -17,7 +17,7 @@ from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 from typing_extensions import Self
 
-from estela_queue_adapter import Platform, open_platform
+from estela_queue_adapter import Platform, open_platform, queue_noisy_libraries
 from estela_queue_adapter.errors import ConfigurationError, SerializationError
 from estela_scrapy.envelopes import Envelope, ItemSerializer, request_payload
 from estela_scrapy.identity import Job, identify
@@ -61,6 +61,9 @@ class QueueExtension:
             job = identify(crawler.spidercls.name, project, settings.environ)
         except ConfigurationError as error:
             return Misconfigured(crawler, error)
+        for library in queue_noisy_libraries:  # what an outage means, the publisher says in one line
+            if logging.getLogger(library).level == logging.NOTSET:
+                logging.getLogger(library).setLevel(logging.CRITICAL)
         extension = cls(crawler, settings, platform, job)
         extension.connect()
         return extension

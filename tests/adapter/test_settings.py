@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from estela_queue_adapter import (
+    get_consumer_interface,
+    get_producer_interface,
+    get_queue_env_vars,
+    open_platform,
+    queue_noisy_libraries,
+)
+from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.interfaces import Subscription
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.settings import read
+
+KAFKA = {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": "host"}
+
+
+def kafka(**variables: str) -> KafkaSettings:
+    return read(KafkaSettings, {f"QUEUE_PLATFORM_{name}": value for name, value in variables.items()}, {})
+
+
+@pytest.mark.parametrize(
+    ("listeners", "servers"),
+    [
+        ("a", ["a:9092"]),
+        ("a, b", ["a:9092", "b:9092"]),
+        ("a:1,b:2", ["a:1", "b:2"]),
+        ("a:1,b", ["a:1", "b:9092"]),
+        ("[::1]", ["[::1]:9092"]),
+        ("[::1]:1", ["[::1]:1"]),
+    ],
+)
+def test_listeners_share_a_port_or_have_their_own(listeners: str, servers: list[str]) -> None:
+    assert kafka(LISTENERS=listeners).bootstrap_servers == servers
+
+
+def test_the_port_is_a_setting() -> None:
+    assert kafka(LISTENERS="a,b:2", PORT="7").bootstrap_servers == ["a:7", "b:2"]
+
+
+def test_arguments_win_over_variables_and_empty_counts_as_unset() -> None:
+    environ = {"QUEUE_PLATFORM_LISTENERS": "a", "QUEUE_PLATFORM_PORT": ""}
+
+    settings = read(
+        KafkaSettings, environ, {"listeners": "b", "sasl_mechanism": None, "security_protocol": ""}
+    )
+
+    assert (settings.listeners, settings.port, settings.sasl_mechanism) == ("b", 9092, "")
+
+
+def test_tls_and_sasl_reach_the_client(tmp_path: Path) -> None:
+    certificate = tmp_path / "ca.pem"
+    certificate.touch()
+
+    options = kafka(
+        LISTENERS="a", SECURITY_PROTOCOL="SASL_SSL", SASL_MECHANISM="PLAIN", SASL_USERNAME="me",
+        SASL_PASSWORD="secret", SSL_CAFILE=str(certificate),
+    ).client_options()  # fmt: skip
+
+    assert options["security_protocol"] == "SASL_SSL"
+    assert options["sasl_mechanism"] == "PLAIN"
+    assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("me", "secret")
+    assert options["ssl_cafile"] == str(certificate)
+
+
+def test_secrets_are_in_no_repr() -> None:
+    assert "secret" not in repr(kafka(LISTENERS="a", SASL_PASSWORD="secret"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"QUEUE_PLATFORM": "rabbit"}, "QUEUE_PLATFORM=rabbit.*embedded, kafka"),
+        ({"QUEUE_PLATFORM": "kafka"}, "QUEUE_PLATFORM_LISTENERS is not set"),
+        ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": " , "}, "QUEUE_PLATFORM_LISTENERS names no broker"),
+        ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": "a:b"}, "'b' in 'a:b' is not a port"),
+        ({**KAFKA, "QUEUE_PLATFORM_PORT": "nine"}, "QUEUE_PLATFORM_PORT: 'nine' is not a whole number"),
+        ({**KAFKA, "QUEUE_PLATFORM_SECURITY_PROTOCOL": "TLS"}, "SASL_PLAINTEXT, SASL_SSL"),
+        ({**KAFKA, "QUEUE_PLATFORM_SASL_MECHANISM": "MD5"}, "SCRAM-SHA-256"),
+        ({**KAFKA, "QUEUE_PLATFORM_SASL_MECHANISM": "PLAIN"}, "QUEUE_PLATFORM_SECURITY_PROTOCOL must be"),
+        ({**KAFKA, "QUEUE_PLATFORM_COMPRESSION_TYPE": "zip"}, "gzip, snappy, lz4, zstd"),
+        (
+            {**KAFKA, "QUEUE_PLATFORM_SSL_CAFILE": "/no/such"},
+            "QUEUE_PLATFORM_SSL_CAFILE=/no/such cannot be read",
+        ),
+    ],
+)
+def test_a_wrong_setting_names_the_variable_and_the_choices(variables: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        open_platform(environ=variables)
+
+
+def test_an_unknown_argument_names_the_valid_ones() -> None:
+    with pytest.raises(ConfigurationError, match=r"unknown argument hosts=.*listeners"):
+        get_producer_interface(environ=KAFKA, hosts="a")
+
+
+def test_a_consumer_needs_a_topic_and_takes_it_from_the_environment() -> None:
+    with pytest.raises(ConfigurationError, match="QUEUE_PLATFORM_TOPIC is not set"):
+        get_consumer_interface(environ=KAFKA)
+
+    variables = {**KAFKA, "QUEUE_PLATFORM_TOPIC": "items", "QUEUE_PLATFORM_MAX_TIMEOUT": "1.5"}
+    consumer = get_consumer_interface(environ=variables)
+
+    assert consumer.subscription == Subscription(topic="items", group="", max_timeout=1.5)
+    assert consumer.subscription.group_id == "group_items"
+
+
+def test_a_consumers_variables_do_not_break_a_producer() -> None:
+    variables = {**KAFKA, "QUEUE_PLATFORM_TOPIC": "items", "QUEUE_PLATFORM_MAX_TIMEOUT": "soon"}
+
+    get_producer_interface(environ=variables).close()
+
+
+def test_a_misspelt_variable_is_told_with_what_was_meant(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        open_platform(environ={**KAFKA, "QUEUE_PLATFORM_LISTENER": "b", "QUEUE_PLATFORM_TOPIC": "t"})
+
+    [record] = caplog.records
+    assert "QUEUE_PLATFORM_LISTENER" in record.getMessage()
+    assert "QUEUE_PLATFORM_LISTENERS" in record.getMessage()
+
+
+def test_the_embedded_platform_is_announced_with_its_file(
+    workdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    get_producer_interface().close()
+
+    [record] = caplog.records
+    assert str(workdir / ".estela" / "queue.db") in record.getMessage()
+
+
+def test_estelas_names_work_as_its_code_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KAFKA.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("UNRELATED", "x")
+
+    assert get_queue_env_vars() == KAFKA
+    assert "kafka" in queue_noisy_libraries
+
+
+def test_a_third_partys_platform_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "carrier.py").write_text(
+        textwrap.dedent("""
+            from dataclasses import dataclass
+            from estela_queue_adapter.platforms.embedded import EmbeddedPlatform
+
+            @dataclass(frozen=True)
+            class Settings:
+                loft: str
+
+            class PigeonPlatform(EmbeddedPlatform):
+                settings_class = Settings
+                def __init__(self, settings): self.loft = settings.loft
+                def describe(self): return self.loft
+        """)
+    )
+    info = tmp_path / "carrier-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[estela.queue_platforms]\npigeon = carrier:PigeonPlatform\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    platform = open_platform(environ={"QUEUE_PLATFORM": "pigeon", "QUEUE_PLATFORM_LOFT": "north"})
+
+    assert platform.describe() == "north"
+
+
+SNIPPET = """\
+from estela_queue_adapter import get_producer_interface, get_consumer_interface
+
+producer = get_producer_interface()
+consumer = get_consumer_interface(topic="people_topic")
+
+producer.send("people_topic", {"name": "John", "lastname": "Doe"})
+for message in consumer:
+    print(message.value)
+"""
+
+
+@pytest.mark.parametrize("platform", ["embedded", "kafka"])
+def test_the_snippet_of_estelas_documentation_runs_as_printed(
+    workdir: Path, platform: str, unique: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUEUE_PLATFORM_MAX_TIMEOUT", "4")
+    if platform == "kafka":
+        monkeypatch.setenv("QUEUE_PLATFORM", "kafka")
+        monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", request.getfixturevalue("kafka"))
+        monkeypatch.setenv("QUEUE_PLATFORM_GROUP", unique)  # the topic may hold what an earlier run sent
+
+    done = subprocess.run(
+        [sys.executable, "-c", SNIPPET], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    lines: list[Any] = done.stdout.splitlines()
+    assert lines
+    assert set(lines) == {"{'name': 'John', 'lastname': 'Doe'}"}

@@ -1,0 +1,1 @@
+"""The extension, in real crawls of a local site."""

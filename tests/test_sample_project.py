@@ -1,0 +1,116 @@
+"""The sample project: the shop is what it says, and the demo shows the whole flow and checks itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sample_project.comparison import compare
+from sample_project.shop.catalogue import PAGES, PRODUCTS, on_page, product
+from sample_project.shop.server import FLAKY, ShopServer
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def shop() -> Iterator[str]:
+    with ShopServer() as served:
+        yield served.url
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_the_catalogue_is_the_same_every_time() -> None:
+    assert product(7) == product(7)
+    assert sum(len(list(on_page(page))) for page in range(1, PAGES + 1)) == PRODUCTS
+
+
+def test_the_shop_has_what_real_sites_have(shop: str) -> None:
+    assert status(shop) == 200
+    assert status(f"{shop}page/{PAGES}") == 200
+    assert status(f"{shop}page/{PAGES + 1}") == 404
+    assert status(f"{shop}missing") == 404
+    assert status(f"{shop}old/50") == 200  # urllib follows the redirect
+    assert [status(f"{shop}product/{FLAKY}") for _ in range(2)] == [503, 200]
+    with pytest.raises(TimeoutError):
+        urllib.request.urlopen(f"{shop}slow", timeout=0.3)
+
+
+def demo(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The demo, in a folder of its own and in this very environment."""
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from sample_project.demo import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False,
+    )  # fmt: skip
+
+
+def test_the_demo_finds_stored_what_the_spider_scraped(workdir: Path) -> None:
+    done = demo(workdir)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1,000 items by 1,073 requests" in done.stdout
+    assert "Complete" in done.stdout
+
+
+def test_what_the_demo_says_to_look_at_next_can_be_looked_at(workdir: Path) -> None:
+    lines = [line.split() for line in demo(workdir).stdout.splitlines() if ".venv/bin/estela-data" in line]
+
+    assert len(lines) == 3
+    for _, *arguments in lines:
+        script = "from estela_consumer.cli.data import main; main()"
+        looked = subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+        )
+        assert looked.stdout.strip()
+
+
+@pytest.mark.usefixtures("workdir")
+def test_the_demo_does_the_same_on_kafka_and_mongodb(
+    tmp_path: Path, kafka: str, mongodb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("MONGODB_URI", mongodb)
+
+    done = demo(tmp_path, "--kafka")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Apache Kafka at" in done.stdout
+
+
+def test_an_unknown_option_is_a_usage_error(tmp_path: Path) -> None:
+    assert demo(tmp_path, "--rabbit").returncode == 2
+
+
+def test_the_comparison_sees_what_is_missing_what_is_too_many_and_what_is_changed() -> None:
+    items = [{"n": 1}, {"n": 2}, {"n": 2}]
+    same = {"requests_made": 1, "requests_stored": [{}], "dead_letters": 0}
+
+    assert compare(scraped=items, stored=items[::-1], **same).complete  # type: ignore[arg-type]
+    lost = compare(scraped=items, stored=items[:2], **same)  # type: ignore[arg-type]
+    twice = compare(scraped=items, stored=[*items, {"n": 1}], **same)  # type: ignore[arg-type]
+    changed = compare(scraped=items, stored=[*items[:2], {"n": 3}], **same)  # type: ignore[arg-type]
+
+    assert (lost.missing, lost.surplus, lost.complete) == (1, 0, False)
+    assert (twice.missing, twice.surplus, twice.complete) == (0, 1, False)
+    assert (changed.missing, changed.surplus, changed.complete) == (1, 1, False)
+    assert not compare(
+        scraped=items, stored=items, requests_made=2, requests_stored=[{}], dead_letters=0
+    ).complete
+    assert not compare(
+        scraped=items, stored=items, requests_made=1, requests_stored=[{}], dead_letters=1
+    ).complete
+    assert not compare(scraped=[], stored=[], requests_made=0, requests_stored=[], dead_letters=0).complete
