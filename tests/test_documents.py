@@ -1,0 +1,91 @@
+"""The documents say what the code does."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import click
+
+from estela_consumer.cli.consume import consume
+from estela_consumer.errors import ExitCode, Reason
+from estela_queue_adapter.interfaces import Subscription
+from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.settings import variable
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def rows(text: str, prefix: str) -> dict[str, list[str]]:
+    """The rows of Markdown tables whose first cell is code that begins with `prefix`."""
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if match := re.fullmatch(rf"`({re.escape(prefix)}[^`]*)`", cells[0]):
+            found[match[1]] = cells[1:]
+    return found
+
+
+def test_the_queues_settings_are_those_of_the_code_with_their_defaults() -> None:
+    fields = [
+        field
+        for settings in (EmbeddedSettings, KafkaSettings, Subscription)
+        for field in dataclasses.fields(settings)
+    ]
+    documented = rows(README, "QUEUE_PLATFORM_")
+
+    assert set(documented) == {variable(field.name) for field in fields}
+    for field in fields:
+        default = field.default if field.default not in (dataclasses.MISSING, "", None) else None
+        assert documented[variable(field.name)][0] == ("" if default is None else f"`{default}`")
+
+
+def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaults() -> None:
+    from estela_scrapy import settings
+
+    source = "".join(path.read_text() for path in (ROOT / "estela_scrapy").glob("*.py"))
+    documented = rows(README, "ESTELA_")
+    environment = {
+        "ESTELA_SPIDER_JOB",
+        "ESTELA_COLLECTION",
+        "ESTELA_UNIQUE_COLLECTION",
+    }  # estela's, of the job
+
+    assert set(documented) == set(re.findall(r'"(ESTELA_[A-Z_]+)"', source)) - environment
+    for name in ("ITEMS_TOPIC", "REQUESTS_TOPIC", "BUFFER_BYTES", "CLOSE_TIMEOUT"):
+        assert documented[f"ESTELA_{name}"][0] == f"`{getattr(settings, name)}`"
+
+
+def test_the_consumers_options_are_those_of_the_command_with_their_variables_and_defaults() -> None:
+    documented = rows(README, "--")
+    options = {max(o.opts, key=len): o for o in consume.params if isinstance(o, click.Option)}
+
+    assert set(documented) == set(options)
+    for name, option in options.items():
+        variables = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
+        assert documented[name][0] == f"`{variables[0]}`"
+        if isinstance(option.default, (int, float)) and not option.is_flag:
+            assert documented[name][1] == f"`{option.default}`"
+
+
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    documented = re.findall(r"^\| (\d) \| `([A-Z_]+)` \|", README, re.MULTILINE)
+
+    assert documented == [(str(int(code)), code.name) for code in ExitCode]
+    for code in ExitCode:
+        assert re.search(rf"{int(code)}  {code.name} ", consume.epilog or "")
+
+
+def test_every_reason_of_a_dead_letter_is_explained() -> None:
+    documented = rows((ROOT / "docs" / "operations.md").read_text(), "")
+
+    assert {reason.value for reason in Reason} <= set(documented)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
