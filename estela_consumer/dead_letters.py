@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from functools import partial
 
 from estela_consumer.chunks import BadLetter
-from estela_queue_adapter import Message, Producer
+from estela_consumer.origin import PREFIX, header_texts, origin_of, own_headers
+from estela_queue_adapter import Producer
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
 from estela_queue_adapter.interfaces import Headers
 
@@ -25,27 +26,20 @@ def dead_letter_topic(topic: str) -> str:
     return f"{topic}{SUFFIX}"
 
 
-def letter_key(message: Message) -> bytes:
-    """The same for every copy of one letter, so that copies lie together and can be told."""
-    return f"{message.topic}:{message.partition}:{message.offset}".encode()
-
-
 def letter_headers(letter: BadLetter, now: datetime) -> Headers:
     """Why the message is here and where it was; its own headers follow."""
     message, error = letter
     told = {
         "reason": error.reason.value,
         "error": str(error),
-        "topic": message.topic,
-        "partition": str(message.partition),
-        "offset": str(message.offset),
-        "timestamp": repr(message.timestamp),
         "time": now.isoformat(timespec="milliseconds"),
+        "replays": header_texts(message.headers).get("replays", "0"),
     }
-    headers = [(f"estela-{name}", text.encode(errors="replace")) for name, text in told.items()]
+    headers = [(PREFIX + name, text.encode(errors="replace")) for name, text in told.items()]
+    headers += origin_of(message).headers()
     if message.key is not None:
-        headers.append(("estela-key", message.key))
-    return [*headers, *message.headers]
+        headers.append((f"{PREFIX}key", message.key))
+    return [*headers, *own_headers(message.headers)]
 
 
 class LettersUndelivered(DeliveryError):
@@ -89,13 +83,13 @@ class DeadLetters:
             message, headers = letter.message, list(letter_headers(letter, self._now()))
             data = message.data or b""
             if cut:
-                headers.append(("estela-truncated", str(len(data)).encode()))
+                headers.append((f"{PREFIX}truncated", str(len(data)).encode()))
                 data = data[:_KEPT_OF_TOO_LARGE]
             try:
                 self._producer.send(
                     dead_letter_topic(message.topic),
                     data,
-                    key=letter_key(message),
+                    key=origin_of(message).key,
                     headers=headers,
                     on_delivery=partial(outcomes.__setitem__, number),
                 )

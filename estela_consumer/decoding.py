@@ -13,6 +13,7 @@ from estela_consumer.datasets import STATS_TOPIC, dataset_of, parse_jid
 from estela_consumer.documents import MAX_DOCUMENT_BYTES, Document, canonical
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.escaping import escape_document
+from estela_consumer.origin import origin_of
 from estela_queue_adapter import Message
 from estela_queue_adapter.errors import SerializationError
 
@@ -61,9 +62,10 @@ def _identity(message: Message, envelope: dict[str, Any], payload: dict[str, Any
         return ObjectId(hashlib.sha256(canonical(payload)).digest()[:12])
     given = envelope.get("id")
     if given is None:
-        seconds = int(message.timestamp).to_bytes(4, "big")
-        place = _place(message.topic, message.partition)
-        return ObjectId(seconds + place + (message.offset & 0xFFFFFF).to_bytes(3, "big"))
+        origin = origin_of(message)
+        seconds = (int(origin.timestamp) & 0xFFFFFFFF).to_bytes(4, "big")
+        place = _place(origin.topic, origin.partition)
+        return ObjectId(seconds + place + (origin.offset & 0xFFFFFF).to_bytes(3, "big"))
     try:
         return ObjectId(given)
     except (bson.errors.InvalidId, TypeError) as error:

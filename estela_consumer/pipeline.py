@@ -223,6 +223,24 @@ class Pipeline(PartitionListener):
         """Commit nothing more for them."""
         self._forget(partitions)
 
+    def messages_gone(self, partition: int, position: int, resumed: int) -> None:
+        """Say so loudly: nothing here can bring them back."""
+        place = f"{self._topic} partition {partition}: the queue no longer has offset {position}"
+        if resumed > position:
+            self._progress.gone(self._topic, resumed - position)
+            logger.error(
+                "%s. %d messages were removed before they were read (retention); going on at %d.",
+                place,
+                resumed - position,
+                resumed,
+            )
+        else:
+            logger.error(
+                "%s: the partition was made anew or cut short. What it held unread is gone; going on at %d.",
+                place,
+                resumed,
+            )
+
     def _forget(self, partitions: Collection[int]) -> None:
         self._polled = deque(message for message in self._polled if message.partition not in partitions)
         for batch in (self._batch, *(batch for batch, _, _ in self._in_flight)):

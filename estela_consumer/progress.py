@@ -11,7 +11,7 @@ from typing import Any
 
 from estela_consumer.writing import Written
 
-COUNTS = ("read", "stored", "present", "dead_lettered", "tombstones")
+COUNTS = ("read", "stored", "present", "dead_lettered", "tombstones", "gone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class Progress:
                 for dataset, count in counts.items():
                     self._topics[topic][name] += count
                     self._datasets[str(dataset or "-")][name] += count
+
+    def gone(self, topic: str, messages: int) -> None:
+        """Count messages that the queue removed before they were read."""
+        with self._lock:
+            self._topics[topic].update(gone=messages)
 
     def lags(self, topic: str, messages: int) -> None:
         """Note how many messages are still to come."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -18,7 +19,11 @@ _TITLES = {
     "present": "already there",
     "dead_lettered": "dead letters",
     "tombstones": "tombstones",
+    "gone": "gone unread",
 }
+
+_RARE = ("tombstones", "gone")  # a column only where there is something to say
+_WIDTH_OF_A_FILE = 160  # columns, where the output is no terminal
 
 
 def summary_json(snapshot: Snapshot, code: ExitCode) -> str:
@@ -42,9 +47,14 @@ def running(snapshot: Snapshot) -> RenderableType:
     return Text(f"{counts}, {snapshot.rate:,.0f} a second{left}", style="cyan")
 
 
+def output() -> Console:
+    """Standard output: as wide as the terminal, and wide enough for names where it is none."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH_OF_A_FILE)
+
+
 def print_summary(snapshot: Snapshot, code: ExitCode, *, as_json: bool) -> None:
     """The summary on standard output."""
-    console = Console()
+    console = output()
     if as_json:
         console.out(summary_json(snapshot, code), highlight=False)
     else:
@@ -54,10 +64,11 @@ def print_summary(snapshot: Snapshot, code: ExitCode, *, as_json: bool) -> None:
 def _topics(snapshot: Snapshot) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("topic")
-    for name in COUNTS:
+    names = [name for name in COUNTS if name not in _RARE or snapshot.total[name]]
+    for name in names:
         table.add_column(_TITLES[name], justify="right")
     for topic, counts in snapshot.topics.items():
-        table.add_row(topic, *(f"{counts[name]:,}" for name in COUNTS))
+        table.add_row(topic, *(f"{counts[name]:,}" for name in names))
     return table
 
 

@@ -3,11 +3,13 @@
 from estela_queue_adapter.interfaces import (
     Consumer,
     Message,
+    Outgoing,
     PartitionListener,
     Platform,
     Position,
     Producer,
     Subscription,
+    Transactions,
 )
 from estela_queue_adapter.platform import get_consumer_interface, get_producer_interface, open_platform
 from estela_queue_adapter.settings import get_queue_env_vars
@@ -20,11 +22,13 @@ queue_noisy_libraries = ["kafka"]
 __all__ = [
     "Consumer",
     "Message",
+    "Outgoing",
     "PartitionListener",
     "Platform",
     "Position",
     "Producer",
     "Subscription",
+    "Transactions",
     "get_consumer_interface",
     "get_producer_interface",
     "get_queue_env_vars",

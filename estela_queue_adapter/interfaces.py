@@ -52,6 +52,15 @@ class Message(NamedTuple):
         return Position(self.topic, self.partition, self.offset + 1)
 
 
+class Outgoing(NamedTuple):
+    """One message of a group that is published wholly or not at all; None as `data` is a tombstone."""
+
+    topic: str
+    data: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """What a consumer reads: the settings every platform shares."""
@@ -83,6 +92,13 @@ class PartitionListener:
 
     def partitions_lost(self, partitions: Collection[int]) -> None:
         """These have moved already: another reader has them, a commit would be refused."""
+
+    def messages_gone(self, partition: int, position: int, resumed: int) -> None:
+        """The queue no longer has the message at `position`; reading goes on at `resumed`.
+
+        Where `resumed` is the larger, all between were removed before the group read them (retention). Where
+        it is the smaller, the partition was made anew or cut short, and how many are gone cannot be known.
+        """
 
 
 class _Closing(ABC):
@@ -217,6 +233,18 @@ class Consumer(_Closing):
                 return
 
 
+class Transactions(_Closing):
+    """Publishes groups of messages, each wholly or not at all, even when the process is killed meanwhile."""
+
+    @abstractmethod
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Publish all of them or none. Blocks until that is decided.
+
+        Raises MessageRejected when the queue refuses one of them, and any other QueueError when it is away
+        or when another has opened transactions under the same name; then none is published.
+        """
+
+
 class Platform(ABC):
     """A kind of queue. Third parties register theirs as entry points of `estela.queue_platforms`."""
 
@@ -234,6 +262,21 @@ class Platform(ABC):
     @abstractmethod
     def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
         """A consumer of its own connection, a member of the subscription's group once it polls."""
+
+    @abstractmethod
+    def read(self, topic: str) -> Iterator[Message]:
+        """What is in `topic` now, from its first message to what was its end at the first step.
+
+        Outside every group: nothing is committed. In order within a partition, one partition after the
+        other. Blocks; raises TopicMissing, QueueUnreachable, AccessDenied.
+        """
+
+    @abstractmethod
+    def transactions(self, name: str) -> Transactions:
+        """Transactions under `name`: whoever opened some under that name before can publish no more.
+
+        What a process of that name left undecided is undone first. Blocks; raises QueueError.
+        """
 
     @abstractmethod
     def describe(self) -> str:

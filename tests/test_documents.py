@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import dataclasses
 import re
 from pathlib import Path
@@ -89,3 +90,17 @@ def test_links_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_lowest_versions_are_those_that_a_job_of_the_workflow_installs() -> None:
+    parsed = configparser.ConfigParser()
+    parsed.read(ROOT / "setup.cfg")
+    floors = re.findall(
+        r"^([\w-]+)(?:\[\w+\])? >= ([\d.]+)$", parsed["options"]["install_requires"], re.MULTILINE
+    )
+    lowest = dict(line.split("==") for line in (ROOT / "tests" / "lowest.txt").read_text().split())
+
+    assert set(dict(floors)) == set(lowest)
+    for name, floor in floors:
+        assert f"{lowest[name]}.".startswith(f"{floor}.")
+    assert "PIP_CONSTRAINT: tests/lowest.txt" in (ROOT / ".github" / "workflows" / "test.yml").read_text()

@@ -18,6 +18,7 @@ from estela_consumer.cli import logs
 from estela_consumer.datasets import Dataset
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
 from estela_consumer.escaping import unescape_document, unescape_key
+from estela_consumer.report import output
 from estela_consumer.stores import Store, StoreSettings, open_store
 
 _CELL_WIDTH = 60  # characters of a value that a table shows
@@ -79,7 +80,7 @@ def list_(store: Store, as_json: bool) -> None:
     table.add_column("documents", justify="right")
     for dataset, documents in summaries:
         table.add_row(str(dataset), f"{documents:,}")
-    Console().print(table if summaries else f"Nothing is stored yet in {store.describe()}.")
+    output().print(table if summaries else f"Nothing is stored yet in {store.describe()}.")
 
 
 @data.command()
@@ -97,7 +98,7 @@ def show(store: Store, dataset: Dataset, number: int) -> None:
         table.add_column(unescape_key(column), overflow="fold", min_width=min(8, len(column)))
     for document in documents:
         table.add_row(*(_cell(document[column]) if column in document else "" for column in columns))
-    Console().print(table)
+    output().print(table)
 
 
 @data.command()

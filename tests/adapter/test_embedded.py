@@ -11,6 +11,7 @@ import pytest
 from estela_queue_adapter import Platform, get_consumer_interface, get_producer_interface, open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
 from tests.adapter.contract import PlatformContract
+from tests.adapter.transactions_contract import TransactionsContract
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def platform(arguments: dict[str, Any]) -> Platform:
     return open_platform(**arguments)
 
 
-class TestEmbedded(PlatformContract):
+class TestEmbedded(PlatformContract, TransactionsContract):
     def test_closing_and_opening_keeps_everything(self, arguments: dict[str, Any]) -> None:
         with get_producer_interface(**arguments) as producer:
             producer.send("topic", 1)

@@ -21,7 +21,8 @@ from estela_queue_adapter import (
 )
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError, QueueUnreachable
 from tests.adapter.contract import PlatformContract, Reader, take
-from tests.services.kafka import KafkaCluster, create_topic
+from tests.adapter.transactions_contract import TransactionsContract
+from tests.services.kafka import KafkaCluster, create_topic, delete_records
 from tests.services.ports import wait_until
 
 
@@ -73,7 +74,17 @@ class Member(PartitionListener):
             self.read.extend(self.consumer.poll(0.2, 100))
 
 
-class TestKafka(PlatformContract):
+class Gaps(PartitionListener):
+    """Notes what is told of messages that are gone."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int, int]] = []
+
+    def messages_gone(self, partition: int, position: int, resumed: int) -> None:
+        self.told.append((partition, position, resumed))
+
+
+class TestKafka(PlatformContract, TransactionsContract):
     def test_partitions_move_with_everything_committed_that_was_read(
         self, kafka: str, platform: Platform, producer: Producer, unique: str
     ) -> None:
@@ -153,6 +164,59 @@ class TestKafka(PlatformContract):
 
         with pytest.raises(QueueError, match="Commit"):
             reader().commit([Position(unique, 0, 1)])  # it never joined the group
+
+    def test_messages_that_retention_took_before_they_were_read_are_told(
+        self, kafka: str, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        create_topic(kafka, unique, 1)
+        for number in range(10):
+            producer.send(unique, number)
+        producer.flush()
+        first = reader()
+        first.commit([take(first, 3)[-1].next])
+        first.close()
+        delete_records(kafka, unique, 0, 7)
+
+        gaps = Gaps()
+        messages = take(reader(listener=gaps), 3)
+
+        assert [message.value for message in messages] == [7, 8, 9]
+        assert gaps.told == [(0, 3, 7)]
+
+    def test_messages_that_retention_took_under_a_slow_reader_are_told(
+        self, kafka: str, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        create_topic(kafka, unique, 1)
+        producer.send(unique, 0)
+        producer.flush()
+        gaps = Gaps()
+        slow = reader(listener=gaps)
+        take(slow, 1)
+        slow.pause()
+        for _ in range(3):  # whatever it has fetched by itself is behind it then
+            slow.poll(0.2, 1)
+        for number in range(1, 10):
+            producer.send(unique, number)
+        producer.flush()
+        delete_records(kafka, unique, 0, 8)
+        slow.resume()
+
+        assert [message.value for message in take(slow, 2)] == [8, 9]
+        assert gaps.told == [(0, 1, 8)]
+
+    def test_a_new_group_misses_nothing_where_retention_has_been(
+        self, kafka: str, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        create_topic(kafka, unique, 1)
+        for number in range(5):
+            producer.send(unique, number)
+        producer.flush()
+        delete_records(kafka, unique, 0, 3)
+
+        gaps = Gaps()
+
+        assert [message.value for message in take(reader(listener=gaps), 2)] == [3, 4]
+        assert gaps.told == []
 
 
 class TestWithoutABroker:

@@ -37,9 +37,7 @@ class Result:
 
 def command(name: str) -> list[str]:
     """How to start a console script of this very environment."""
-    module = {"estela-consume": "estela_consumer.cli.consume", "estela-data": "estela_consumer.cli.data"}[
-        name
-    ]
+    module = "estela_consumer.cli." + name.removeprefix("estela-").replace("-", "_")
     return [sys.executable, "-c", f"from {module} import main; main()"]
 
 

@@ -8,7 +8,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
@@ -134,5 +134,23 @@ def create_topic(bootstrap_servers: str, topic: str, partitions: int) -> None:
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
         admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=-1)])
+    finally:
+        admin.close()
+
+
+def delete_records(bootstrap_servers: str, topic: str, partition: int, before: int) -> None:
+    """Remove the messages of a partition before an offset, as retention does."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        admin.delete_records({TopicPartition(topic, partition): before})
+    finally:
+        admin.close()
+
+
+def delete_topic(bootstrap_servers: str, topic: str) -> None:
+    """Delete `topic` with everything in it."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        admin.delete_topics([topic])
     finally:
         admin.close()

@@ -7,11 +7,11 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from estela_queue_adapter.errors import QueueUnreachable, TopicMissing
-from estela_queue_adapter.interfaces import Headers, Message
+from estela_queue_adapter.errors import PermanentError, QueueUnreachable, TopicMissing
+from estela_queue_adapter.interfaces import Headers, Message, Outgoing
 
 PARTITION = 0  # a topic of the log is one sequence
 _READ_BYTES = 8 * 1024 * 1024  # after which a read has enough: bounds the memory
@@ -30,6 +30,7 @@ class EmbeddedLog:
             id INTEGER PRIMARY KEY, time REAL, key BLOB, data BLOB, headers TEXT);
         CREATE TABLE IF NOT EXISTS positions (
             group_id TEXT, topic TEXT, offset INTEGER, PRIMARY KEY (group_id, topic)) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS epochs (name TEXT PRIMARY KEY, epoch INTEGER) WITHOUT ROWID;
     """
     _SQL_ADD_TOPIC = "INSERT OR IGNORE INTO topics (name, next_offset) VALUES (?, 0)"
     _SQL_TOPIC = "SELECT id, next_offset FROM topics WHERE name = ?"
@@ -39,6 +40,8 @@ class EmbeddedLog:
         "SELECT id, time, key, data, headers FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
     )
     _SQL_POSITION = "SELECT offset FROM positions WHERE group_id = ? AND topic = ?"
+    _SQL_EPOCH = "SELECT epoch FROM epochs WHERE name = ?"
+    _SQL_NEXT_EPOCH = "INSERT INTO epochs VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1"
     _SQL_COMMIT = "INSERT OR REPLACE INTO positions (group_id, topic, offset) VALUES (?, ?, ?)"
 
     def __init__(self, path: Path) -> None:
@@ -53,17 +56,26 @@ class EmbeddedLog:
             self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; see sync()
             self._db.executescript(self._SQL_SCHEMA)
 
-    def append(self, topic: str, key: bytes | None, data: bytes, headers: Headers) -> None:
-        """Add one message at the end of `topic`."""
-        packed = json.dumps([(name, value.hex()) for name, value in headers]) if headers else None
+    def append(self, messages: Sequence[Outgoing], *, epoch: tuple[str, int] | None = None) -> None:
+        """Add messages, each at the end of its topic; all of them or none.
+
+        `epoch` is a name and its epoch: raises PermanentError where the name has a later one.
+        """
+        now = time.time()
         with self._transaction() as db:
-            row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
-            if row is None:
-                db.execute(self._SQL_ADD_TOPIC, (topic,))
-                row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
-            topic_id, offset = row
-            db.execute(self._SQL_ADVANCE, (topic_id,))
-            db.execute(self._SQL_APPEND, (self._row_id(topic_id, offset), time.time(), key, data, packed))
+            if epoch and db.execute(self._SQL_EPOCH, epoch[:1]).fetchone()[0] != epoch[1]:
+                raise PermanentError(f"another process has begun transactions as {epoch[0]}")
+            for topic, data, key, headers in messages:
+                packed = json.dumps([(name, value.hex()) for name, value in headers]) if headers else None
+                topic_id, offset = self._topic(db, topic)
+                db.execute(self._SQL_ADVANCE, (topic_id,))
+                db.execute(self._SQL_APPEND, (self._row_id(topic_id, offset), now, key, data, packed))
+
+    def open_epoch(self, name: str) -> int:
+        """Begin a new epoch of `name`, which ends those before; returns its number."""
+        with self._transaction() as db:
+            db.execute(self._SQL_NEXT_EPOCH, (name,))
+            return int(db.execute(self._SQL_EPOCH, (name,)).fetchone()[0])
 
     def read(self, topic: str, offset: int, limit: int) -> list[Message]:
         """Up to `limit` messages of `topic` from `offset` on; fewer where they are large."""
@@ -82,7 +94,7 @@ class EmbeddedLog:
                         topic, PARTITION, id_ - first, stamp, key, data, _unpack(headers) if headers else ()
                     )
                 )
-                size += len(data)
+                size += len(data or b"")
                 if size >= _READ_BYTES:
                     break
         return messages
@@ -115,6 +127,14 @@ class EmbeddedLog:
         """Close the file."""
         with self._errors(), self._lock:
             self._db.close()
+
+    def _topic(self, db: sqlite3.Connection, topic: str) -> tuple[int, int]:
+        """The topic's id and next offset; it is made where it is missing."""
+        row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+        if row is None:
+            db.execute(self._SQL_ADD_TOPIC, (topic,))
+            row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+        return row[0], row[1]
 
     def _row_id(self, topic_id: int, offset: int) -> int:
         return (topic_id << self._TOPIC_SHIFT) + offset

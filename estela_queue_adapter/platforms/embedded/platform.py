@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,18 @@ from estela_queue_adapter.interfaces import (
     Headers,
     Message,
     OnDelivery,
+    Outgoing,
     PartitionListener,
     Platform,
     Position,
     Producer,
     Subscription,
+    Transactions,
 )
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
 from estela_queue_adapter.serialization import serialize
 
+_READ_AT_ONCE = 500  # messages
 _LOOK_AGAIN = 0.02  # seconds between looks at a log that has nothing new
 
 
@@ -63,7 +67,7 @@ class EmbeddedProducer(Producer):
     ) -> None:
         value = serialize(data)
         try:
-            self._open().append(topic, key, value, headers)
+            self._open().append([Outgoing(topic, value, key, headers)])
         except QueueError as error:
             if on_delivery is None:
                 raise
@@ -174,6 +178,21 @@ class EmbeddedConsumer(Consumer):
         return True
 
 
+class EmbeddedTransactions(Transactions):
+    """SQLite's own; whoever opens the same name later takes it over, as on Kafka."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._log = EmbeddedLog(path)
+        self._name = name
+        self._epoch = self._log.open_epoch(name)
+
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        self._log.append(messages, epoch=(self._name, self._epoch))
+
+    def close(self) -> None:
+        self._log.close()
+
+
 class EmbeddedPlatform(Platform):
     """A queue without a server, for one machine: development, small crawls, tests."""
 
@@ -191,6 +210,17 @@ class EmbeddedPlatform(Platform):
 
     def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
         return EmbeddedConsumer(self._path, subscription, listener or PartitionListener())
+
+    def read(self, topic: str) -> Iterator[Message]:
+        with contextlib.closing(EmbeddedLog(self._path)) as log:
+            offset, end = 0, log.end(topic)
+            while offset < end:
+                messages = log.read(topic, offset, _READ_AT_ONCE)
+                yield from (message for message in messages if message.offset < end)
+                offset = messages[-1].offset + 1
+
+    def transactions(self, name: str) -> Transactions:
+        return EmbeddedTransactions(self._path, name)
 
     def describe(self) -> str:
         return f"the file {self._path}"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
-from kafka.future import Future
+from kafka import errors as kafka_errors
+from kafka.consumer.fetcher import ConsumerRecord
 
 from estela_queue_adapter.errors import QueueError, TopicMissing
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _CONNECT_TIMEOUT_MS = 5_000
@@ -19,6 +20,19 @@ _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue coun
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
 _SESSION_TIMEOUT_MS = 10_000  # how long the partitions of a reader that was killed wait for the next
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
+
+
+def message(record: ConsumerRecord) -> Message:
+    """Our message for the client's record."""
+    return Message(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp / 1000,
+        record.key,
+        record.value,
+        record.headers,
+    )
 
 
 class KafkaGroupConsumer(Consumer):
@@ -47,17 +61,20 @@ class KafkaGroupConsumer(Consumer):
         return True
 
     def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
-        client = self._connected()
-        with translated(self._where):
-            fetched = client.poll(timeout_ms=int(timeout * 1000), max_records=max_messages)
-        return [
-            Message(
-                record.topic, record.partition, record.offset, record.timestamp / 1000,
-                record.key, record.value, record.headers,
-            )
-            for records in fetched.values()
-            for record in records
-        ]  # fmt: skip
+        client, deadline = self._connected(), time.monotonic() + timeout
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            with translated(self._where):
+                try:
+                    fetched = client.poll(timeout_ms=int(left * 1000), max_records=max_messages)
+                except kafka_errors.NoOffsetForPartitionError as error:  # the group is new to these
+                    client.seek_to_beginning(*error.args[0])
+                except kafka_errors.OffsetOutOfRangeError as error:
+                    self._over_the_gap(client, error.args[0])
+                except kafka_errors.LogTruncationError as error:
+                    self._after_truncation(client, error.divergent_offsets)
+                else:
+                    return [message(record) for records in fetched.values() for record in records]
 
     def commit(self, positions: Iterable[Position]) -> None:
         offsets = {
@@ -79,17 +96,10 @@ class KafkaGroupConsumer(Consumer):
             self._client.resume(*self._client.assignment())
 
     def positions(self) -> Sequence[Position]:
-        client, mine = self._connected(), self._connected().assignment()
         positions = []
         for partition in self._partitions():
             with translated(self._where):
-                offset = (
-                    client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) if partition in mine else None
-                )
-                if offset is None:
-                    offset = client.committed(partition, timeout_ms=_ANSWER_TIMEOUT_MS)
-                if offset is None:  # nobody in the group has read here yet
-                    offset = client.beginning_offsets([partition], timeout_ms=_ANSWER_TIMEOUT_MS)[partition]
+                offset = self._position(self._connected(), partition)
             positions.append(Position(self._topic, partition.partition, offset))
         return positions
 
@@ -111,7 +121,9 @@ class KafkaGroupConsumer(Consumer):
                 client = KafkaConsumer(
                     **self._settings.client_options(),
                     group_id=self._subscription.group_id,
-                    auto_offset_reset="earliest",
+                    auto_offset_reset="none",  # so that we see, and can tell, where messages are gone
+                    isolation_level="read_committed",
+                    partition_assignment_strategy=self._settings.assignors,
                     enable_auto_commit=False,
                     fetch_max_bytes=_FETCH_BYTES,
                     session_timeout_ms=_SESSION_TIMEOUT_MS,
@@ -120,7 +132,7 @@ class KafkaGroupConsumer(Consumer):
                 )
             # kafka-python 3.0 does not hand the option on: reading a topic would create it.
             client._cluster.config["allow_auto_create_topics"] = False
-            client.subscribe([self._topic], listener=_Rebalances(client, self._listener, self._assigned))
+            client.subscribe([self._topic], listener=Rebalances(client, self._listener, self._assigned))
             self._client = client
         return self._client
 
@@ -131,49 +143,37 @@ class KafkaGroupConsumer(Consumer):
             raise TopicMissing(f"there is no topic {self._topic} on Kafka at {self._where}")
         return [TopicPartition(self._topic, number) for number in sorted(numbers)]
 
+    def _position(self, client: KafkaConsumer, partition: TopicPartition) -> int:
+        offset = None
+        if partition in client.assignment():
+            try:
+                offset = client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS)
+            except kafka_errors.NoOffsetForPartitionError:
+                offset = None  # the next poll goes to the beginning
+        if offset is None:
+            offset = client.committed(partition, timeout_ms=_ANSWER_TIMEOUT_MS)
+        return self._beginning(client, partition) if offset is None else int(offset)
+
+    def _beginning(self, client: KafkaConsumer, partition: TopicPartition) -> int:
+        return int(client.beginning_offsets([partition], timeout_ms=_ANSWER_TIMEOUT_MS)[partition])
+
+    def _over_the_gap(self, client: KafkaConsumer, positions: Mapping[TopicPartition, int]) -> None:
+        """Go on at the earliest message that is left."""
+        for partition, position in positions.items():
+            earliest = self._beginning(client, partition)
+            client.seek(partition, earliest)
+            self._listener.messages_gone(partition.partition, position, earliest)
+
+    def _after_truncation(
+        self, client: KafkaConsumer, ends: Mapping[TopicPartition, OffsetAndMetadata | None]
+    ) -> None:
+        """The brokers lost the end of a partition that was read already: go on where it ends now."""
+        for partition, end in ends.items():
+            position = client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0
+            resumed = self._beginning(client, partition) if end is None else int(end.offset)
+            client.seek(partition, resumed)
+            self._listener.messages_gone(partition.partition, position, resumed)
+
     def _assigned(self, client: KafkaConsumer, partitions: Collection[TopicPartition]) -> None:
         if self._paused:
             client.pause(*partitions)
-
-
-class _Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
-    """Runs our listener on a thread of its own, so that it may block and commit while heartbeats go on."""
-
-    def __init__(
-        self,
-        client: KafkaConsumer,
-        listener: PartitionListener,
-        on_assigned: Callable[[KafkaConsumer, Collection[TopicPartition]], None],
-    ) -> None:
-        self._client = client
-        self._listener = listener
-        self._on_assigned = on_assigned
-
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._on_assigned(self._client, assigned)
-        await self._aside(self._listener.partitions_assigned, assigned)
-
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        await self._aside(self._listener.partitions_revoked, revoked)
-
-    async def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
-        await self._aside(self._listener.partitions_lost, lost)
-
-    async def _aside(
-        self, call: Callable[[Collection[int]], None], partitions: Collection[TopicPartition]
-    ) -> None:
-        done = Future()
-
-        def run() -> None:
-            try:
-                call([partition.partition for partition in partitions])
-            except BaseException as error:  # noqa: BLE001  (it is raised again in poll)
-                done.failure(error)
-            else:
-                done.success(None)
-            self._client.commit_async(
-                {}
-            )  # commits nothing: it wakes the client's loop, which then sees `done`
-
-        threading.Thread(target=run, name="estela-rebalance", daemon=True).start()
-        await done

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Subscription
+from collections.abc import Iterator
+
+from estela_queue_adapter.interfaces import (
+    Consumer,
+    Message,
+    PartitionListener,
+    Platform,
+    Producer,
+    Subscription,
+    Transactions,
+)
 from estela_queue_adapter.platforms.kafka.consumer import KafkaGroupConsumer
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
+from estela_queue_adapter.platforms.kafka.reading import read_topic
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.platforms.kafka.transactions import KafkaTransactions
 
 
 class KafkaPlatform(Platform):
@@ -21,6 +33,12 @@ class KafkaPlatform(Platform):
 
     def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
         return KafkaGroupConsumer(self._settings, subscription, listener or PartitionListener())
+
+    def read(self, topic: str) -> Iterator[Message]:
+        return read_topic(self._settings, topic)
+
+    def transactions(self, name: str) -> Transactions:
+        return KafkaTransactions(self._settings, name)
 
     def describe(self) -> str:
         return f"Kafka at {','.join(self._settings.bootstrap_servers)}"

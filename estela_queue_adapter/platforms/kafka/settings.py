@@ -6,10 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
 from estela_queue_adapter.errors import ConfigurationError
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER")
+_ASSIGNORS = {
+    "range": RangePartitionAssignor,
+    "roundrobin": RoundRobinPartitionAssignor,
+    "cooperative-sticky": CooperativeStickyAssignor,
+}
 _RECONNECT_MS = 2_000  # the longest pause between two tries to reach a broker
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
@@ -28,6 +37,8 @@ class KafkaSettings:
     ssl_certfile: str = ""
     ssl_keyfile: str = ""
     compression_type: str = ""
+    partition_assignment: str = "range"
+    """How a group shares its partitions; every member of a group must say the same."""
     max_request_size: int = 1_048_576
     """Bytes of the largest message to send: what the brokers and the topic allow, less is fine."""
 
@@ -35,6 +46,7 @@ class KafkaSettings:
         _one_of("security_protocol", self.security_protocol, _PROTOCOLS)
         _one_of("sasl_mechanism", self.sasl_mechanism, _MECHANISMS)
         _one_of("compression_type", self.compression_type, _COMPRESSIONS)
+        _one_of("partition_assignment", self.partition_assignment, tuple(_ASSIGNORS))
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
             _readable(name, getattr(self, name))
         if self.sasl_mechanism and not self.security_protocol.startswith("SASL"):
@@ -62,6 +74,11 @@ class KafkaSettings:
     def compression(self) -> str | None:
         """The compression as the client's producer takes it."""
         return None if self.compression_type in ("", "none") else self.compression_type
+
+    @property
+    def assignors(self) -> tuple[type[Any], ...]:
+        """The assignment as the client's consumer takes it."""
+        return (_ASSIGNORS[self.partition_assignment],)
 
     def client_options(self) -> dict[str, Any]:
         """What every client of kafka-python takes: where, and how to log in."""

@@ -1,0 +1,64 @@
+"""Reading a topic from end to end, outside every group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kafka import KafkaConsumer, TopicPartition
+
+from estela_queue_adapter.errors import QueueUnreachable, TopicMissing
+from estela_queue_adapter.interfaces import Message
+from estela_queue_adapter.platforms.kafka.consumer import message
+from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+
+_CONNECT_TIMEOUT_MS = 5_000
+_ANSWER_TIMEOUT_MS = 10_000
+_SILENT_POLLS = 6  # so many polls of 5 s each without a message or a step forward, and the queue is away
+_POLL_MS = 5_000
+
+
+def read_topic(settings: KafkaSettings, topic: str) -> Iterator[Message]:
+    """Every committed message that is in `topic` now; see `Platform.read`."""
+    where = ",".join(settings.bootstrap_servers)
+    with translated(where):
+        client = KafkaConsumer(
+            **settings.client_options(),
+            group_id=None,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
+            allow_auto_create_topics=False,
+        )
+    client._cluster.config["allow_auto_create_topics"] = False  # see KafkaGroupConsumer
+    try:
+        with translated(where):
+            numbers = client.partitions_for_topic(topic)
+        if not numbers:
+            raise TopicMissing(f"there is no topic {topic} on Kafka at {where}")
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        with translated(where):
+            ends = client.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
+        for partition in partitions:
+            yield from _read_partition(client, partition, ends[partition], where)
+    finally:
+        client.close(autocommit=False, timeout_ms=1000)
+
+
+def _read_partition(
+    client: KafkaConsumer, partition: TopicPartition, end: int, where: str
+) -> Iterator[Message]:
+    with translated(where):
+        client.assign([partition])
+        client.seek_to_beginning(partition)
+        position = client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0
+    silent = 0
+    while position < end:
+        with translated(where):
+            fetched = client.poll(timeout_ms=_POLL_MS)
+            before, position = position, client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0
+        for records in fetched.values():
+            yield from (message(record) for record in records if record.offset < end)
+        silent = 0 if position > before else silent + 1
+        if silent == _SILENT_POLLS:
+            raise QueueUnreachable(f"Kafka at {where} has stopped answering for {partition}")

@@ -1,0 +1,75 @@
+"""Groups of messages that are published wholly or not at all: Kafka's transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kafka import KafkaProducer
+from kafka import errors as kafka_errors
+
+from estela_queue_adapter.interfaces import Outgoing, Transactions
+from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+
+_CONNECT_TIMEOUT_MS = 5_000
+_TRANSACTION_TIMEOUT_MS = 10_000  # after which the broker undoes what a killed process left open
+_DELIVERY_TIMEOUT = 30.0  # seconds for one message
+
+
+class KafkaTransactions(Transactions):
+    """A transactional producer. After an error it is made anew, which undoes what was open."""
+
+    def __init__(self, settings: KafkaSettings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._where = ",".join(settings.bootstrap_servers)
+        self._client: KafkaProducer | None = self._open()
+
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        if self._client is None:
+            self._client = self._open()
+        try:
+            with translated(self._where):
+                self._publish(self._client, messages)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            client.close(timeout=1.0)
+
+    def _open(self) -> KafkaProducer:
+        with translated(self._where):
+            client = KafkaProducer(
+                **self._settings.client_options(),
+                transactional_id=self._name,
+                transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
+                acks="all",
+                max_request_size=self._settings.max_request_size,
+                compression_type=self._settings.compression,
+                bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
+            )
+            try:
+                client.init_transactions()
+            except BaseException:
+                client.close(timeout=0)
+                raise
+        return client
+
+    def _publish(self, client: KafkaProducer, messages: Sequence[Outgoing]) -> None:
+        client.begin_transaction()
+        try:
+            futures = [
+                client.send(message.topic, message.data, key=message.key, headers=list(message.headers))
+                for message in messages
+            ]
+            for future in futures:
+                future.get(_DELIVERY_TIMEOUT)
+        except kafka_errors.ProducerFencedError:
+            raise
+        except kafka_errors.KafkaError:
+            client.abort_transaction()
+            raise
+        client.commit_transaction()

@@ -1,0 +1,95 @@
+"""What every platform promises of reading a topic from end to end, and of transactions, as one suite."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+
+from estela_queue_adapter import Outgoing, Platform, Subscription
+from estela_queue_adapter.errors import QueueError, TopicMissing
+from tests.services.ports import wait_until
+
+
+class TransactionsContract:
+    """A platform's test class gives `platform`, and `arguments` that open it in another process."""
+
+    def test_a_topic_is_read_from_end_to_end_outside_every_group(
+        self, platform: Platform, unique: str
+    ) -> None:
+        with platform.producer() as producer:
+            for number in range(1200):
+                producer.send(unique, number, key=b"%d" % number)
+            producer.flush()
+
+        for _ in range(2):
+            assert sorted(message.value for message in platform.read(unique)) == list(range(1200))
+
+    def test_a_topic_that_does_not_exist_cannot_be_read(self, platform: Platform, unique: str) -> None:
+        with pytest.raises(TopicMissing, match=unique):
+            list(platform.read(unique))
+
+    def test_a_transaction_is_published_whole_and_a_reader_gets_past_it(
+        self, platform: Platform, unique: str
+    ) -> None:
+        with platform.transactions(f"tx-{unique}") as transactions:
+            for number in range(3):
+                transactions.publish(
+                    [
+                        Outgoing(unique, b"%d" % number, b"key", [("h", b"v")]),
+                        Outgoing(f"{unique}_b", None, b"key"),
+                    ]
+                )
+
+        assert [message.data for message in platform.read(unique)] == [b"0", b"1", b"2"]
+        [first, *_] = platform.read(f"{unique}_b")
+        assert (first.key, first.data, first.value) == (b"key", None, None)
+        with platform.consumer(Subscription(topic=unique)) as consumer:
+            ends = set(consumer.end_positions())
+            wait_until(
+                lambda: not consumer.poll(0.2, 10) and set(consumer.positions()) == ends,
+                "the reader at the end",
+            )
+            assert consumer.lag() == 0
+
+    def test_who_opens_a_name_later_ends_who_had_it(self, platform: Platform, unique: str) -> None:
+        first = platform.transactions(f"tx-{unique}")
+        first.publish([Outgoing(unique, b"1")])
+        with platform.transactions(f"tx-{unique}") as second:
+            with pytest.raises(QueueError):
+                first.publish([Outgoing(unique, b"2")])
+            second.publish([Outgoing(unique, b"3")])
+        first.close()
+
+        assert {message.data for message in platform.read(unique)} == {b"1", b"3"}
+
+    def test_a_process_killed_in_the_middle_leaves_nothing_half_published(
+        self, platform: Platform, unique: str, arguments: dict[str, Any]
+    ) -> None:
+        program = textwrap.dedent(f"""
+            from estela_queue_adapter import Outgoing, open_platform
+            transactions = open_platform(**{arguments!r}).transactions("tx-{unique}")
+            number = 0
+            while True:
+                transactions.publish([Outgoing({unique!r}, b"%d" % number) for _ in range(50)])
+                print(number, flush=True)
+                number += 1
+        """)
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        while process.stdout.readline() != b"5\n":
+            pass
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+        platform.transactions(f"tx-{unique}").close()  # undoes what was left open
+        counts: dict[bytes, int] = {}
+        for message in platform.read(unique):
+            counts[message.data or b""] = counts.get(message.data or b"", 0) + 1
+
+        assert set(counts.values()) == {50}
+        assert {b"%d" % number for number in range(6)} <= set(counts)
