@@ -6,30 +6,58 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """What `estela-consume` ends with; the names are in `--help` and the README."""
+    """What `estela-consume` ends with; the names are in `--help` and the README. `meaning` is for people."""
 
-    OK = 0  # all stored
-    FAILED = 1  # a fault that is none of the below
-    USAGE = 2  # wrong arguments or settings
-    DEAD_LETTERS = 3  # drained, and some messages went to the dead letters
-    QUEUE_UNREACHABLE = 4  # --drain gave up on the queue
-    STORE_UNREACHABLE = 5  # --drain gave up on the store
-    TOPIC_MISSING = 6  # --drain found no such topic
+    meaning: str
+
+    OK = 0, ""
+    FAILED = 1, "a fault of this program; nothing is committed that is not safe"
+    USAGE = 2, "wrong arguments or settings"
+    DEAD_LETTERS = 3, "drained, and some messages went to the dead letters"
+    QUEUE_UNREACHABLE = (
+        4,
+        "`--drain` gave up on the queue, or the queue is one that no waiting mends (too old)",
+    )
+    STORE_UNREACHABLE = 5, "`--drain` gave up on the store"
+    TOPIC_MISSING = 6, "`--drain` found no such topic"
+
+    def __new__(cls, number: int, meaning: str) -> ExitCode:
+        """A number that knows what it means."""
+        code = int.__new__(cls, number)
+        code._value_ = number
+        code.meaning = meaning
+        return code
 
 
 class Reason(str, enum.Enum):
-    """Why a message is a dead letter: the closed list."""
+    """Why a message is a dead letter: the closed list. `meaning` is the same for people."""
 
-    UNDECODABLE = "undecodable"  # the bytes are not UTF-8 JSON
-    BAD_ENVELOPE = "bad_envelope"  # JSON, but not estela's envelope
-    BAD_NAME = "bad_name"  # jid, db_name or dataset_name give no name that MongoDB takes
-    BAD_VALUE = "bad_value"  # something in the payload that MongoDB cannot hold
-    TOO_LARGE = "too_large"  # over 16 MiB as a document
-    DUPLICATE_ID = "duplicate_id"  # another document has this `_id`
-    DUPLICATE_KEY = "duplicate_key"  # a unique index of the collection has these values
-    INVALID = "invalid"  # the collection's own validation refuses it
-    NOT_PERMITTED = "not_permitted"  # no permission on that database
-    REFUSED = "refused"  # the store refuses it for another reason
+    meaning: str
+
+    UNDECODABLE = "undecodable", "the bytes are not UTF-8 JSON"
+    BAD_ENVELOPE = (
+        "bad_envelope",
+        "JSON, but no envelope: no payload, a payload that is no object, an `id` that is not 24 hex digits",
+    )
+    BAD_NAME = (
+        "bad_name",
+        "the jid, `db_name` or `dataset_name` give no name that MongoDB takes, or one that is the server's "
+        "(`admin`, `config`, `local`, `system.`)",
+    )
+    BAD_VALUE = "bad_value", "an integer beyond 64 bits, a NUL in a key, a lone surrogate, too deep a nesting"
+    TOO_LARGE = "too_large", "over 16 MiB as a document"
+    DUPLICATE_ID = "duplicate_id", "another document with another content has this `_id`"
+    DUPLICATE_KEY = "duplicate_key", "a unique index of the collection has these values already"
+    INVALID = "invalid", "the collection's own validation refuses it"
+    NOT_PERMITTED = "not_permitted", "the login has no permission on that one database"
+    REFUSED = "refused", "the store refuses this one document for another reason, which is told"
+
+    def __new__(cls, word: str, meaning: str) -> Reason:
+        """A string that knows what it means."""
+        reason = str.__new__(cls, word)
+        reason._value_ = word
+        reason.meaning = meaning
+        return reason
 
 
 class BadMessage(Exception):

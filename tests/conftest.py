@@ -19,7 +19,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         yield given
         return
-    with _or_skip("Apache Kafka"):
+    with or_skip("Apache Kafka"):
         cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
         cluster.start()
     yield cluster.bootstrap_servers
@@ -32,7 +32,7 @@ def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("MONGODB_URI"):
         yield given
         return
-    with _or_skip("mongod"):
+    with or_skip("mongod"):
         replica_set = MongoReplicaSet(tmp_path_factory.mktemp("mongodb"))
         replica_set.start()
     yield replica_set.uri
@@ -55,7 +55,7 @@ def unique() -> str:
     return f"t{uuid.uuid4().hex[:12]}"
 
 
-class _or_skip:
+class or_skip:
     """A server that cannot be had skips the test with one line, and fails it in CI."""
 
     def __init__(self, what: str) -> None:

@@ -12,51 +12,13 @@ from bson.objectid import ObjectId
 
 from estela_queue_adapter import open_platform
 from tests.consumer.commands import command, drain, envelope, exported, publish, run
-
-DEEP = b'{"jid": "1.s.p", "payload": {"a": ' + b"[" * 1000 + b"]" * 1000 + b"}}"
-
-
-def bad_messages(database: str) -> list[tuple[str, Any]]:
-    """Every kind of message that only a dead letter can hold, with its reason."""
-    jid = f"1.s.{database}"
-    names = [
-        {"db_name": "admin"},
-        {"db_name": "config"},
-        {"db_name": "local"},
-        {"db_name": "../up"},
-        {"db_name": "a$b"},
-        {"db_name": "a\x00b"},
-        {"db_name": "d" * 64},
-        {"dataset_name": "system.users"},
-        {"dataset_name": "a$b"},
-        {"dataset_name": "a\x00b"},
-        {"dataset_name": "c" * 255},
-    ]
-    return [
-        ("undecodable", b"\xff\xfe"),
-        ("undecodable", b'{"jid": '),
-        ("undecodable", b""),
-        ("bad_envelope", b"[]"),
-        ("bad_envelope", b'"text"'),
-        ("bad_envelope", b"null"),
-        ("bad_envelope", {"jid": jid}),
-        ("bad_envelope", {"jid": jid, "payload": [1]}),
-        ("bad_envelope", {"jid": jid, "payload": None}),
-        ("bad_envelope", envelope({"n": 1}, jid=jid, id="short")),
-        ("bad_name", {"payload": {"n": 1}}),
-        ("bad_name", envelope({"n": 1}, jid="only.two")),
-        ("bad_name", envelope({"n": 1}, jid=7)),  # type: ignore[arg-type]
-        *(("bad_name", envelope({"n": 1}, jid=jid, **name)) for name in names),
-        ("bad_value", envelope({"n": 2**64}, jid=jid)),
-        ("bad_value", envelope({"a\x00b": 1}, jid=jid)),
-        ("bad_value", DEEP),
-    ]
+from tests.faults.bad_messages import bad_anywhere
 
 
 @pytest.mark.usefixtures("surroundings")
 class TestEverywhere:
     def test_every_bad_message_between_good_ones_is_a_letter_with_its_reason(self, unique: str) -> None:
-        bad = bad_messages(unique)
+        bad = bad_anywhere(unique)
         values: list[Any] = []
         for number, (_, value) in enumerate(bad):
             values += [envelope({"n": number}, jid=f"1.s.{unique}"), value]

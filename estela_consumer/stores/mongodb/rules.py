@@ -16,30 +16,47 @@ WAIT = {
     6: "HostUnreachable",
     7: "HostNotFound",
     18: "AuthenticationFailed",
+    24: "LockBusy",
     46: "LockTimeout",
     50: "MaxTimeMSExpired",
     63: "StaleShardVersion",
     64: "WriteConcernTimeout",
+    70: "ShardNotFound",
+    83: "RemoteResultsUnavailable",
     89: "NetworkTimeout",
     91: "ShutdownInProgress",
+    94: "NotYetInitialized",
     100: "UnsatisfiableWriteConcern",
+    109: "ConfigurationInProgress",
     112: "WriteConflict",
+    117: "ConflictingOperationInProgress",
     133: "FailedToSatisfyReadPreference",
     134: "ReadConcernMajorityNotAvailableYet",
+    146: "ExceededMemoryLimit",
     150: "StaleEpoch",
     189: "PrimarySteppedDown",
     202: "NetworkInterfaceExceededTimeLimit",
+    211: "KeyNotFound",
+    216: "LockFailed",
     262: "ExceededTimeLimit",
+    365: "TemporarilyUnavailable",
+    391: "ReauthenticationRequired",
     462: "IngressRequestRateLimitExceeded",
     9001: "SocketException",
     10058: "LegacyNotPrimary",
     10107: "NotWritablePrimary",
     11600: "InterruptedAtShutdown",
+    11601: "Interrupted",
     11602: "InterruptedDueToReplStateChange",
     13388: "StaleConfig",
     13435: "NotPrimaryNoSecondaryOk",
     13436: "NotPrimaryOrSecondary",
     14031: "OutOfDiskSpace",
+}
+# Codes that say either, told apart by what the server writes.
+WAIT_WHERE = {
+    13: "requires authentication",  # Unauthorized, because nobody has logged in
+    8000: "quota",  # AtlasError: the disk is full
 }
 WAIT_LABELS = ("RetryableWriteError", "TransientTransactionError", "SystemOverloadedError")
 
@@ -59,7 +76,9 @@ BAD_DATASET = {
 
 def is_transient(error: PyMongoError, code: int | None) -> bool:
     """Whether waiting mends what the server answered."""
-    return code in WAIT or any(error.has_error_label(label) for label in WAIT_LABELS)
+    if code in WAIT or any(error.has_error_label(label) for label in WAIT_LABELS):
+        return True
+    return code in WAIT_WHERE and WAIT_WHERE[code] in str(error)
 
 
 def verdict(code: int | None, text: str) -> BadMessage:

@@ -1,0 +1,1 @@
+"""The fault suite: what stays true while everything around the consumer breaks."""

@@ -1,0 +1,233 @@
+"""One row's world: a topic, a feeder that fills it, consumers that empty it, and the books."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bson.objectid import ObjectId
+from pymongo import MongoClient
+
+from estela_consumer.letters import Mailbox
+from estela_queue_adapter import Subscription, open_platform
+from estela_queue_adapter.errors import QueueError
+from tests.consumer.commands import command
+from tests.faults.bad_messages import STRICT, TAKEN_ID, Bad
+from tests.faults.outcome import Outcome
+from tests.faults.servers import Servers
+from tests.services.kafka import create_topic
+from tests.services.ports import wait_until
+
+PARTITIONS = 4
+_CATCH_UP = 300.0  # seconds that a row may need until its lag is 0
+_FEED_INTERVAL = 0.05  # seconds
+
+
+class ConsumerProcess:
+    """`estela-consume`, as a process that one can end in every way."""
+
+    def __init__(self, topic: str, environ: dict[str, str], log: Path) -> None:
+        self._log = log.open("ab")
+        self._process = subprocess.Popen(
+            [*command("estela-consume"), topic], env=environ, stdout=self._log, stderr=self._log
+        )
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def terminate(self) -> None:
+        """End it as an operator would; raises where that does not work."""
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(90)
+        self._log.close()
+        if code != 0:
+            raise AssertionError(f"estela-consume ended with {code} after SIGTERM")
+
+
+class World:
+    """A row of the suite runs in one of these."""
+
+    def __init__(
+        self, servers: Servers, folder: Path, messages: int, share: float, chance: random.Random
+    ) -> None:
+        self.servers = servers
+        self.chance = chance
+        self.consumers: list[ConsumerProcess] = []
+        self._messages = messages
+        self._share = share
+        self._log = folder / "consumers.log"
+        self._name = f"f{uuid.uuid4().hex[:10]}"
+        self._platform = open_platform("kafka", listeners=servers.kafka.bootstrap_servers)
+        self._environ = {**os.environ, **servers.environ}
+        self._good = 0
+        self._bad: Counter[str] = Counter()
+        self._acknowledged = 0
+        self._unsent: list[bytes] = []
+        create_topic(servers.kafka.bootstrap_servers, self._name, PARTITIONS)
+
+    @property
+    def topic(self) -> str:
+        """The row's own topic; the database has the same name."""
+        return self._name
+
+    def times(self, full: int) -> int:
+        """How often something is done: `full` times in the whole suite, fewer in a small one."""
+        return max(1, round(full * self._share))
+
+    def seconds(self, full: float) -> float:
+        """How long something lasts, likewise."""
+        return full * self._share
+
+    def start_consumer(self) -> ConsumerProcess:
+        """One more member of the group."""
+        consumer = ConsumerProcess(self.topic, self._environ, self._log)
+        self.consumers.append(consumer)
+        return consumer
+
+    def end_consumer(self, consumer: ConsumerProcess, *, kill: bool) -> None:
+        """End one member."""
+        self.consumers.remove(consumer)
+        consumer.kill() if kill else consumer.terminate()
+
+    def progress(self) -> None:
+        """Return when something was stored that was not there before, or when there is nothing left to do."""
+        before = self._stored()
+        wait_until(lambda: self._stored() > before or self._lag() == 0, "progress", _CATCH_UP)
+
+    def run(
+        self,
+        fault: Callable[[World], None],
+        consumers: int,
+        expected_seconds: float,
+        bad: Sequence[Bad] = (),
+        bad_share: float = 0.0,
+    ) -> Outcome:
+        """Feed evenly while the fault happens, wait until all is done, and balance the books."""
+        self._prepare()
+        done = threading.Event()
+        feeder = threading.Thread(
+            target=self._feed, args=(done, expected_seconds * self._share, bad, bad_share)
+        )
+        feeder.start()
+        try:
+            for _ in range(consumers):
+                self.start_consumer()
+            fault(self)
+        finally:
+            done.set()
+            feeder.join()
+        if self._acknowledged != self._good + self._bad.total():
+            raise AssertionError(f"{self._acknowledged} of {self._good} messages were acknowledged")
+        ended = time.monotonic()
+        wait_until(lambda: self._lag() == 0, "a lag of 0", _CATCH_UP)
+        recovered = time.monotonic() - ended
+        for consumer in list(self.consumers):
+            self.end_consumer(consumer, kill=False)
+        return self._balance(recovered)
+
+    def _prepare(self) -> None:
+        with self._client() as client:
+            strict = client[self._name].create_collection(
+                STRICT, validator={"refused": {"$exists": False}}, write_concern=None
+            )
+            strict.create_index("unique", unique=True, sparse=True)
+            strict.insert_one({"_id": ObjectId(TAKEN_ID), "unique": 1})
+
+    def _feed(self, done: threading.Event, seconds: float, bad: Sequence[Bad], bad_share: float) -> None:
+        """Half of the messages at once, the rest evenly; what is left when the fault is over, at once."""
+        began, first = time.monotonic(), self._messages // 2
+        with self._platform.producer() as producer:
+
+            def send(upto: int) -> None:
+                while self._good + self._bad.total() < upto:
+                    value = self._next(bad, bad_share)
+                    self._deliver(producer, value)
+
+            send(first)
+            while not done.wait(_FEED_INTERVAL):
+                passed = time.monotonic() - began
+                send(first + int((self._messages - first) * passed / max(1.0, seconds)))
+                self._resend(producer)
+            send(self._messages)
+            while self._acknowledged < self._good + self._bad.total():
+                self._resend(producer)
+                try:
+                    producer.flush(5.0)
+                except QueueError:
+                    continue
+
+    def _next(self, bad: Sequence[Bad], bad_share: float) -> bytes:
+        if bad and self.chance.random() < bad_share:
+            reason, value = bad[self._bad.total() % len(bad)]
+            self._bad[reason] += 1
+            return value if isinstance(value, bytes) else json.dumps(value).encode()
+        number, self._good = self._good, self._good + 1
+        return json.dumps({
+            "jid": f"1.s.{self._name}",
+            "payload": {"n": number, "text": "x" * 200, "a.b": [number]},
+            "unique": "False",
+            "id": str(ObjectId()),
+        }).encode()  # fmt: skip
+
+    def _deliver(self, producer: Any, value: bytes) -> None:
+        def report(error: QueueError | None) -> None:
+            if error is None:
+                self._acknowledged += 1
+            else:
+                self._unsent.append(value)
+
+        try:
+            producer.send(self.topic, value, on_delivery=report)
+        except QueueError:
+            self._unsent.append(value)
+
+    def _resend(self, producer: Any) -> None:
+        unsent, self._unsent = self._unsent, []
+        for value in unsent:
+            self._deliver(producer, value)
+
+    def _lag(self) -> int:
+        """How many messages the group has not committed; -1 where nobody can say."""
+        consumer = self._platform.consumer(Subscription(topic=self.topic))  # never polls: no member
+        try:
+            return consumer.lag()
+        except QueueError:
+            return -1
+        finally:
+            consumer.close()
+
+    def _client(self) -> MongoClient[dict[str, Any]]:
+        return MongoClient(self.servers.mongodb.uri, serverSelectionTimeoutMS=60_000)
+
+    def _stored(self) -> int:
+        with self._client() as client:
+            return int(client[self._name][f"s-1-{self.topic}"].estimated_document_count())
+
+    def _balance(self, recovered: float) -> Outcome:
+        with self._client() as client:
+            collection = client[self._name].get_collection(f"s-1-{self.topic}")
+            counts = Counter(document["n"] for document in collection.find({}, {"_id": 0, "n": 1}))
+        letters = Counter(letter.reason for letter in Mailbox(self._platform, self.topic).letters())
+        return Outcome(
+            produced=self._good + self._bad.total(),
+            stored=len(counts),
+            missing=self._good - len(counts),
+            twice=counts.total() - len(counts),
+            dead_letters_expected=self._bad.total(),
+            dead_letters_found=letters.total(),
+            reasons_right=letters == self._bad,
+            seconds_to_recover=round(recovered, 1),
+        )
