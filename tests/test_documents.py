@@ -11,16 +11,18 @@ import click
 
 from estela_consumer.cli.consume import consume
 from estela_consumer.errors import ExitCode, Reason
+from estela_consumer.rulebook import as_markdown, rules
 from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import variable
+from tests.faults.rows import FAULTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def rows(text: str, prefix: str) -> dict[str, list[str]]:
+def table(text: str, prefix: str) -> dict[str, list[str]]:
     """The rows of Markdown tables whose first cell is code that begins with `prefix`."""
     found = {}
     for line in text.splitlines():
@@ -36,7 +38,7 @@ def test_the_queues_settings_are_those_of_the_code_with_their_defaults() -> None
         for settings in (EmbeddedSettings, KafkaSettings, Subscription)
         for field in dataclasses.fields(settings)
     ]
-    documented = rows(README, "QUEUE_PLATFORM_")
+    documented = table(README, "QUEUE_PLATFORM_")
 
     assert set(documented) == {variable(field.name) for field in fields}
     for field in fields:
@@ -48,7 +50,7 @@ def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaul
     from estela_scrapy import settings
 
     source = "".join(path.read_text() for path in (ROOT / "estela_scrapy").glob("*.py"))
-    documented = rows(README, "ESTELA_")
+    documented = table(README, "ESTELA_")
     environment = {
         "ESTELA_SPIDER_JOB",
         "ESTELA_COLLECTION",
@@ -61,7 +63,7 @@ def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaul
 
 
 def test_the_consumers_options_are_those_of_the_command_with_their_variables_and_defaults() -> None:
-    documented = rows(README, "--")
+    documented = table(README, "--")
     options = {max(o.opts, key=len): o for o in consume.params if isinstance(o, click.Option)}
 
     assert set(documented) == set(options)
@@ -80,10 +82,25 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
         assert re.search(rf"{int(code)}  {code.name} ", consume.epilog or "")
 
 
-def test_every_reason_of_a_dead_letter_is_explained() -> None:
-    documented = rows((ROOT / "docs" / "operations.md").read_text(), "")
+def test_the_table_of_rules_is_the_one_that_the_code_decides_by() -> None:
+    assert as_markdown() in (ROOT / "docs" / "reliability.md").read_text()
 
-    assert {reason.value for reason in Reason} <= set(documented)
+
+def test_every_reason_of_a_dead_letter_is_in_the_table_of_rules() -> None:
+    assert {reason.value for reason in Reason} <= {rule.word for rule in rules()}
+
+
+def test_the_table_of_faults_has_every_row_and_every_promise_was_kept() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+
+    for fault in FAULTS.values():
+        [row] = [line for line in text.splitlines() if line.startswith(f"| {fault.told} |")]
+        produced, stored, missing, twice, expected, found, _ = [
+            int(float(cell.replace(",", ""))) for cell in row.strip("|").split("|")[1:]
+        ]
+        assert (missing, twice) == (0, 0)
+        assert produced >= 100_000
+        assert (stored, found) == (produced - expected, expected)
 
 
 def test_links_lead_somewhere() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -37,7 +38,8 @@ class ConsumerProcess:
     """`estela-consume`, as a process that one can end in every way."""
 
     def __init__(self, topic: str, environ: dict[str, str], log: Path) -> None:
-        self._log = log.open("ab")
+        self._path = log
+        self._log = log.open("wb")
         self._process = subprocess.Popen(
             [*command("estela-consume"), topic], env=environ, stdout=self._log, stderr=self._log
         )
@@ -49,7 +51,8 @@ class ConsumerProcess:
         self._log.close()
 
     def terminate(self) -> None:
-        """End it as an operator would; raises where that does not work."""
+        """End it as an operator would, once it has begun; raises where that does not work."""
+        wait_until(lambda: " into MongoDB" in self._path.read_text(), "the consumer's first line")
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(90)
         self._log.close()
@@ -68,7 +71,7 @@ class World:
         self.consumers: list[ConsumerProcess] = []
         self._messages = messages
         self._share = share
-        self._log = folder / "consumers.log"
+        self._logs = (folder / f"consumer-{number}.log" for number in itertools.count())
         self._name = f"f{uuid.uuid4().hex[:10]}"
         self._platform = open_platform("kafka", listeners=servers.kafka.bootstrap_servers)
         self._environ = {**os.environ, **servers.environ}
@@ -93,7 +96,7 @@ class World:
 
     def start_consumer(self) -> ConsumerProcess:
         """One more member of the group."""
-        consumer = ConsumerProcess(self.topic, self._environ, self._log)
+        consumer = ConsumerProcess(self.topic, self._environ, next(self._logs))
         self.consumers.append(consumer)
         return consumer
 

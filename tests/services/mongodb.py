@@ -59,6 +59,19 @@ class MongoMember(ServerProcess):
         return True
 
 
+class MongoStandalone(MongoMember):
+    """A server of its own, with options of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self._options = options
+
+    def command(self) -> list[str]:
+        given = super().command()
+        at = given.index("--replSet")
+        return [*given[:at], *given[at + 2 :], *self._options]
+
+
 class MongoReplicaSet:
     """A replica set of one member or several, all on this machine."""
 

@@ -1,0 +1,57 @@
+"""A MongoDB that asks who one is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pymongo import MongoClient
+
+from estela_consumer.datasets import Dataset
+from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
+from estela_consumer.stores import Outcome, StoreSettings, open_store
+from tests.conftest import or_skip
+from tests.consumer.test_stores import document
+from tests.services.mongodb import MongoStandalone
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a mongod on which `crawler` may write to the database `mine` alone."""
+    with or_skip("mongod"):
+        server = MongoStandalone(tmp_path_factory.mktemp("guarded"), "--auth")
+        server.start()
+    with MongoClient[dict[str, object]](f"mongodb://{server.address}") as client:
+        client.admin.command("createUser", "root", pwd="root", roles=["root"])
+    with MongoClient[dict[str, object]](f"mongodb://root:root@{server.address}") as client:
+        roles = [{"role": "readWrite", "db": "mine"}]
+        client.admin.command("createUser", "crawler", pwd="secret", roles=roles)
+    yield server.address
+    server.stop()
+
+
+def test_without_permission_on_one_database_its_messages_are_bad_and_the_others_are_stored(
+    guarded: str,
+) -> None:
+    store = open_store(StoreSettings(url=f"mongodb://crawler:secret@{guarded}"))
+    mine, theirs = Dataset("mine", "items"), Dataset("theirs", "items")
+
+    [stored] = store.write(mine, [document(mine, {"n": 1})])
+    refused = store.write(theirs, [document(theirs, {"n": n}) for n in range(2)])
+
+    assert stored is Outcome.STORED
+    for verdict in refused:
+        assert isinstance(verdict, BadMessage)
+        assert verdict.reason is Reason.NOT_PERMITTED
+    store.close()
+
+
+@pytest.mark.parametrize("login", ["", "crawler:wrong@"])
+def test_without_a_login_or_with_a_wrong_one_the_store_is_away(guarded: str, login: str) -> None:
+    store = open_store(StoreSettings(url=f"mongodb://{login}{guarded}"))
+    mine = Dataset("mine", "items")
+
+    with pytest.raises(StoreUnreachable):
+        store.write(mine, [document(mine, {"n": 1})])
+
+    store.close()
