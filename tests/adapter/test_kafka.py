@@ -218,6 +218,21 @@ class TestKafka(PlatformContract, TransactionsContract):
         assert [message.value for message in take(reader(listener=gaps), 2)] == [3, 4]
         assert gaps.told == []
 
+    def test_a_client_that_brings_nothing_although_there_is_something_is_replaced(
+        self, producer: Producer, reader: Reader, unique: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A double stands in for the client's poll: a real client cannot be made to stall."""
+        producer.send(unique, "one")
+        producer.flush()
+        consumer = reader()
+        take(consumer, 1)
+        producer.send(unique, "two")
+        producer.flush()
+        monkeypatch.setattr("estela_queue_adapter.platforms.kafka.consumer._STALL", 0.5)
+        monkeypatch.setattr(consumer._client, "poll", lambda **_: {})  # type: ignore[attr-defined]
+
+        assert {message.value for message in take(consumer, 2)} == {"one", "two"}  # "one" was not committed
+
 
 class TestWithoutABroker:
     def test_everything_says_so_in_time_and_nothing_hangs(self) -> None:
