@@ -188,7 +188,7 @@ class KafkaGroupConsumer(Consumer):
     def _reconnect_if_stalled(self, client: KafkaConsumer) -> None:
         """Let go of a client that gets nothing although there is something: the next poll makes a new one.
 
-        kafka-python's fetcher can, rarely, go round in circles after its first join; only a new client ends that.
+        kafka-python's fetcher can, rarely, go round in circles after its first join; only a new one ends it.
         """
         with translated(self._where):
             mine = list(client.assignment())
