@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -21,9 +20,6 @@ _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue coun
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
 _SESSION_TIMEOUT_MS = 10_000  # how long the partitions of a reader that was killed wait for the next
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
-_STALL = 30.0  # seconds without a message after which it is looked whether there are any
-
-logger = logging.getLogger(__name__)
 
 
 def message(record: ConsumerRecord) -> Message:
@@ -52,7 +48,6 @@ class KafkaGroupConsumer(Consumer):
         self._where = ",".join(settings.bootstrap_servers)
         self._client: KafkaConsumer | None = None
         self._paused = False
-        self._moved_at = time.monotonic()
 
     @property
     def subscription(self) -> Subscription:
@@ -80,11 +75,7 @@ class KafkaGroupConsumer(Consumer):
                     self._after_truncation(client, error.divergent_offsets)
                 else:
                     break
-        if fetched or self._paused:
-            self._moved_at = time.monotonic()
-        elif time.monotonic() - self._moved_at > _STALL:
-            self._moved_at = time.monotonic()
-            self._reconnect_if_stalled(client)
+        self._take_up_the_join(client)
         return [message(record) for records in fetched.values() for record in records]
 
     def commit(self, positions: Iterable[Position]) -> None:
@@ -185,27 +176,15 @@ class KafkaGroupConsumer(Consumer):
             client.seek(partition, resumed)
             self._listener.messages_gone(partition.partition, position, resumed)
 
-    def _reconnect_if_stalled(self, client: KafkaConsumer) -> None:
-        """Let go of a client that gets nothing although there is something: the next poll makes a new one.
+    def _take_up_the_join(self, client: KafkaConsumer) -> None:
+        """Have the next poll go on with a join of the group that this one began and did not see the end of.
 
-        kafka-python's fetcher can, rarely, go round in circles after its first join; only a new one ends it.
+        Where a change of the topic's partitions was the reason to join, kafka-python 3.0 forgets that it is
+        joining as soon as it has made its plan: it neither reads nor sends heartbeats then, for ever.
         """
-        with translated(self._where):
-            mine = list(client.assignment())
-            ends = client.end_offsets(mine, timeout_ms=_ANSWER_TIMEOUT_MS) if mine else {}
-            waiting = sum(
-                max(0, end - (client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0))
-                for partition, end in ends.items()
-            )
-            if waiting:
-                logger.warning(
-                    "%s: %d messages wait, and the client has brought none for %.0f s: connecting anew.",
-                    self._topic,
-                    waiting,
-                    _STALL,
-                )
-                client.close(timeout_ms=_CLOSE_TIMEOUT_MS)
-                self._client = None
+        coordinator = client._coordinator
+        if coordinator.rejoining and not coordinator.need_rejoin():
+            coordinator.request_rejoin()
 
     def _assigned(self, client: KafkaConsumer, partitions: Collection[TopicPartition]) -> None:
         if self._paused:
