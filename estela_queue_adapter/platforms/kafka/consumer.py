@@ -13,7 +13,7 @@ from estela_queue_adapter.errors import QueueError, TopicMissing
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 
 _CONNECT_TIMEOUT_MS = 5_000
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
@@ -44,7 +44,7 @@ class KafkaGroupConsumer(Consumer):
         self._settings = settings
         self._subscription = subscription
         self._listener = listener
-        self._topic = subscription.topic
+        self._topic = checked_topic(subscription.topic)
         self._where = ",".join(settings.bootstrap_servers)
         self._client: KafkaConsumer | None = None
         self._paused = False

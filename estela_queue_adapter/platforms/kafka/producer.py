@@ -14,7 +14,7 @@ from kafka.producer.future import FutureRecordMetadata
 from estela_queue_adapter.errors import AccessDenied, DeliveryError, QueueError, TransientError
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.serialization import serialize
 
 _CONNECT_TIMEOUT_MS = 5_000
@@ -66,7 +66,7 @@ class IdempotentProducer(Producer):
         headers: Headers = (),
         on_delivery: OnDelivery | None = None,
     ) -> None:
-        record = _Record(topic, serialize(data), key, headers, on_delivery)
+        record = _Record(checked_topic(topic), serialize(data), key, headers, on_delivery)
         self._try_suspects()
         with self._lock:
             self._in_flight += 1

@@ -10,7 +10,7 @@ from estela_queue_adapter.errors import QueueUnreachable, TopicMissing
 from estela_queue_adapter.interfaces import Message
 from estela_queue_adapter.platforms.kafka.consumer import message
 from estela_queue_adapter.platforms.kafka.errors import translated
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 
 _CONNECT_TIMEOUT_MS = 5_000
 _ANSWER_TIMEOUT_MS = 10_000
@@ -21,6 +21,7 @@ _POLL_MS = 5_000
 def read_topic(settings: KafkaSettings, topic: str) -> Iterator[Message]:
     """Every committed message that is in `topic` now; see `Platform.read`."""
     where = ",".join(settings.bootstrap_servers)
+    checked_topic(topic)
     with translated(where):
         client = KafkaConsumer(
             **settings.client_options(),
