@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Collection
@@ -217,6 +218,22 @@ class TestKafka(PlatformContract, TransactionsContract):
 
         assert [message.value for message in take(reader(listener=gaps), 2)] == [3, 4]
         assert gaps.told == []
+
+    def test_a_new_member_costs_its_group_one_rebalance(
+        self, producer: Producer, reader: Reader, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Told by the client's log: nothing else counts the joins."""
+        consumer = reader()
+        producer.send(consumer.subscription.topic, "there")
+        producer.flush()
+        caplog.set_level(logging.INFO, "kafka.coordinator")
+
+        take(consumer, 1)
+        for _ in range(5):
+            consumer.poll(0.1, 1)
+
+        joins = [line for line in caplog.messages if "Successfully joined group" in line]
+        assert len(joins) == 1
 
     def test_a_topic_that_appears_later_is_read_however_short_the_polls_are(
         self, platform: Platform, reader: Reader, unique: str

@@ -136,6 +136,9 @@ class KafkaGroupConsumer(Consumer):
             client._cluster.config["allow_auto_create_topics"] = False
             client.subscribe([self._topic], listener=Rebalances(client, self._listener, self._assigned))
             self._client = client
+            with translated(self._where):
+                # Known before the group is joined, or a second join, of every member, follows at once.
+                client.partitions_for_topic(self._topic)
         return self._client
 
     def _partitions(self) -> list[TopicPartition]:
