@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import threading
 import time
 from collections.abc import Collection
@@ -255,6 +257,20 @@ class TestKafka(PlatformContract, TransactionsContract):
 
 
 class TestWithoutABroker:
+    def test_attempts_in_vain_leave_no_threads_and_no_sockets_behind(self) -> None:
+        platform = open_platform("kafka", listeners="127.0.0.1:1")
+        consumer, producer = platform.consumer(Subscription(topic="topic")), platform.producer()
+
+        def held() -> tuple[int, int]:
+            gc.collect()
+            return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+        before = held()
+        assert not consumer.get_connection()
+        assert not producer.get_connection()
+
+        wait_until(lambda: held() == before, "all closed", 10)
+
     def test_everything_says_so_in_time_and_nothing_hangs(self) -> None:
         nowhere: dict[str, Any] = {"platform": "kafka", "listeners": "127.0.0.1:1"}
         began = time.monotonic()

@@ -11,11 +11,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from estela_queue_adapter.errors import QueueError, TopicMissing
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
+from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 
-_CONNECT_TIMEOUT_MS = 5_000
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
 _SESSION_TIMEOUT_MS = 10_000  # how long the partitions of a reader that was killed wait for the next
@@ -119,19 +119,18 @@ class KafkaGroupConsumer(Consumer):
 
     def _connected(self) -> KafkaConsumer:
         if self._client is None:
-            with translated(self._where):
-                client = KafkaConsumer(
-                    **self._settings.client_options(),
-                    group_id=self._subscription.group_id,
-                    auto_offset_reset="none",  # so that we see, and can tell, where messages are gone
-                    isolation_level="read_committed",
-                    partition_assignment_strategy=self._settings.assignors,
-                    enable_auto_commit=False,
-                    fetch_max_bytes=_FETCH_BYTES,
-                    session_timeout_ms=_SESSION_TIMEOUT_MS,
-                    bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
-                    allow_auto_create_topics=False,
-                )
+            client = connect(
+                KafkaConsumer,
+                self._settings,
+                group_id=self._subscription.group_id,
+                auto_offset_reset="none",  # so that we see, and can tell, where messages are gone
+                isolation_level="read_committed",
+                partition_assignment_strategy=self._settings.assignors,
+                enable_auto_commit=False,
+                fetch_max_bytes=_FETCH_BYTES,
+                session_timeout_ms=_SESSION_TIMEOUT_MS,
+                allow_auto_create_topics=False,
+            )
             # kafka-python 3.0 does not hand the option on: reading a topic would create it.
             client._cluster.config["allow_auto_create_topics"] = False
             client.subscribe([self._topic], listener=Rebalances(client, self._listener, self._assigned))

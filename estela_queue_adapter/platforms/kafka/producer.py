@@ -13,11 +13,11 @@ from kafka.producer.future import FutureRecordMetadata
 
 from estela_queue_adapter.errors import AccessDenied, DeliveryError, QueueError, TransientError
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
+from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.serialization import serialize
 
-_CONNECT_TIMEOUT_MS = 5_000
 _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
@@ -107,17 +107,16 @@ class IdempotentProducer(Producer):
                 self._client.close(timeout=0)
                 self._client, self._ended = None, False
             if self._client is None:
-                with translated(self._where):
-                    self._client = KafkaProducer(
-                        **self._settings.client_options(),
-                        acks="all",
-                        enable_idempotence=True,
-                        batch_size=_BATCH_BYTES,
-                        linger_ms=_LINGER_MS,
-                        max_request_size=self._settings.max_request_size,
-                        compression_type=self._settings.compression,
-                        bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
-                    )
+                self._client = connect(
+                    KafkaProducer,
+                    self._settings,
+                    acks="all",
+                    enable_idempotence=True,
+                    batch_size=_BATCH_BYTES,
+                    linger_ms=_LINGER_MS,
+                    max_request_size=self._settings.max_request_size,
+                    compression_type=self._settings.compression,
+                )
             return self._client
 
     def _hand_over(self, record: _Record) -> FutureRecordMetadata:
