@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import gc
 import logging
-import os
 import threading
 import time
 from collections.abc import Collection
@@ -257,19 +255,14 @@ class TestKafka(PlatformContract, TransactionsContract):
 
 
 class TestWithoutABroker:
-    def test_attempts_in_vain_leave_no_threads_and_no_sockets_behind(self) -> None:
+    def test_attempts_in_vain_leave_no_threads_behind(self) -> None:
         platform = open_platform("kafka", listeners="127.0.0.1:1")
-        consumer, producer = platform.consumer(Subscription(topic="topic")), platform.producer()
+        before = threading.active_count()
 
-        def held() -> tuple[int, int]:
-            gc.collect()
-            return threading.active_count(), len(os.listdir("/proc/self/fd"))
+        for client in (platform.consumer(Subscription(topic="topic")), platform.producer()):
+            assert not client.get_connection()
 
-        before = held()
-        assert not consumer.get_connection()
-        assert not producer.get_connection()
-
-        wait_until(lambda: held() == before, "all closed", 10)
+        wait_until(lambda: threading.active_count() == before, "the end of the threads", 10)
 
     def test_everything_says_so_in_time_and_nothing_hangs(self) -> None:
         nowhere: dict[str, Any] = {"platform": "kafka", "listeners": "127.0.0.1:1"}
