@@ -129,6 +129,10 @@ class World:
             for _ in range(consumers):
                 self.start_consumer()
             fault(self)
+        except BaseException:
+            for consumer in list(self.consumers):
+                self.end_consumer(consumer, kill=True)
+            raise
         finally:
             done.set()
             feeder.join()
