@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import textwrap
@@ -8,8 +9,15 @@ from typing import Any
 
 import pytest
 
-from estela_queue_adapter import Platform, get_consumer_interface, get_producer_interface, open_platform
+from estela_queue_adapter import (
+    Outgoing,
+    Platform,
+    get_consumer_interface,
+    get_producer_interface,
+    open_platform,
+)
 from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
+from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from tests.adapter.contract import PlatformContract
 from tests.adapter.transactions_contract import TransactionsContract
 
@@ -34,6 +42,24 @@ class TestEmbedded(PlatformContract, TransactionsContract):
 
         messages = list(get_consumer_interface(topic="topic", max_timeout=0.1, **arguments))
         assert [(message.offset, message.value) for message in messages] == [(0, 1), (1, 2)]
+
+    def test_a_full_disk_is_told_and_passes(self, arguments: dict[str, Any]) -> None:
+        """The system's limit on the size of a file stands in for the disk's."""
+        log = EmbeddedLog(Path(arguments["path"]))
+        log.append([Outgoing("topic", b"first")])
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (Path(f"{arguments['path']}-wal").stat().st_size, hard))
+        try:
+            for _ in range(2):
+                with pytest.raises(QueueUnreachable, match=r"disk"):
+                    log.append([Outgoing("topic", b"second")])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+        log.append([Outgoing("topic", b"second")])
+
+        assert [message.data for message in log.read("topic", 0, 10)] == [b"first", b"second"]
+        log.close()
 
     def test_several_processes_write_at_once_and_each_keeps_its_order(
         self, arguments: dict[str, Any]
