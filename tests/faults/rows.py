@@ -156,7 +156,7 @@ FAULTS = {
     "primary-killed": Fault("primary of three killed, 5 times", primary_killed, servers=3),
     "mongod-away": Fault("mongod stopped for 60 s, and frozen for 65 s", mongod_away, expected_seconds=125),
     "bad-messages": Fault(
-        "1 % bad messages of every kind", bad_messages, expected_seconds=30, bad_share=0.01
+        "1 % bad messages of every kind", bad_messages, expected_seconds=30, bad_share=0.011
     ),
     "everything": Fault(
         "everything at once, 3 minutes, two consumers",

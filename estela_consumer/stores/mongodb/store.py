@@ -150,15 +150,22 @@ class MongoStore(Store):
         if is_transient(error, error.code):
             raise self._unreachable(error) from error
         if len(documents) == 1 or error.code in BAD_DATASET:
-            return [verdict(error.code, str(error)) for _ in documents]
+            return [verdict(error.code, _told(error)) for _ in documents]
         half = len(documents) // 2
         return self.write(dataset, documents[:half]) + self.write(dataset, documents[half:])
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
         kind = "does not answer" if isinstance(error, ConnectionFailure) else "cannot take it now"
-        # pymongo appends its settings and its picture of the deployment, which fill a screen.
-        told = re.split(r" \(configured timeouts|, Timeout: |, Topology Description", str(error))[0]
-        return StoreUnreachable(f"{self.describe()} {kind}: {type(error).__name__}: {told[:500]}")
+        return StoreUnreachable(f"{self.describe()} {kind}: {type(error).__name__}: {_told(error)[:500]}")
+
+
+def _told(error: PyMongoError) -> str:
+    """What it says, without the raw answer, the settings and the deployment that pymongo appends."""
+    if isinstance(error, BulkWriteError) and (failed := (error.details or {}).get("writeConcernErrors")):
+        return str(failed[0].get("errmsg"))
+    return re.split(
+        r", full error: |, lsid: | \(configured timeouts|, Timeout: |, Topology Description", str(error)
+    )[0]
 
 
 def _check_certificates(path: str) -> None:
