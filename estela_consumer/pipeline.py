@@ -177,9 +177,10 @@ class Pipeline(PartitionListener):
         """Take nothing, but stay a member of the group."""
         self._consumer.pause()
         try:
-            self._consumer.poll(_POLL, 1)
+            messages = self._consumer.poll(_POLL, 1)
         finally:
             self._consumer.resume()
+        self._polled.extend(messages)  # none, or one that was on its way: the position is past it
 
     def _idle(self) -> None:
         now = self._clock()

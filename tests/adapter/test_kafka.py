@@ -21,6 +21,7 @@ from estela_queue_adapter import (
     open_platform,
 )
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError, QueueUnreachable
+from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer, _Record
 from tests.adapter.contract import PlatformContract, Reader, take
 from tests.adapter.transactions_contract import TransactionsContract
 from tests.services.kafka import KafkaCluster, create_topic, delete_records
@@ -218,6 +219,30 @@ class TestKafka(PlatformContract, TransactionsContract):
 
         assert [message.value for message in take(reader(listener=gaps), 2)] == [3, 4]
         assert gaps.told == []
+
+    def test_a_thread_that_flushes_waits_for_what_another_sends_again(
+        self, producer: Producer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert isinstance(producer, IdempotentProducer)
+        held, begun = threading.Event(), threading.Event()
+
+        def try_alone(_: object) -> None:
+            begun.set()
+            held.wait(30)
+
+        monkeypatch.setattr(producer, "_try_alone", try_alone)
+        producer._suspects.append(_Record("topic", b"", None, (), None))
+        first, second = (threading.Thread(target=producer._try_suspects) for _ in range(2))
+
+        first.start()
+        assert begun.wait(30)
+        second.start()
+        second.join(0.3)
+
+        assert second.is_alive()
+        held.set()
+        second.join(30)
+        assert not second.is_alive()
 
     def test_a_new_member_costs_its_group_one_rebalance(
         self, producer: Producer, reader: Reader, caplog: pytest.LogCaptureFixture

@@ -83,8 +83,8 @@ class ScriptedConsumer(Consumer):
         self._books.finish_some(all_of_them=self._paused)
         if self._books.chance.random() < 0.2:
             self._move(self._books.chance.randrange(PARTITIONS))
-        if self._paused:
-            return []
+        if self._paused:  # what was on its way when it was paused must not be dropped either
+            return list(self._some(1)) if self._books.chance.random() < 0.1 else []
         return list(self._some(self._books.chance.randint(1, 7)))
 
     def commit(self, positions: Iterable[Position]) -> None:

@@ -44,6 +44,7 @@ class IdempotentProducer(Producer):
         self._where = ",".join(settings.bootstrap_servers)
         self._client: KafkaProducer | None = None
         self._connecting = threading.Lock()
+        self._one_by_one = threading.Lock()  # held while suspects are sent again
         self._lock = threading.Lock()  # guards what follows, which the client's thread changes too
         self._in_flight = 0
         self._failed: list[QueueError] = []
@@ -67,7 +68,8 @@ class IdempotentProducer(Producer):
         on_delivery: OnDelivery | None = None,
     ) -> None:
         record = _Record(checked_topic(topic), serialize(data), key, headers, on_delivery)
-        self._try_suspects()
+        if self._suspects:
+            self._try_suspects()
         with self._lock:
             self._in_flight += 1
         try:
@@ -134,20 +136,26 @@ class IdempotentProducer(Producer):
             self._ended = True
 
     def _try_suspects(self) -> None:
-        """Send again, each by itself, what failed for a reason that may be another message's."""
-        while self._suspects:
-            record = self._suspects.popleft()
-            try:
-                future = self._hand_over(record)
-                with translated(self._where):
-                    future.get(_ALONE_TIMEOUT)
-            except (TransientError, AccessDenied) as error:
-                self._report(record, error)
-            except QueueError as error:
-                self._ended = True
-                self._report(record, error)
-            else:
-                self._report(record, None)
+        """Send again, each by itself, what failed for a reason that may be another message's.
+
+        Returns when all of them are decided, those too that another thread has begun with.
+        """
+        with self._one_by_one:
+            while self._suspects:
+                self._try_alone(self._suspects.popleft())
+
+    def _try_alone(self, record: _Record) -> None:
+        try:
+            future = self._hand_over(record)
+            with translated(self._where):
+                future.get(_ALONE_TIMEOUT)
+        except (TransientError, AccessDenied) as error:
+            self._report(record, error)
+        except QueueError as error:
+            self._ended = True
+            self._report(record, error)
+        else:
+            self._report(record, None)
 
     def _report(self, record: _Record, error: QueueError | None) -> None:
         with self._lock:
