@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bson.codec_options import CodecOptions
+from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, WriteConcern
 from pymongo.collection import Collection
@@ -90,6 +91,15 @@ class MongoStore(Store):
         try:
             found = self._client[dataset.database][dataset.collection].find().sort("_id", 1)
             yield from found.limit(limit or 0)
+        except PyMongoError as error:
+            raise self._unreachable(error) from error
+
+    def ids(self, dataset: Dataset, first: ObjectId | str, last: ObjectId | str) -> Iterator[ObjectId | str]:
+        collection: Collection[Any] = self._collection(dataset).with_options(CodecOptions())
+        try:
+            # Answered by the index alone, in many short answers rather than one that takes a minute.
+            for found in collection.find({"_id": {"$gte": first, "$lte": last}}, {"_id": 1}).sort("_id", 1):
+                yield found["_id"]
         except PyMongoError as error:
             raise self._unreachable(error) from error
 
