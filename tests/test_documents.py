@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from estela_consumer.cli.consume import consume
+from estela_consumer.cli.verify import MEANINGS, verify
 from estela_consumer.errors import ExitCode, Reason
 from estela_consumer.rulebook import as_markdown, rules
 from estela_queue_adapter.interfaces import Subscription
@@ -74,12 +75,15 @@ def test_the_consumers_options_are_those_of_the_command_with_their_variables_and
             assert documented[name][1] == f"`{option.default}`"
 
 
-def test_the_exit_codes_are_those_of_the_code() -> None:
-    documented = re.findall(r"^\| (\d) \| `([A-Z_]+)` \|", README, re.MULTILINE)
+def test_the_exit_codes_are_those_of_the_code_and_each_command_tells_its_own() -> None:
+    rows = re.findall(r"^\| (\d) \| `([A-Z_]+)` \| *(.*?) *\| *(.*?) *\|$", README, re.MULTILINE)
+    columns = {consume: [row[2] for row in rows], verify: [row[3] for row in rows]}
 
-    assert documented == [(str(int(code)), code.name) for code in ExitCode]
-    for code in ExitCode:
-        assert re.search(rf"{int(code)}  {code.name} ", consume.epilog or "")
+    assert [row[:2] for row in rows] == [(str(int(code)), code.name) for code in ExitCode]
+    for command, meanings in columns.items():
+        told = re.findall(r"^  (\d)  ([A-Z_]+) ", command.epilog or "", re.MULTILINE)
+        assert told == [row[:2] for row, meaning in zip(rows, meanings, strict=True) if meaning]
+    assert columns[verify] == [MEANINGS.get(code, "") for code in ExitCode]
 
 
 def test_the_table_of_rules_is_the_one_that_the_code_decides_by() -> None:

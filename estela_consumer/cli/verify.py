@@ -23,7 +23,7 @@ from estela_queue_adapter.errors import ConfigurationError, QueueError
 
 MEANINGS = {
     ExitCode.OK: "all that the job published is stored",
-    ExitCode.FAILED: "a fault of this program",
+    ExitCode.FAILED: "a fault of the program",
     ExitCode.USAGE: "wrong arguments or settings, or JOB names several jobs",
     ExitCode.DEAD_LETTERS: "nothing is missing, but some messages are dead letters",
     ExitCode.QUEUE_UNREACHABLE: "the queue cannot be reached",

@@ -1,4 +1,4 @@
-"""Jobs that have ended: their messages on the queue, and their closing record."""
+"""Jobs that have ended: their messages on the queue, their closing record, and what is said of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from estela_queue_adapter.closing import ClosingRecord, StreamRecord
 from estela_scrapy.ids import IdSource
-from tests.consumer.commands import publish
+from tests.consumer.commands import Result, publish, run
 
 OPENED = datetime(2026, 1, 31, 9, 30, tzinfo=timezone.utc)
 
@@ -51,3 +51,16 @@ class EndedJob:
         )  # fmt: skip
         envelope = {"jid": self.jid, "unique": "False", "id": IdSource().next().decode()}
         publish(self.jobs_topic, [{**envelope, "payload": record.to_payload()}] * copies)
+
+
+def verified(job: EndedJob, *arguments: str, name: str = "") -> Result:
+    """What `estela-verify --json` says of the job, or of a `name`."""
+    return run("estela-verify", name or job.jid, "--jobs-topic", job.jobs_topic, "--json", *arguments)
+
+
+def counts(result: Result, stream: int = 0) -> dict[str, Any]:
+    """The counts of one stream that are not 0."""
+    assert "Traceback" not in result.err
+    told: dict[str, Any] = result.summary["streams"][stream]
+    names = ("published", "stored", "dead_letters", "failed", "missing", "too_many")
+    return {name: told[name] for name in names if told[name] != 0}

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from estela_queue_adapter import open_platform
-from tests.consumer.commands import Result, command, drain, publish, run
-from tests.consumer.ended_jobs import EndedJob
+from tests.consumer.commands import command, drain, publish, run
+from tests.consumer.ended_jobs import EndedJob, counts, verified
+from tests.services.kafka import create_topic, delete_records
 
 BIG = {"n": 2**70}  # JSON, but no document
 
@@ -22,17 +23,6 @@ def payloads(count: int) -> list[dict[str, Any]]:
 @pytest.fixture
 def job(unique: str) -> EndedJob:
     return EndedJob(f"1.s.{unique}", f"jobs-{unique}")
-
-
-def verified(job: EndedJob, *arguments: str, name: str = "") -> Result:
-    return run("estela-verify", name or job.jid, "--jobs-topic", job.jobs_topic, "--json", *arguments)
-
-
-def counts(result: Result, stream: int = 0) -> dict[str, Any]:
-    assert "Traceback" not in result.err
-    told: dict[str, Any] = result.summary["streams"][stream]
-    names = ("published", "stored", "dead_letters", "failed", "missing", "too_many")
-    return {name: told[name] for name in names if told[name] != 0}
 
 
 @pytest.mark.usefixtures("surroundings")
@@ -233,6 +223,23 @@ class TestEverywhere:
 
 
 class TestOnServers:
+    def test_where_retention_has_removed_what_was_consumed_the_groups_lag_decides(
+        self, on_servers: None, kafka: str, job: EndedJob, unique: str
+    ) -> None:
+        """Given a unique dataset, whose messages are gone from the topic once they are stored."""
+        create_topic(kafka, unique, 1)
+        job.stream(unique, payloads(5), unique=True)
+        job.close()
+        drain(unique)
+        delete_records(kafka, unique, 0, 4)
+
+        consumed = verified(job)
+        publish(unique, [{"jid": job.jid, "payload": {"n": 9}}])
+        behind = verified(job)
+
+        assert counts(consumed) == {"published": 5, "stored": None}
+        assert counts(behind) == {"published": 5, "stored": None, "missing": 1}
+
     def test_a_letter_that_was_cut_short_is_known_by_its_beginning(
         self, on_servers: None, job: EndedJob, unique: str
     ) -> None:
