@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -21,6 +22,8 @@ from estela_queue_adapter.closing import IdRange, StreamRecord, nonce_of
 from estela_queue_adapter.errors import TopicMissing, TransientError
 
 _SHORTEST_PAUSE = 0.5  # seconds between two looks; never shorter than a look takes, so as not to be a burden
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,8 @@ class _Books:
     def dataset(self) -> Dataset | None:
         record = self.one
         try:
+            if record.topic == STATS_TOPIC:
+                stats_id(record.jid)  # which is made of the jid alone
             return dataset_of(record.topic, record.jid, record.db_name or None, record.dataset_name or None)
         except BadMessage:  # every message of the stream is a dead letter
             return None
@@ -201,17 +206,22 @@ def look_until(
     A queue or store that is away is looked at again too. Raises its error when the time is over, and any
     other error at once.
     """
-    deadline = clock() + wait
+    deadline, told = clock() + wait, ""
     while True:
         began = clock()
         try:
             found = look()
-        except (TransientError, StoreUnreachable):
+        except (TransientError, StoreUnreachable) as error:
             if clock() >= deadline:
                 raise
+            waiting_for = f"what is away: {error}"
         else:
             if clock() >= deadline or (found is not None and found.settled):
                 return found
+            waiting_for = "the consumer" if found else "the end of the crawl"
+        if waiting_for != told:
+            logger.info("Waiting for %s.", waiting_for)
+            told = waiting_for
         now = clock()
         sleep(min(max(_SHORTEST_PAUSE, now - began), max(0.0, deadline - now)))
 

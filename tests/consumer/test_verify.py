@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from estela_queue_adapter import open_platform
 from tests.consumer.commands import command, drain, publish, run
 from tests.consumer.ended_jobs import EndedJob, counts, verified
 from tests.services.kafka import create_topic, delete_records
+from tests.services.ports import wait_until
 
 BIG = {"n": 2**70}  # JSON, but no document
 
@@ -194,7 +196,7 @@ class TestEverywhere:
 
     def test_without_a_closing_record_it_says_what_that_may_mean(self, job: EndedJob, unique: str) -> None:
         missing_topic = verified(job)
-        publish(job.jobs_topic, [{"payload": {"job": "1"}}, b"rubbish"])
+        publish(job.jobs_topic, [{"payload": {"job": "1"}}] * 2)
         EndedJob(f"2.s.{unique}", job.jobs_topic).close()
         no_record = run("estela-verify", job.jid, "--jobs-topic", job.jobs_topic)
 
@@ -204,21 +206,23 @@ class TestEverywhere:
         assert f"2 messages of {job.jobs_topic} are no closing records" in no_record.err
         assert "has no spider" in no_record.err
 
-    def test_it_waits_for_the_crawl_and_for_the_consumer(self, job: EndedJob, unique: str) -> None:
-        waiting = subprocess.Popen(
-            [
-                *command("estela-verify"), job.jid, "--jobs-topic", job.jobs_topic, "--wait", "100", "--json",
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )  # fmt: skip
+    def test_it_waits_for_the_crawl_and_for_the_consumer(
+        self, job: EndedJob, unique: str, tmp_path: Path
+    ) -> None:
+        told, arguments = tmp_path / "told", [job.jid, "--jobs-topic", job.jobs_topic, "--wait", "100"]
+        with told.open("wb") as log:
+            waiting = subprocess.Popen(
+                [*command("estela-verify"), *arguments, "--json"], stdout=subprocess.PIPE, stderr=log
+            )
 
+        wait_until(lambda: "Waiting for the end of the crawl." in told.read_text(), "its first look")
         job.stream(unique, payloads(500))
         job.close()
+        wait_until(lambda: "Waiting for the consumer." in told.read_text(), "the closing record to be seen")
         drain(unique)
-        out, err = waiting.communicate(timeout=110)
+        out, _ = waiting.communicate(timeout=110)
 
-        assert waiting.returncode == 0, err
+        assert waiting.returncode == 0, told.read_text()
         assert json.loads(out)["stored"] == 500
 
 
