@@ -21,8 +21,8 @@ TEXT = st.text(min_size=1, max_size=20)
 @st.composite
 def streams(draw: st.DrawFn) -> StreamRecord:
     published = draw(st.integers(0, 2**40))
-    ids = sorted(draw(st.tuples(*[st.tuples(*[st.binary(min_size=4, max_size=4)] * 2)] * 2)))
-    first, last = [(start + NONCE + end[1:]).hex() for start, end in ids]
+    ends = draw(st.tuples(*[st.binary(min_size=7, max_size=7)] * 2))
+    first, last = sorted((end[:4] + NONCE + end[4:]).hex() for end in ends)
     named = published or draw(st.booleans())
     return StreamRecord(
         stream=draw(st.sampled_from(["items", "requests", "stats", "logs"])),
