@@ -17,6 +17,7 @@ from estela_consumer.documents import Document, same_content
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
+from estela_queue_adapter import sqlite_files
 
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
 _PAGE = 500  # documents read at a time
@@ -110,14 +111,9 @@ class EmbeddedStore(Store):
     @property
     def _db(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(
-                self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            self._connection = sqlite_files.connect(
+                self._path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT, durable=True
             )
-            db.execute("PRAGMA journal_mode = WAL")  # a reader does not wait for the writer
-            db.execute("PRAGMA synchronous = FULL")  # stored means on the disk
-            db.executescript(self._SQL_SCHEMA)
-            self._connection = db
         return self._connection
 
     def _number(self, dataset: Dataset) -> int:

@@ -15,6 +15,7 @@ from estela_queue_adapter.errors import (
     PermanentError,
     QueueError,
     QueueUnreachable,
+    TopicDenied,
     TopicMissing,
 )
 
@@ -43,6 +44,8 @@ def translate(error: BaseException, where: str) -> QueueError:
     text = f"Kafka at {where}: {type(error).__name__}: {error}"
     if isinstance(error, _REFUSED_COMMITS):
         return CommitRefused(text)
+    if isinstance(error, kafka_errors.TopicAuthorizationFailedError):
+        return TopicDenied(text)
     if isinstance(error, _LOGINS):
         return AccessDenied(text)
     if isinstance(error, _REJECTIONS):
