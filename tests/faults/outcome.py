@@ -14,6 +14,7 @@ COLUMNS = {
     "dead_letters_expected": "dead letters expected",
     "dead_letters_found": "found",
     "seconds_to_recover": "seconds until lag 0",
+    "reactor_pause": "longest pause of the reactor, ms",
 }
 
 
@@ -31,6 +32,8 @@ class Outcome:
     """Whether each dead letter says what was wrong with its message."""
     seconds_to_recover: float
     """From the end of the fault, and of feeding, until the lag was 0."""
+    reactor_pause: float | None
+    """Milliseconds; None where there was no crawl, or it was killed."""
 
     @property
     def promises_kept(self) -> bool:
@@ -49,12 +52,13 @@ class Outcome:
 def markdown(outcomes: Mapping[str, Mapping[str, Any]]) -> str:
     """The table of docs/reliability.md, from each fault's description and its books."""
     rows = [
-        f"| {told} | " + " | ".join(_cell(books[name]) for name in COLUMNS) + " |"
+        f"| {told} | " + " | ".join(cell(books[name]) for name in COLUMNS) + " |"
         for told, books in outcomes.items()
     ]
     head = f"| fault | {' | '.join(COLUMNS.values())} |"
     return "\n".join([head, "|---|" + "---:|" * len(COLUMNS), *rows])
 
 
-def _cell(value: Any) -> str:
-    return f"{value:,}"
+def cell(value: Any) -> str:
+    """A figure of the table."""
+    return "" if value is None else f"{value:,}"

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import or_skip
-from tests.faults.rows import FAULTS
-from tests.faults.run import run_fault
+from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
 
 MESSAGES = 4_000

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,58 +15,15 @@ import pytest
 from tests.conftest import or_skip
 from tests.consumer.commands import run
 from tests.scrapy_side.crawls import published
+from tests.scrapy_side.paced_crawl import PacedCrawl
 from tests.services.kafka import KafkaCluster
 from tests.services.ports import free_port, wait_until
 
-SPIDER = Path(__file__).parent / "paced_spider.py"
 PAUSE = 1.0  # seconds: a reactor that waits for the network stands still for five or more
 
 
-class Crawl:
-    """A crawl that runs while the test goes on."""
-
-    def __init__(self, items: int, seconds: float, **settings: Any) -> None:
-        given = {
-            "EXTENSIONS": '{"estela_scrapy.QueueExtension": 500}',
-            "STATS_CLASS": "tests.scrapy_side.crawls.StatsInAFile",
-            "ESTELA_REQUESTS_TOPIC": "",
-            "LOG_LEVEL": "INFO",
-            **settings,
-        }
-        options = [part for name, value in given.items() for part in ("-s", f"{name}={value}")]
-        arguments = [
-            part
-            for part in (f"items={items}", f"seconds={seconds}", "record=record")
-            for part in ("-a", part)
-        ]
-        Path("stats.json").unlink(missing_ok=True)
-        with Path("crawl.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "scrapy", "runspider", str(SPIDER), *arguments, *options],
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": str(SPIDER.parent.parent.parent)},
-            )
-
-    @property
-    def log(self) -> str:
-        """What it has logged so far."""
-        return Path("crawl.log").read_text()
-
-    @property
-    def scraped(self) -> int:
-        """How many items it has scraped so far."""
-        record = Path("record")
-        return len(record.read_text().splitlines()) if record.exists() else 0
-
-    def wait(self, timeout: float = 90) -> dict[str, Any]:
-        """Return its stats when it has ended by itself; empty where it was killed."""
-        try:
-            self.process.wait(timeout)
-        finally:
-            self.process.kill()
-            self.process.wait()
-        stats = Path("stats.json")
-        return json.loads(stats.read_text()) if stats.exists() else {}
+def crawl_of(items: int, seconds: float, **settings: Any) -> PacedCrawl:
+    return PacedCrawl(Path.cwd(), items, seconds, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +53,8 @@ def numbers(topic: str) -> Counter[int]:
 def test_a_broker_that_is_away_for_a_while_costs_the_crawl_no_pause_and_no_item(
     broker: Any, unique: str
 ) -> None:
-    crawl = Crawl(2_000, 12, ESTELA_ITEMS_TOPIC=unique)
-    wait_until(lambda: crawl.scraped > 200, "a beginning")
+    crawl = crawl_of(2_000, 12, ESTELA_ITEMS_TOPIC=unique)
+    wait_until(lambda: len(crawl.scraped) > 200, "a beginning")
     broker.stop()
     wait_until(lambda: "The queue is away" in crawl.log, "the outage")
     broker.start()
@@ -116,7 +70,7 @@ def test_a_crawl_without_a_queue_ends_in_time_and_estela_outbox_sends_it_all_lat
     broker: Any, unique: str
 ) -> None:
     broker.stop()
-    crawl = Crawl(500, 1, ESTELA_ITEMS_TOPIC=unique, ESTELA_CLOSE_TIMEOUT=3)
+    crawl = crawl_of(500, 1, ESTELA_ITEMS_TOPIC=unique, ESTELA_CLOSE_TIMEOUT=3)
     stats = crawl.wait()
     assert crawl.process.returncode == 0
     assert stats["elapsed_time_seconds"] < 1 + PAUSE
@@ -138,9 +92,9 @@ def test_a_crawl_without_a_queue_ends_in_time_and_estela_outbox_sends_it_all_lat
 
 def test_a_small_outbox_holds_the_crawl_back_until_the_queue_is_back(broker: Any, unique: str) -> None:
     broker.stop()
-    crawl = Crawl(2_000, 1, ESTELA_ITEMS_TOPIC=unique, ESTELA_OUTBOX_MAX_BYTES=100_000)
+    crawl = crawl_of(2_000, 1, ESTELA_ITEMS_TOPIC=unique, ESTELA_OUTBOX_MAX_BYTES=100_000)
     wait_until(lambda: "the crawl waits for the queue" in crawl.log, "a pause")
-    held_at = crawl.scraped
+    held_at = len(crawl.scraped)
     broker.start()
     stats = crawl.wait()
 
@@ -154,16 +108,14 @@ def test_a_killed_crawl_loses_at_most_its_last_burst_where_everything_goes_throu
     broker: Any, unique: str
 ) -> None:
     broker.stop()
-    crawl = Crawl(20_000, 20, ESTELA_ITEMS_TOPIC=unique, ESTELA_OUTBOX="always")
-    wait_until(lambda: crawl.scraped > 2_000, "some items")
-    crawl.process.kill()
+    crawl = crawl_of(20_000, 20, ESTELA_ITEMS_TOPIC=unique, ESTELA_OUTBOX="always")
+    wait_until(lambda: len(crawl.scraped) > 2_000, "some items")
+    crawl.kill()
     killed = time.time()
-    crawl.wait()
     broker.start()
     assert run("estela-outbox", "send").code == 0
 
-    lines = [line.split() for line in Path("record").read_text().splitlines() if line.count(" ") == 1]
-    safe = {int(number) for number, scraped in lines if float(scraped) < killed - 1.0}
+    safe = {number for number, scraped in crawl.scraped.items() if scraped < killed - 1.0}
     stored = numbers(unique)
     assert len(safe) > 500
     assert safe <= stored.keys()
@@ -176,19 +128,19 @@ def test_a_signal_ends_a_crawl_in_time_and_what_it_has_stays_in_the_outbox(
 ) -> None:
     monkeypatch.setenv("QUEUE_PLATFORM", "kafka")
     monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", f"127.0.0.1:{free_port()}")
-    crawl = Crawl(1_000, 5, ESTELA_CLOSE_TIMEOUT=2)
-    wait_until(lambda: crawl.scraped > 100, "some items")
+    crawl = crawl_of(1_000, 5, ESTELA_CLOSE_TIMEOUT=2)
+    wait_until(lambda: len(crawl.scraped) > 100, "some items")
     for number in signals:
         crawl.process.send_signal(number)
         wait_until(lambda: "shutdown" in crawl.log.lower() or "Received" in crawl.log, "the signal")
-    crawl.wait(30)
+    crawl.process.wait(30)
 
     kept = [json.loads(json.loads(line)["text"]) for line in run("estela-outbox", "export").out.splitlines()]
     assert {letter["payload"]["n"] for letter in kept if "n" in letter["payload"]} >= set(range(100))
 
 
 def test_a_message_that_is_too_large_is_kept_in_the_outbox_with_the_reason(broker: Any, unique: str) -> None:
-    crawl = Crawl(10, 0.1, ESTELA_ITEMS_TOPIC=unique, QUEUE_PLATFORM_MAX_REQUEST_SIZE=300)
+    crawl = crawl_of(10, 0.1, ESTELA_ITEMS_TOPIC=unique, QUEUE_PLATFORM_MAX_REQUEST_SIZE=300)
     stats = crawl.wait()
 
     assert stats["estela/items/failed"] == 10
