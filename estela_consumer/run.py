@@ -19,7 +19,7 @@ from estela_consumer.pipeline import Pipeline, PipelineSettings
 from estela_consumer.progress import Progress
 from estela_consumer.stores import Store, StoreSettings, open_store
 from estela_consumer.writing import BatchWriter, WriterThreads
-from estela_queue_adapter import Platform, Subscription, open_platform
+from estela_queue_adapter import Platform, Producer, Subscription, open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
 
 _TICK = 0.1  # seconds between looks at the threads, and between two pictures of the progress
@@ -62,18 +62,17 @@ class Run:
         try:
             platform = open_platform()
             store = open_store(self._settings.store)
+            producer = platform.producer()
+            self._pipelines = self._open_pipelines(platform, producer, store)
             logger.info("From %s into %s", platform.describe(), store.describe())
         except (ConfigurationError, UsageError) as error:
             logger.error("%s", error)
             return ExitCode.USAGE
         with self._signals():
-            self._consume(platform, store, tick)
+            self._consume(producer, store, tick)
         return self._exit_code()
 
-    def _consume(self, platform: Platform, store: Store, tick: Callable[[], None]) -> None:
-        producer = platform.producer()
-        writer = BatchWriter(store, DeadLetters(producer), self._patience)
-        self._pipelines = [self._pipeline(platform, topic, writer) for topic in self._settings.topics]
+    def _consume(self, producer: Producer, store: Store, tick: Callable[[], None]) -> None:
         self._guarded(lambda: self._await_store(store))
         threads = [
             threading.Thread(target=self._guarded, args=(pipeline.run,), name=f"estela-{topic}", daemon=True)
@@ -86,15 +85,19 @@ class Run:
             self._guarded(lambda: producer.close(_CLOSE_TIMEOUT))
             store.close()
 
-    def _pipeline(self, platform: Platform, topic: str, writer: BatchWriter) -> Pipeline:
-        return Pipeline(
-            platform,
-            Subscription(topic=topic, group=self._settings.group),
-            WriterThreads(writer, self._settings.store.writers),
-            self._settings.pipeline,
-            self._patience,
-            self.progress,
-        )
+    def _open_pipelines(self, platform: Platform, producer: Producer, store: Store) -> list[Pipeline]:
+        writer = BatchWriter(store, DeadLetters(producer), self._patience)
+        return [
+            Pipeline(
+                platform,
+                Subscription(topic=topic, group=self._settings.group),
+                WriterThreads(writer, self._settings.store.writers),
+                self._settings.pipeline,
+                self._patience,
+                self.progress,
+            )
+            for topic in self._settings.topics
+        ]
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do one part of the work; an error ends the other parts too."""

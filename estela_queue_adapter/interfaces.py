@@ -144,7 +144,7 @@ class Producer(_Closing):
         `data` is any JSON value, or bytes, which travel as they are. `on_delivery` is called once, with
         None or the error, from any thread; it must not block. Blocks only while the queue was never
         reached or the client's buffer is full. Raises SerializationError, QueueUnreachable,
-        AccessDenied, TopicMissing, MessageRejected.
+        AccessDenied, TopicMissing, MessageRejected, and ConfigurationError where no topic can have that name.
         """
 
     @abstractmethod
@@ -261,7 +261,10 @@ class Platform(ABC):
 
     @abstractmethod
     def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
-        """A consumer of its own connection, a member of the subscription's group once it polls."""
+        """A consumer of its own connection, a member of the subscription's group once it polls.
+
+        Raises ConfigurationError where no topic can have that name.
+        """
 
     @abstractmethod
     def read(self, topic: str) -> Iterator[Message]:

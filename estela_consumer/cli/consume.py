@@ -35,8 +35,23 @@ where QUEUE_PLATFORM is unset it is the file .estela/queue.db.
 """
 _LIMITS = ChunkLimits()
 _PIPELINE = PipelineSettings()
+
+
+class _Number(click.FloatRange):
+    """A number that one can reckon with: neither NaN nor beyond what the system's clocks can wait for."""
+
+    name = "number"
+    _largest = 1e9
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not number <= self._largest:
+            self.fail(f"{value} is not a number up to {self._largest:.0f}.", param, ctx)
+        return number
+
+
 _POSITIVE = click.IntRange(min=1)
-_SECONDS = click.FloatRange(min=0)
+_SECONDS = _Number(min=0)
 
 _Command: TypeAlias = Callable[..., Any]
 
@@ -77,7 +92,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          "Seconds a message waits for others at most.")
 @_option("--writers", ["ESTELA_WRITERS", "WORKER_POOL"], click.IntRange(1, 32), 2,
          "Threads that write, for each topic.")
-@_option("--rate", "ESTELA_RATE", click.FloatRange(min=0, min_open=True), None,
+@_option("--rate", "ESTELA_RATE", _Number(min=0, min_open=True), None,
          "Messages a second at most, for each topic.  [default: no limit]")
 @_option("--max-wait", "ESTELA_MAX_WAIT", _SECONDS, 60.0,
          "With --drain: seconds after which a queue or store that is away is given up.")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Collection
@@ -218,23 +219,51 @@ class TestKafka(PlatformContract, TransactionsContract):
         assert [message.value for message in take(reader(listener=gaps), 2)] == [3, 4]
         assert gaps.told == []
 
-    def test_a_client_that_brings_nothing_although_there_is_something_is_replaced(
-        self, producer: Producer, reader: Reader, unique: str, monkeypatch: pytest.MonkeyPatch
+    def test_a_new_member_costs_its_group_one_rebalance(
+        self, producer: Producer, reader: Reader, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A double stands in for the client's poll: a real client cannot be made to stall."""
-        producer.send(unique, "one")
-        producer.flush()
+        """Told by the client's log: nothing else counts the joins."""
         consumer = reader()
-        take(consumer, 1)
-        producer.send(unique, "two")
+        producer.send(consumer.subscription.topic, "there")
         producer.flush()
-        monkeypatch.setattr("estela_queue_adapter.platforms.kafka.consumer._STALL", 0.5)
-        monkeypatch.setattr(consumer._client, "poll", lambda **_: {})  # type: ignore[attr-defined]
+        caplog.set_level(logging.INFO, "kafka.coordinator")
 
-        assert {message.value for message in take(consumer, 2)} == {"one", "two"}  # "one" was not committed
+        take(consumer, 1)
+        for _ in range(5):
+            consumer.poll(0.1, 1)
+
+        joins = [line for line in caplog.messages if "Successfully joined group" in line]
+        assert len(joins) == 1
+
+    def test_a_topic_that_appears_later_is_read_however_short_the_polls_are(
+        self, platform: Platform, reader: Reader, unique: str
+    ) -> None:
+        """The group is joined again when the partitions appear, and a short poll ends before that is done."""
+        consumer = reader()
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:  # long enough to have joined without partitions
+            consumer.poll(0.2, 10)
+        with platform.producer() as producer:
+            producer.send(unique, "one")
+        read: list[Message] = []
+
+        def something_is_read() -> bool:
+            read.extend(consumer.poll(0.01, 10))
+            return bool(read)
+
+        wait_until(something_is_read, "the message", 30)
 
 
 class TestWithoutABroker:
+    def test_attempts_in_vain_leave_no_threads_behind(self) -> None:
+        platform = open_platform("kafka", listeners="127.0.0.1:1")
+        before = threading.active_count()
+
+        for client in (platform.consumer(Subscription(topic="topic")), platform.producer()):
+            assert not client.get_connection()
+
+        wait_until(lambda: threading.active_count() == before, "the end of the threads", 10)
+
     def test_everything_says_so_in_time_and_nothing_hangs(self) -> None:
         nowhere: dict[str, Any] = {"platform": "kafka", "listeners": "127.0.0.1:1"}
         began = time.monotonic()

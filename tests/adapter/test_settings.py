@@ -4,10 +4,15 @@ import logging
 import subprocess
 import sys
 import textwrap
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from estela_queue_adapter import (
     get_consumer_interface,
@@ -57,9 +62,17 @@ def test_arguments_win_over_variables_and_empty_counts_as_unset() -> None:
     assert (settings.listeners, settings.port, settings.sasl_mechanism) == ("b", 9092, "")
 
 
+def self_signed() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(timezone.utc)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 def test_tls_and_sasl_reach_the_client(tmp_path: Path) -> None:
     certificate = tmp_path / "ca.pem"
-    certificate.touch()
+    certificate.write_bytes(self_signed())
 
     options = kafka(
         LISTENERS="a", SECURITY_PROTOCOL="SASL_SSL", SASL_MECHANISM="PLAIN", SASL_USERNAME="me",
@@ -82,7 +95,14 @@ def test_secrets_are_in_no_repr() -> None:
         ({"QUEUE_PLATFORM": "rabbit"}, "QUEUE_PLATFORM=rabbit.*embedded, kafka"),
         ({"QUEUE_PLATFORM": "kafka"}, "QUEUE_PLATFORM_LISTENERS is not set"),
         ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": " , "}, "QUEUE_PLATFORM_LISTENERS names no broker"),
-        ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": "a:b"}, "'b' in 'a:b' is not a port"),
+        ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": "a:b"}, "in 'a:b': 'b' is not a port"),
+        ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": "a:99999"}, "'99999' is not a port"),
+        ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": "kafka://a:1"}, "'kafka://a' in 'kafka://a:1' is not a host"),
+        ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": ":1"}, "'' in ':1' is not a host"),
+        ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": "a b"}, "'a b' is not a host|'a b' in 'a b' is not a host"),
+        ({**KAFKA, "QUEUE_PLATFORM_LISTENERS": "[::1"}, "not a port|not a host"),
+        ({**KAFKA, "QUEUE_PLATFORM_PORT": "-1"}, "QUEUE_PLATFORM_PORT: '-1' is not a port"),
+        ({**KAFKA, "QUEUE_PLATFORM_SSL_CAFILE": __file__}, "QUEUE_PLATFORM_SSL_CAFILE=.*no certificates"),
         ({**KAFKA, "QUEUE_PLATFORM_PORT": "nine"}, "QUEUE_PLATFORM_PORT: 'nine' is not a whole number"),
         ({**KAFKA, "QUEUE_PLATFORM_SECURITY_PROTOCOL": "TLS"}, "SASL_PLAINTEXT, SASL_SSL"),
         ({**KAFKA, "QUEUE_PLATFORM_SASL_MECHANISM": "MD5"}, "SCRAM-SHA-256"),
@@ -97,6 +117,18 @@ def test_secrets_are_in_no_repr() -> None:
 def test_a_wrong_setting_names_the_variable_and_the_choices(variables: dict[str, str], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         open_platform(environ=variables)
+
+
+@pytest.mark.parametrize("topic", ["no such", "tö", "a/b", "..", "t" * 250])
+def test_a_name_that_no_topic_can_have_is_refused_before_anything_is_asked(topic: str) -> None:
+    platform = open_platform(environ=KAFKA)
+
+    with pytest.raises(ConfigurationError, match="is not a name for a topic"):
+        platform.consumer(Subscription(topic=topic))
+    with pytest.raises(ConfigurationError, match="is not a name for a topic"):
+        platform.producer().send(topic, 1)
+    with pytest.raises(ConfigurationError, match="is not a name for a topic"):
+        next(iter(platform.read(topic)))
 
 
 def test_an_unknown_argument_names_the_valid_ones() -> None:

@@ -159,14 +159,25 @@ class TestBadInput:
             ({"DB_ENGINE": "mongodb"}, "DB_ENGINE=mongodb"),
             ({"BATCH_SIZE_THRESHOLD": "many"}, "BATCH_SIZE_THRESHOLD=many"),
             ({"ESTELA_CHUNK_COUNT": "0"}, "--chunk-count"),
+            ({"ESTELA_CHUNK_AGE": "nan"}, "--chunk-age"),
+            ({"ESTELA_GRACE": "inf"}, "--grace"),
+            ({"DB_CONNECTION": "mongodb://h/?connectTimeoutMS=soon"}, "connecttimeoutms"),
+            ({"DB_CONNECTION": f"mongodb://h/?tls=true&tlsCAFile={__file__}"}, "DB_CONNECTION"),
+            ({"DB_CONNECTION": "mongodb://h", "DB_CERTIFICATE_PATH": __file__}, "DB_CERTIFICATE_PATH"),
         ],
     )
     def test_a_wrong_setting_is_one_line_that_names_it(self, environ: dict[str, str], told: str) -> None:
         result = drain("topic", **environ)
 
         assert result.code == 2
-        assert told in result.err
+        assert told in result.err.splitlines()[-1]
         assert "Traceback" not in result.err
+
+    def test_a_name_that_no_topic_can_have_is_a_usage_error(self) -> None:
+        result = drain("no such", QUEUE_PLATFORM="kafka", QUEUE_PLATFORM_LISTENERS="host")
+
+        assert result.code == 2
+        assert "'no such' is not a name for a topic" in result.err.splitlines()[-1]
 
     def test_a_topic_that_is_not_there_cannot_be_drained(self) -> None:
         result = drain("nothing")

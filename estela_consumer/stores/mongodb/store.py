@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import ssl
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,7 +13,7 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, WriteConcern
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, InvalidName, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.datasets import SERVER_DATABASES, Dataset
@@ -41,16 +43,19 @@ class MongoStore(Store):
         if settings.tls:
             options["tls"] = True
         if settings.tls_ca_file:
+            _check_certificates(settings.tls_ca_file)
             options["tlsCAFile"] = settings.tls_ca_file
         try:
-            self._client: MongoClient[Any] = MongoClient(
-                settings.url,
-                connect=False,
-                appname="estela-consume",
-                maxPoolSize=settings.writers + 4,
-                **options,
-            )
-        except (PyMongoError, ValueError, TypeError, OSError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # of options that pymongo does not understand
+                self._client: MongoClient[Any] = MongoClient(
+                    settings.url,
+                    connect=False,
+                    appname="estela-consume",
+                    maxPoolSize=settings.writers + 4,
+                    **options,
+                )
+        except Exception as error:  # noqa: BLE001  (pyOpenSSL has its own, and there are others)
             told = _USERINFO.sub("//", str(error))
             raise UsageError(f"the store's URL (--store, DB_CONNECTION) cannot be used: {told}") from None
 
@@ -92,6 +97,8 @@ class MongoStore(Store):
         try:
             found = self._client[dataset.database][dataset.collection].find().sort("_id", 1)
             yield from found.limit(limit or 0)
+        except InvalidName:
+            return  # nothing can have this name
         except PyMongoError as error:
             raise self._unreachable(error) from error
 
@@ -166,6 +173,13 @@ class MongoStore(Store):
         # pymongo appends its settings and its picture of the deployment, which fill a screen.
         told = re.split(r" \(configured timeouts|, Timeout: |, Topology Description", str(error))[0]
         return StoreUnreachable(f"{self.describe()} {kind}: {type(error).__name__}: {told[:500]}")
+
+
+def _check_certificates(path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise UsageError(f"--tls-ca-file (DB_CERTIFICATE_PATH) {path} cannot be used: {error}") from error
 
 
 def _of_duplicate(document: Document, stored: dict[Any, bytes], write_error: dict[str, Any]) -> Verdict:

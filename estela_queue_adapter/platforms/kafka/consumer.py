@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -12,18 +11,15 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from estela_queue_adapter.errors import QueueError, TopicMissing
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
+from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 
-_CONNECT_TIMEOUT_MS = 5_000
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
 _SESSION_TIMEOUT_MS = 10_000  # how long the partitions of a reader that was killed wait for the next
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
-_STALL = 30.0  # seconds without a message after which it is looked whether there are any
-
-logger = logging.getLogger(__name__)
 
 
 def message(record: ConsumerRecord) -> Message:
@@ -48,11 +44,10 @@ class KafkaGroupConsumer(Consumer):
         self._settings = settings
         self._subscription = subscription
         self._listener = listener
-        self._topic = subscription.topic
+        self._topic = checked_topic(subscription.topic)
         self._where = ",".join(settings.bootstrap_servers)
         self._client: KafkaConsumer | None = None
         self._paused = False
-        self._moved_at = time.monotonic()
 
     @property
     def subscription(self) -> Subscription:
@@ -80,11 +75,7 @@ class KafkaGroupConsumer(Consumer):
                     self._after_truncation(client, error.divergent_offsets)
                 else:
                     break
-        if fetched or self._paused:
-            self._moved_at = time.monotonic()
-        elif time.monotonic() - self._moved_at > _STALL:
-            self._moved_at = time.monotonic()
-            self._reconnect_if_stalled(client)
+        self._take_up_the_join(client)
         return [message(record) for records in fetched.values() for record in records]
 
     def commit(self, positions: Iterable[Position]) -> None:
@@ -128,23 +119,25 @@ class KafkaGroupConsumer(Consumer):
 
     def _connected(self) -> KafkaConsumer:
         if self._client is None:
-            with translated(self._where):
-                client = KafkaConsumer(
-                    **self._settings.client_options(),
-                    group_id=self._subscription.group_id,
-                    auto_offset_reset="none",  # so that we see, and can tell, where messages are gone
-                    isolation_level="read_committed",
-                    partition_assignment_strategy=self._settings.assignors,
-                    enable_auto_commit=False,
-                    fetch_max_bytes=_FETCH_BYTES,
-                    session_timeout_ms=_SESSION_TIMEOUT_MS,
-                    bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
-                    allow_auto_create_topics=False,
-                )
+            client = connect(
+                KafkaConsumer,
+                self._settings,
+                group_id=self._subscription.group_id,
+                auto_offset_reset="none",  # so that we see, and can tell, where messages are gone
+                isolation_level="read_committed",
+                partition_assignment_strategy=self._settings.assignors,
+                enable_auto_commit=False,
+                fetch_max_bytes=_FETCH_BYTES,
+                session_timeout_ms=_SESSION_TIMEOUT_MS,
+                allow_auto_create_topics=False,
+            )
             # kafka-python 3.0 does not hand the option on: reading a topic would create it.
             client._cluster.config["allow_auto_create_topics"] = False
             client.subscribe([self._topic], listener=Rebalances(client, self._listener, self._assigned))
             self._client = client
+            with translated(self._where):
+                # Known before the group is joined, or a second join, of every member, follows at once.
+                client.partitions_for_topic(self._topic)
         return self._client
 
     def _partitions(self) -> list[TopicPartition]:
@@ -185,27 +178,15 @@ class KafkaGroupConsumer(Consumer):
             client.seek(partition, resumed)
             self._listener.messages_gone(partition.partition, position, resumed)
 
-    def _reconnect_if_stalled(self, client: KafkaConsumer) -> None:
-        """Let go of a client that gets nothing although there is something: the next poll makes a new one.
+    def _take_up_the_join(self, client: KafkaConsumer) -> None:
+        """Have the next poll go on with a join of the group that this one began and did not see the end of.
 
-        kafka-python's fetcher can, rarely, go round in circles after its first join; only a new one ends it.
+        Where a change of the topic's partitions was the reason to join, kafka-python 3.0 forgets that it is
+        joining as soon as it has made its plan: it neither reads nor sends heartbeats then, for ever.
         """
-        with translated(self._where):
-            mine = list(client.assignment())
-            ends = client.end_offsets(mine, timeout_ms=_ANSWER_TIMEOUT_MS) if mine else {}
-            waiting = sum(
-                max(0, end - (client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0))
-                for partition, end in ends.items()
-            )
-            if waiting:
-                logger.warning(
-                    "%s: %d messages wait, and the client has brought none for %.0f s: connecting anew.",
-                    self._topic,
-                    waiting,
-                    _STALL,
-                )
-                client.close(timeout_ms=_CLOSE_TIMEOUT_MS)
-                self._client = None
+        coordinator = client._coordinator
+        if coordinator.rejoining and not coordinator.need_rejoin():
+            coordinator.request_rejoin()
 
     def _assigned(self, client: KafkaConsumer, partitions: Collection[TopicPartition]) -> None:
         if self._paused:

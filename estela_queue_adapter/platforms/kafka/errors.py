@@ -41,7 +41,8 @@ _LOGINS = (
 
 def translate(error: BaseException, where: str) -> QueueError:
     """Our word for what kafka-python raised; `where` says which cluster."""
-    text = f"Kafka at {where}: {type(error).__name__}: {error}"
+    name, told = type(error).__name__, str(error)
+    text = f"Kafka at {where}: {told if told.startswith(name) else f'{name}: {told}'}"
     if isinstance(error, _REFUSED_COMMITS):
         return CommitRefused(text)
     if isinstance(error, kafka_errors.TopicAuthorizationFailedError):

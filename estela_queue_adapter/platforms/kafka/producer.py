@@ -14,17 +14,16 @@ from kafka.producer.future import FutureRecordMetadata
 from estela_queue_adapter.errors import (
     AccessDenied,
     DeliveryError,
-    MessageRejected,
     QueueError,
     TopicMissing,
     TransientError,
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
+from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.serialization import serialize
 
-_CONNECT_TIMEOUT_MS = 5_000
 _METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is away or the topic missing
 _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself
 _BATCH_BYTES = 128 * 1024
@@ -74,7 +73,7 @@ class IdempotentProducer(Producer):
         headers: Headers = (),
         on_delivery: OnDelivery | None = None,
     ) -> None:
-        record = _Record(topic, serialize(data), key, headers, on_delivery)
+        record = _Record(checked_topic(topic), serialize(data), key, headers, on_delivery)
         self._try_suspects()
         with self._lock:
             self._in_flight += 1
@@ -115,18 +114,17 @@ class IdempotentProducer(Producer):
                 _let_go(self._client, 0.0)
                 self._client, self._ended = None, False
             if self._client is None:
-                with translated(self._where):
-                    self._client = KafkaProducer(
-                        **self._settings.client_options(),
-                        acks="all",
-                        enable_idempotence=True,
-                        batch_size=_BATCH_BYTES,
-                        linger_ms=_LINGER_MS,
-                        max_request_size=self._settings.max_request_size,
-                        compression_type=self._settings.compression,
-                        bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
-                        max_block_ms=_METADATA_TIMEOUT_MS,
-                    )
+                self._client = connect(
+                    KafkaProducer,
+                    self._settings,
+                    acks="all",
+                    enable_idempotence=True,
+                    batch_size=_BATCH_BYTES,
+                    linger_ms=_LINGER_MS,
+                    max_request_size=self._settings.max_request_size,
+                    compression_type=self._settings.compression,
+                    max_block_ms=_METADATA_TIMEOUT_MS,
+                )
             return self._client
 
     def _hand_over(self, record: _Record) -> FutureRecordMetadata:
@@ -134,8 +132,6 @@ class IdempotentProducer(Producer):
         with translated(self._where):
             try:
                 return client.send(record.topic, record.value, key=record.key, headers=list(record.headers))
-            except ValueError as error:  # the client's own word for a name that no topic can have
-                raise MessageRejected(f"Kafka at {self._where}: {error}") from error
             except kafka_errors.KafkaTimeoutError:
                 if self._lacks(record.topic):
                     raise TopicMissing(
@@ -145,7 +141,7 @@ class IdempotentProducer(Producer):
 
     def _lacks(self, topic: str) -> bool:
         """Whether the brokers answer and have no such topic; the client itself says only that time is up."""
-        admin = KafkaAdminClient(**self._settings.client_options(), bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS)
+        admin = connect(KafkaAdminClient, self._settings)
         try:
             return topic not in admin.list_topics()
         finally:

@@ -8,11 +8,11 @@ from kafka import KafkaConsumer, TopicPartition
 
 from estela_queue_adapter.errors import QueueUnreachable, TopicMissing
 from estela_queue_adapter.interfaces import Message
+from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.consumer import message
 from estela_queue_adapter.platforms.kafka.errors import translated
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 
-_CONNECT_TIMEOUT_MS = 5_000
 _ANSWER_TIMEOUT_MS = 10_000
 _SILENT_POLLS = 6  # so many polls of 5 s each without a message or a step forward, and the queue is away
 _POLL_MS = 5_000
@@ -21,15 +21,15 @@ _POLL_MS = 5_000
 def read_topic(settings: KafkaSettings, topic: str) -> Iterator[Message]:
     """Every committed message that is in `topic` now; see `Platform.read`."""
     where = ",".join(settings.bootstrap_servers)
-    with translated(where):
-        client = KafkaConsumer(
-            **settings.client_options(),
-            group_id=None,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
-            allow_auto_create_topics=False,
-        )
+    checked_topic(topic)
+    client = connect(
+        KafkaConsumer,
+        settings,
+        group_id=None,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        allow_auto_create_topics=False,
+    )
     client._cluster.config["allow_auto_create_topics"] = False  # see KafkaGroupConsumer
     try:
         with translated(where):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kafka import codec
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -19,8 +23,16 @@ _ASSIGNORS = {
     "roundrobin": RoundRobinPartitionAssignor,
     "cooperative-sticky": CooperativeStickyAssignor,
 }
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+(%\w+)?\]|[^\s/:@\[\]]+")  # a name, an address, or IPv6 in brackets
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _RECONNECT_MS = 2_000  # the longest pause between two tries to reach a broker
-_COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
+_COMPRESSIONS = {
+    "none": lambda: True,
+    "gzip": codec.has_gzip,
+    "snappy": codec.has_snappy,
+    "lz4": codec.has_lz4,
+    "zstd": codec.has_zstd,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +57,16 @@ class KafkaSettings:
     def __post_init__(self) -> None:
         _one_of("security_protocol", self.security_protocol, _PROTOCOLS)
         _one_of("sasl_mechanism", self.sasl_mechanism, _MECHANISMS)
-        _one_of("compression_type", self.compression_type, _COMPRESSIONS)
+        _one_of("compression_type", self.compression_type, tuple(_COMPRESSIONS))
         _one_of("partition_assignment", self.partition_assignment, tuple(_ASSIGNORS))
+        if not _COMPRESSIONS[self.compression_type or "none"]():
+            raise ConfigurationError(
+                f"QUEUE_PLATFORM_COMPRESSION_TYPE={self.compression_type} needs a library that is not here: "
+                f"pip install 'kafka-python[{self.compression_type}]'"
+            )
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
             _readable(name, getattr(self, name))
+        self._check_certificates()
         if self.sasl_mechanism and not self.security_protocol.startswith("SASL"):
             raise ConfigurationError(
                 "QUEUE_PLATFORM_SASL_MECHANISM is set, so QUEUE_PLATFORM_SECURITY_PROTOCOL must be "
@@ -63,9 +81,16 @@ class KafkaSettings:
         for listener in filter(None, (part.strip() for part in self.listeners.split(","))):
             host, colon, port = listener.rpartition(":")
             bare = not colon or listener.endswith("]")  # an IPv6 address in brackets has colons of its own
-            if not bare and not port.isdecimal():
-                raise ConfigurationError(f"QUEUE_PLATFORM_LISTENERS: {port!r} in {listener!r} is not a port")
-            servers.append(f"{listener}:{self.port}" if bare else f"{host}:{port}")
+            host, port = (listener, str(self.port)) if bare else (host, port)
+            if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+                where = "QUEUE_PLATFORM_PORT" if bare else f"QUEUE_PLATFORM_LISTENERS: in {listener!r}"
+                raise ConfigurationError(f"{where}: {port!r} is not a port")
+            if not _HOST.fullmatch(host):
+                raise ConfigurationError(
+                    f"QUEUE_PLATFORM_LISTENERS: {host!r} in {listener!r} is not a host; "
+                    "write host1,host2 or host1:9092,host2:9093"
+                )
+            servers.append(f"{host}:{port}")
         if not servers:
             raise ConfigurationError("QUEUE_PLATFORM_LISTENERS names no broker")
         return servers
@@ -79,6 +104,23 @@ class KafkaSettings:
     def assignors(self) -> tuple[type[Any], ...]:
         """The assignment as the client's consumer takes it."""
         return (_ASSIGNORS[self.partition_assignment],)
+
+    def _check_certificates(self) -> None:
+        """What is in the files, now: the client would only say that no broker answers."""
+        if not (self.ssl_cafile or self.ssl_certfile):
+            return
+        try:
+            context = ssl.create_default_context(cafile=self.ssl_cafile or None)
+            if self.ssl_certfile:
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile or None, password="")
+        except OSError as error:
+            names = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+            told = ", ".join(
+                f"QUEUE_PLATFORM_{name.upper()}={getattr(self, name)}"
+                for name in names
+                if getattr(self, name)
+            )
+            raise ConfigurationError(f"{told}: no certificates in PEM, or not a pair: {error}") from error
 
     def client_options(self) -> dict[str, Any]:
         """What every client of kafka-python takes: where, and how to log in."""
@@ -97,6 +139,16 @@ class KafkaSettings:
             "reconnect_backoff_max_ms": _RECONNECT_MS,
             **{name: value for name, value in options.items() if value},
         }
+
+
+@functools.lru_cache(maxsize=1024)
+def checked_topic(topic: str) -> str:
+    """The topic itself; raises ConfigurationError for a name that no broker takes."""
+    if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
+        raise ConfigurationError(
+            f"{topic!r} is not a name for a topic: 1 to 249 of the ASCII letters, digits, '.', '_' and '-'"
+        )
+    return topic
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

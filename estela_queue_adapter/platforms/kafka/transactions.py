@@ -8,10 +8,10 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.interfaces import Outgoing, Transactions
+from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
-_CONNECT_TIMEOUT_MS = 5_000
 _TRANSACTION_TIMEOUT_MS = 10_000  # after which the broker undoes what a killed process left open
 _DELIVERY_TIMEOUT = 30.0  # seconds for one message
 
@@ -41,21 +41,21 @@ class KafkaTransactions(Transactions):
             client.close(timeout=1.0)
 
     def _open(self) -> KafkaProducer:
-        with translated(self._where):
-            client = KafkaProducer(
-                **self._settings.client_options(),
-                transactional_id=self._name,
-                transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
-                acks="all",
-                max_request_size=self._settings.max_request_size,
-                compression_type=self._settings.compression,
-                bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
-            )
-            try:
+        client: KafkaProducer = connect(
+            KafkaProducer,
+            self._settings,
+            transactional_id=self._name,
+            transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
+            acks="all",
+            max_request_size=self._settings.max_request_size,
+            compression_type=self._settings.compression,
+        )
+        try:
+            with translated(self._where):
                 client.init_transactions()
-            except BaseException:
-                client.close(timeout=0)
-                raise
+        except BaseException:
+            client.close(timeout=0)
+            raise
         return client
 
     def _publish(self, client: KafkaProducer, messages: Sequence[Outgoing]) -> None:

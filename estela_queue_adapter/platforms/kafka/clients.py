@@ -1,0 +1,41 @@
+"""Making kafka-python's clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from kafka.net.compat import KafkaNetClient
+
+from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+
+_CONNECT_TIMEOUT_MS = 5_000
+
+T = TypeVar("T")
+
+
+def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> T:
+    """A connected client of this kind, a KafkaConsumer or KafkaProducer; raises our errors.
+
+    Where no broker answers, kafka-python leaves the thread and the sockets of the attempt behind: they are
+    closed here, as an outage may see many attempts.
+    """
+    attempts: list[Any] = []
+
+    def network(**config: Any) -> Any:
+        attempts.append(KafkaNetClient(**config))
+        return attempts[-1]
+
+    try:
+        with translated(",".join(settings.bootstrap_servers)):
+            return kind(
+                **settings.client_options(),
+                bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
+                kafka_client=network,
+                **options,
+            )
+    except BaseException:
+        for attempt in attempts:
+            attempt.close()
+        raise
