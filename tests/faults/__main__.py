@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from estela_consumer.report import output
 from tests.faults.outcome import COLUMNS, cell, markdown
 from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
@@ -43,7 +44,7 @@ def main(
     Ends with 0 when in every row nothing is missing, nothing is there twice, and each bad message is a dead
     letter that says why.
     """
-    console = Console()
+    console = output()
     seed = random.randrange(1 << 30) if seed is None else seed
     console.print(f"seed {seed}, {messages:,} messages in each row", highlight=False)
     outcomes: dict[str, dict[str, Any]] = {}
@@ -74,7 +75,7 @@ def main(
 
 def _print(console: Console, outcomes: dict[str, dict[str, Any]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("fault")
+    table.add_column("fault", no_wrap=True)
     for title in COLUMNS.values():
         table.add_column(title, justify="right")
     for name, books in outcomes.items():

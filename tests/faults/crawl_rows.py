@@ -52,12 +52,12 @@ def slower_than_the_crawl(world: CrawlWorld) -> None:
 
 def crawl_killed(world: CrawlWorld) -> None:
     """Some of them while the broker is away; each goes on where the one before was killed."""
-    for number in range(times := world.times(10)):
+    for number in range(times := max(2, world.times(10))):
         away = number % 2 == 1
         if away:
             world.broker.stop()
-        crawl = world.start_crawl(100 / times, 1 / times, ESTELA_OUTBOX="always")
-        world.scraped(crawl, world.chance.uniform(0.3, 0.9))
+        crawl = world.start_crawl(200 / times, 3 / times, ESTELA_OUTBOX="always")
+        world.scraped(crawl, world.chance.uniform(0.4, 0.9))
         world.kill(crawl)
         if away:
             world.broker.start()

@@ -27,6 +27,7 @@ class CrawlWorld(World):
         self._crawls = self.folder / "crawls"
         self._crawls.mkdir()
         self._promised: set[int] = set()
+        self._first = 0
         self._killed = False
         self._pause = 0.0
 
@@ -38,7 +39,6 @@ class CrawlWorld(World):
 
     def start_crawl(self, seconds: float, share: float = 1.0, **settings: Any) -> PacedCrawl:
         """A crawl of so many of the row's items, in so many seconds of the whole suite's."""
-        self._first = len(self._promised) and max(self._promised) + 1
         self._items, self._seconds = round(self.messages * share), self.seconds(seconds)
         topics = {"ESTELA_ITEMS_TOPIC": self.topic, "ESTELA_JOBS_TOPIC": f"{self.topic}_jobs"}
         return PacedCrawl(
@@ -53,12 +53,13 @@ class CrawlWorld(World):
     def scraped(self, crawl: PacedCrawl, share: float) -> None:
         """Return when so much of the crawl is done."""
         upto = self._first + int(share * self._items)
-        wait_until(lambda: max(crawl.scraped, default=-1) >= upto, "the crawl", self._seconds + _END)
+        wait_until(lambda: crawl.last >= upto, "the crawl", self._seconds + _END)
 
     def finish(self, crawl: PacedCrawl) -> None:
         """Return when the crawl has ended by itself."""
         stats = crawl.wait(self._seconds + _END)
         self._promised.update(range(self._first, self._first + self._items))
+        self._first += self._items
         self._pause = max(self._pause, stats["paced/longest_pause"])
 
     def kill(self, crawl: PacedCrawl) -> None:
@@ -68,6 +69,7 @@ class CrawlWorld(World):
         self._promised.update(
             number for number, at in crawl.scraped.items() if number >= self._first and at < before
         )
+        self._first = crawl.last + 1
 
     def send_outbox(self) -> None:
         """`estela-outbox send`, until nothing is left."""

@@ -58,6 +58,17 @@ class PacedCrawl:
         lines = record.read_text().split("\n")[:-1] if record.exists() else []
         return {int(number): float(at) for number, _, at in (line.partition(" ") for line in lines)}
 
+    @property
+    def last(self) -> int:
+        """The item that was scraped last, read from the end of the record; -1 where there was none."""
+        try:
+            with (self._folder / "record").open("rb") as record:
+                record.seek(-min(100, record.seek(0, os.SEEK_END)), os.SEEK_END)
+                lines = record.read().split(b"\n")
+        except FileNotFoundError:
+            return -1
+        return int(lines[-2].partition(b" ")[0]) if len(lines) > 1 else -1
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()

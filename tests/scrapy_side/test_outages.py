@@ -1,10 +1,9 @@
-"""Crawls while the queue is away, slow, or back again."""
+"""Crawls while the queue is away or refuses what they send; `tests/faults` has more of these."""
 
 from __future__ import annotations
 
 import json
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,22 +49,6 @@ def numbers(topic: str) -> Counter[int]:
     return Counter(message.value["payload"]["n"] for message in published(topic))
 
 
-def test_a_broker_that_is_away_for_a_while_costs_the_crawl_no_pause_and_no_item(
-    broker: Any, unique: str
-) -> None:
-    crawl = crawl_of(2_000, 12, ESTELA_ITEMS_TOPIC=unique)
-    wait_until(lambda: len(crawl.scraped) > 200, "a beginning")
-    broker.stop()
-    wait_until(lambda: "The queue is away" in crawl.log, "the outage")
-    broker.start()
-    stats = crawl.wait()
-
-    assert numbers(unique) == Counter(range(2_000)), crawl.log
-    assert stats["paced/longest_pause"] < PAUSE
-    assert stats["estela/outbox/passed"] > 0
-    assert (stats["estela/outbox/waiting"], stats["estela/lost"]) == (0, 0)
-
-
 def test_a_crawl_without_a_queue_ends_in_time_and_estela_outbox_sends_it_all_later(
     broker: Any, unique: str
 ) -> None:
@@ -102,24 +85,6 @@ def test_a_small_outbox_holds_the_crawl_back_until_the_queue_is_back(broker: Any
     assert numbers(unique) == Counter(range(2_000)), crawl.log
     assert stats["estela/pauses"] >= 1
     assert stats["paced/longest_pause"] < PAUSE
-
-
-def test_a_killed_crawl_loses_at_most_its_last_burst_where_everything_goes_through_the_outbox(
-    broker: Any, unique: str
-) -> None:
-    broker.stop()
-    crawl = crawl_of(20_000, 20, ESTELA_ITEMS_TOPIC=unique, ESTELA_OUTBOX="always")
-    wait_until(lambda: len(crawl.scraped) > 2_000, "some items")
-    crawl.kill()
-    killed = time.time()
-    broker.start()
-    assert run("estela-outbox", "send").code == 0
-
-    safe = {number for number, scraped in crawl.scraped.items() if scraped < killed - 1.0}
-    stored = numbers(unique)
-    assert len(safe) > 500
-    assert safe <= stored.keys()
-    assert set(stored.values()) == {1}
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
