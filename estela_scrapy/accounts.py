@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from scrapy import Spider
 from scrapy.statscollectors import StatsCollector
 
 from estela_scrapy.publisher import Publisher
-from estela_scrapy.settings import ExtensionSettings
 from estela_scrapy.spool import Left
 from estela_scrapy.streams import Streams
 
@@ -27,16 +27,16 @@ def account(stats: StatsCollector, publisher: Publisher, streams: Streams, left:
     stats.set_value("estela/lost", left.lost)
 
 
-def say_what_is_left(publisher: Publisher, left: Left, settings: ExtensionSettings, spider: Spider) -> None:
+def say_what_is_left(publisher: Publisher, left: Left, why: str, path: Path, spider: Spider | None) -> None:
     """Say loudly what the queue has not taken, and what to do about it."""
-    path, extra = settings.outbox_path, {"spider": spider}
+    extra = {"spider": spider}
     if left.waiting:
         logger.error(
-            "%d message(s) wait in the outbox %s: the queue did not take them within ESTELA_CLOSE_TIMEOUT = "
-            "%s s. The next crawl with this outbox sends them, or: estela-outbox --path %s send",
+            "%d message(s) wait in the outbox %s: %s. The next crawl with this outbox sends them, or: "
+            "estela-outbox --path %s send",
             left.waiting,
             path,
-            settings.close_timeout,
+            why,
             path,
             extra=extra,
         )

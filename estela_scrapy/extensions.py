@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 from datetime import datetime, timezone
 from time import monotonic
@@ -24,7 +25,10 @@ from estela_scrapy.payloads import ItemSerializer, request_payload
 from estela_scrapy.publisher import Publisher
 from estela_scrapy.room import Room
 from estela_scrapy.settings import ExtensionSettings
+from estela_scrapy.spool import Left
 from estela_scrapy.streams import Streams
+
+_STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +79,7 @@ class QueueExtension:
         self._streams = Streams(self._publisher, settings, self._job)
         self._room = Room(self._crawler, lambda: self._publisher.full)
         self._connect()
+        atexit.register(self._ended_by_force)
         self._streams.begin_logs(self._crawler)
         logger.info(
             "Publishing job %s to %s", self._job.jid, self._platform.describe(), extra={"spider": spider}
@@ -117,12 +122,28 @@ class QueueExtension:
 
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         """Tell how it went, wait for the queue as long as the settings say, and account for everything."""
+        timeout = self._settings.close_timeout
         self._streams.end(self._crawler, reason, self._opened)
-        await run_in_thread(self._publisher.wait, self._settings.close_timeout)
+        await self._wait_for_the_queue(timeout)
         left = await run_in_thread(self._publisher.close)
+        atexit.unregister(self._ended_by_force)
         account(self._crawler.stats, self._publisher, self._streams, left)
         self._crawler.stats.set_value("estela/pauses", self._room.pauses)
-        say_what_is_left(self._publisher, left, self._settings, spider)
+        self._say_what_is_left(left, f"the queue did not take them within ESTELA_CLOSE_TIMEOUT = {timeout} s")
+
+    async def _wait_for_the_queue(self, timeout: float) -> None:
+        deadline = monotonic() + timeout
+        while (left := deadline - monotonic()) > 0:
+            if await run_in_thread(self._publisher.wait, min(_STEP, left)):
+                return
+
+    def _ended_by_force(self) -> None:
+        """A second signal has stopped the reactor: no spider_closed comes, or it will never be through."""
+        self._say_what_is_left(self._publisher.close(), "the crawl was ended by force")
+
+    def _say_what_is_left(self, left: Left, why: str) -> None:
+        path = self._settings.outbox_path
+        say_what_is_left(self._publisher, left, why, path, self._crawler.spider)
 
     def _publish_request(self, request: Request, response: Response | None) -> None:
         began = self._in_downloader.pop(request, None)

@@ -7,7 +7,6 @@ for the network then.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import random
 import threading
@@ -79,7 +78,6 @@ class Publisher:
         ]
         for thread in self._threads:
             thread.start()
-        atexit.register(self.close)  # a crawl that is ended by force has no spider_closed
 
     def put(self, stream: str, topic: str, data: bytes) -> None:
         """Take a message. Never blocks and never refuses; see `full`."""
@@ -110,7 +108,6 @@ class Publisher:
             for thread in self._threads:
                 thread.join(_END_TIMEOUT)
             self._left = self._spool.save()
-            atexit.unregister(self.close)
         return self._left
 
     def _spool_all(self) -> None:
@@ -122,6 +119,8 @@ class Publisher:
                 self._troubled = False
             except OutboxError as error:
                 self._say_trouble(error)
+            except Exception:  # noqa: BLE001  (without this thread the crawl would wait for ever)
+                self._say_fault()
 
     def _send_all(self) -> None:
         producer = self._open_producer()
@@ -130,6 +129,9 @@ class Publisher:
                 sent = self._turn(producer)
             except OutboxError as error:
                 self._say_trouble(error)
+                sent = 0
+            except Exception:  # noqa: BLE001  (as above: a platform may have faults of its own)
+                self._say_fault()
                 sent = 0
             if sent < BURST:
                 self._ended.wait(_BURST_INTERVAL)
@@ -248,6 +250,11 @@ class Publisher:
         if not self._troubled:
             self._troubled = True
             logger.error("%s. What the crawl brings waits in memory, and then the crawl waits.", error)
+
+    def _say_fault(self) -> None:
+        """With its traceback, as it is none that is expected; seldom, as it may come again at once."""
+        logger.exception("The publisher failed, and tries again in %.0f s.", _LONGEST_PAUSE)
+        self._ended.wait(_LONGEST_PAUSE)
 
 
 def _is_refusal(error: QueueError) -> bool:

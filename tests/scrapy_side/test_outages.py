@@ -102,6 +102,23 @@ def test_a_signal_ends_a_crawl_in_time_and_what_it_has_stays_in_the_outbox(
 
     kept = [json.loads(json.loads(line)["text"]) for line in run("estela-outbox", "export").out.splitlines()]
     assert {letter["payload"]["n"] for letter in kept if "n" in letter["payload"]} >= set(range(100))
+    assert f"{len(kept)} message(s) wait in the outbox" in crawl.log
+
+
+def test_a_crawl_that_waits_for_the_queue_at_its_end_can_be_ended_by_force(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUEUE_PLATFORM", "kafka")
+    monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", f"127.0.0.1:{free_port()}")
+    crawl = Crawl(10, 0.1, ESTELA_CLOSE_TIMEOUT=300)
+    wait_until(lambda: "Closing spider" in crawl.log, "the end of the spider")
+    crawl.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "shutting down gracefully" in crawl.log, "the first signal")
+    crawl.process.send_signal(signal.SIGINT)
+    crawl.wait(30)
+
+    assert "11 message(s) wait in the outbox" in crawl.log  # and the closing record
+    assert "the crawl was ended by force" in crawl.log
 
 
 def test_a_message_that_is_too_large_is_kept_in_the_outbox_with_the_reason(broker: Any, unique: str) -> None:

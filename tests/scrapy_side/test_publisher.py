@@ -258,3 +258,25 @@ def test_in_flight_and_memory_together_stay_below_the_bound(queue: ScriptedProdu
     assert count <= 10_000 // 100
     assert queue.asked <= count // 2 + 1  # half of the buffer may be in flight
     assert publisher.close() == Left(count, 0)
+
+
+def test_a_fault_of_the_platform_is_told_and_ends_neither_thread_nor_message(
+    publisher: Publisher,
+    queue: ScriptedProducer,
+    outbox: Outbox,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails_once(topic: str, data: bytes) -> None:
+        if data == b"0":
+            raise RuntimeError("no error of ours")
+
+    monkeypatch.setattr("estela_scrapy.publisher._LONGEST_PAUSE", 0.01)
+    queue.script = fails_once
+    put(publisher, 0)
+    wait_until(lambda: "RuntimeError: no error of ours" in caplog.text, "the fault")
+    put(publisher, 1)
+    wait_until(lambda: queue.taken == [b"1"], "the next message")
+
+    assert publisher.close() == Left(waiting=1, lost=0)
+    assert [message.letter.data for message in outbox.everything()] == [b"0"]
