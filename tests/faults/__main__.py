@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -35,7 +36,9 @@ _BEGIN, _END = "<!-- faults: made by scripts/faults --write -->", "<!-- /faults 
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False), help="The table as JSON, into this file."
 )
-@click.option("--write", is_flag=True, help="The table into docs/reliability.md.")
+@click.option(
+    "--write", is_flag=True, help="The table into docs/reliability.md; with --only, only these rows of it."
+)
 def main(
     *, only: tuple[str, ...], messages: int, seed: int | None, json_file: str | None, write: bool
 ) -> None:
@@ -54,42 +57,50 @@ def main(
             fault = FAULTS[name]
             if fault.servers not in started:
                 started[fault.servers] = stack.enter_context(servers(fault.servers))
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="estela-faults-")))
-            began = time.monotonic()
             with console.status(f"{name}: {fault.told} ..."):
-                outcome = run_fault(
-                    fault, started[fault.servers], folder, messages, 1.0, random.Random(f"{seed} {name}")
-                )
-            outcomes[name] = {"told": fault.told, **outcome.as_json()}
-            kept = "kept" if outcome.promises_kept else "BROKEN"
-            console.print(f"{name}: {kept}, {time.monotonic() - began:.0f} s", highlight=False)
+                outcomes[name] = _row(console, name, started[fault.servers], messages, seed)
     _print(console, outcomes)
     if json_file:
-        Path(json_file).write_text(
-            json.dumps({"seed": seed, "messages": messages, "faults": outcomes}, indent=2)
-        )
+        Path(json_file).write_text(json.dumps({"messages": messages, "faults": outcomes}, indent=2))
     if write:
-        _write(seed, messages, outcomes)
+        _write(outcomes)
     sys.exit(0 if all(books["promises_kept"] for books in outcomes.values()) else 1)
+
+
+def _row(console: Console, name: str, servers: Servers, messages: int, seed: int) -> dict[str, Any]:
+    """One row's books, or its error; the consumers' logs are kept where a promise was broken."""
+    fault, began = FAULTS[name], time.monotonic()
+    logs = Path(tempfile.mkdtemp(prefix="estela-faults-"))
+    books: dict[str, Any] = {"told": fault.told, "seed": seed}
+    try:
+        outcome = run_fault(fault, servers, logs, messages, 1.0, random.Random(f"{seed} {name}"))
+        books |= outcome.as_json()
+    except Exception as error:  # noqa: BLE001  (the other rows go on)
+        books |= {"promises_kept": False, "error": f"{type(error).__name__}: {error}"}
+    seconds = time.monotonic() - began
+    if books["promises_kept"]:
+        console.print(f"{name}: kept, {seconds:.0f} s", highlight=False)
+        shutil.rmtree(logs)
+    else:
+        why = books.get("error", "the books do not balance")
+        console.print(f"{name}: BROKEN, {seconds:.0f} s: {why}; the logs are in {logs}", highlight=False)
+    return books
 
 
 def _print(console: Console, outcomes: dict[str, dict[str, Any]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("fault", no_wrap=True)
+    table.add_column("row", no_wrap=True, overflow="fold")
     for title in COLUMNS.values():
         table.add_column(title, justify="right")
     for name, books in outcomes.items():
-        table.add_row(name, *(cell(books[column]) for column in COLUMNS))
+        table.add_row(name, *(cell(books[column]) if column in books else "?" for column in COLUMNS))
     console.print(table)
 
 
-def _write(seed: int, messages: int, outcomes: dict[str, dict[str, Any]]) -> None:
-    text = _DOCUMENT.read_text()
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    table = markdown({books["told"]: books for books in outcomes.values()})
-    told = f"`scripts/faults --seed {seed} --messages {messages}`:"
-    _DOCUMENT.write_text(f"{before}{_BEGIN}\n{told}\n\n{table}\n{_END}{after}")
+def _write(outcomes: dict[str, dict[str, Any]]) -> None:
+    before, _, rest = _DOCUMENT.read_text().partition(_BEGIN)
+    table, _, after = rest.partition(_END)
+    _DOCUMENT.write_text(f"{before}{_BEGIN}\n{markdown(table, outcomes, FAULTS)}\n{_END}{after}")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class CrawlWorld(World):
         self._crawls = self.folder / "crawls"
         self._crawls.mkdir()
         self._promised: set[int] = set()
+        self._started: list[PacedCrawl] = []
         self._first = 0
         self._killed = False
         self._pause = 0.0
@@ -41,7 +42,7 @@ class CrawlWorld(World):
         """A crawl of so many of the row's items, in so many seconds of the whole suite's."""
         self._items, self._seconds = round(self.messages * share), self.seconds(seconds)
         topics = {"ESTELA_ITEMS_TOPIC": self.topic, "ESTELA_JOBS_TOPIC": f"{self.topic}_jobs"}
-        return PacedCrawl(
+        crawl = PacedCrawl(
             self._crawls,
             self._items,
             self._seconds,
@@ -49,6 +50,8 @@ class CrawlWorld(World):
             environ={**self.environ, "ESTELA_SPIDER_JOB": f"1.s.{self.topic}"},
             **{**topics, **settings},
         )
+        self._started.append(crawl)
+        return crawl
 
     def scraped(self, crawl: PacedCrawl, share: float) -> None:
         """Return when so much of the crawl is done."""
@@ -78,6 +81,14 @@ class CrawlWorld(World):
             done = run("estela-outbox", "--path", str(path), "send", **self.environ)
             if done.code != 0:
                 raise AssertionError(f"estela-outbox send: {done.code}: {done.out}{done.err}")
+
+    def abandon(self) -> None:
+        super().abandon()
+        for crawl in self._started:
+            crawl.kill()
+        self.broker.thaw()
+        if not self.broker.running:
+            self.broker.start()
 
     @contextlib.contextmanager
     def feeding(self, seconds: float, bad: Collection[Bad], bad_share: float) -> Iterator[None]:

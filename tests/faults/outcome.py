@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,14 +50,20 @@ class Outcome:
         return {**asdict(self), "promises_kept": self.promises_kept}
 
 
-def markdown(outcomes: Mapping[str, Mapping[str, Any]]) -> str:
-    """The table of docs/reliability.md, from each fault's description and its books."""
-    rows = [
-        f"| {told} | " + " | ".join(cell(books[name]) for name in COLUMNS) + " |"
-        for told, books in outcomes.items()
-    ]
-    head = f"| fault | {' | '.join(COLUMNS.values())} |"
-    return "\n".join([head, "|---|" + "---:|" * len(COLUMNS), *rows])
+def markdown(before: str, outcomes: Mapping[str, Mapping[str, Any]], order: Iterable[str]) -> str:
+    """The table of docs/reliability.md: the rows of `before`, those of `outcomes` in their place, in `order`.
+
+    A row whose outcome has no books (it broke before there were any) is left out.
+    """
+    rows = {found[1]: found[0] for found in re.finditer(r"^\| `([a-z-]+)` \|.*$", before, re.MULTILINE)}
+    for name, books in outcomes.items():
+        rows.pop(name, None)
+        if "produced" in books:
+            cells = [f"`{name}`", books["told"], *(cell(books[column]) for column in COLUMNS), books["seed"]]
+            rows[name] = f"| {' | '.join(map(str, cells))} |"
+    head = f"| row | fault | {' | '.join(COLUMNS.values())} | seed |"
+    rule = "|---|---|" + "---:|" * (len(COLUMNS) + 1)
+    return "\n".join([head, rule, *(rows[name] for name in order if name in rows)])
 
 
 def cell(value: Any) -> str:

@@ -122,16 +122,25 @@ class World:
     ) -> Outcome:
         """Feed evenly while the fault happens, wait until all is done, and balance the books."""
         self._prepare()
-        with self.feeding(self.seconds(expected_seconds), bad, bad_share):
-            for _ in range(consumers):
-                self.start_consumer()
-            fault(self)
-        ended = time.monotonic()
-        wait_until(lambda: self._lag() == 0, "a lag of 0", _CATCH_UP)
-        recovered = time.monotonic() - ended
+        try:
+            with self.feeding(self.seconds(expected_seconds), bad, bad_share):
+                for _ in range(consumers):
+                    self.start_consumer()
+                fault(self)
+            ended = time.monotonic()
+            wait_until(lambda: self._lag() == 0, "a lag of 0", _CATCH_UP)
+            recovered = time.monotonic() - ended
+        except BaseException:
+            self.abandon()
+            raise
         for consumer in list(self.consumers):
             self.end_consumer(consumer, kill=False)
         return self.balance(recovered)
+
+    def abandon(self) -> None:
+        """Leave nothing running that the next row would meet."""
+        for consumer in list(self.consumers):
+            self.end_consumer(consumer, kill=True)
 
     @contextlib.contextmanager
     def feeding(self, seconds: float, bad: Sequence[Bad], bad_share: float) -> Iterator[None]:
