@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
-from kafka.consumer.fetcher import ConsumerRecord
 
 from estela_queue_adapter.errors import QueueError, TopicMissing
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
+from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _CONNECT_TIMEOUT_MS = 5_000
@@ -24,19 +25,6 @@ _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions:
 _STALL = 30.0  # seconds without a message after which it is looked whether there are any
 
 logger = logging.getLogger(__name__)
-
-
-def message(record: ConsumerRecord) -> Message:
-    """Our message for the client's record."""
-    return Message(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp / 1000,
-        record.key,
-        record.value,
-        record.headers,
-    )
 
 
 class KafkaGroupConsumer(Consumer):
@@ -85,7 +73,7 @@ class KafkaGroupConsumer(Consumer):
         elif time.monotonic() - self._moved_at > _STALL:
             self._moved_at = time.monotonic()
             self._reconnect_if_stalled(client)
-        return [message(record) for records in fetched.values() for record in records]
+        return list(chain.from_iterable(fetched.values()))
 
     def commit(self, positions: Iterable[Position]) -> None:
         offsets = {
@@ -143,6 +131,7 @@ class KafkaGroupConsumer(Consumer):
                 )
             # kafka-python 3.0 does not hand the option on: reading a topic would create it.
             client._cluster.config["allow_auto_create_topics"] = False
+            read_as_messages(client)
             client.subscribe([self._topic], listener=Rebalances(client, self._listener, self._assigned))
             self._client = client
         return self._client
