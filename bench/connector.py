@@ -11,8 +11,8 @@ from bench.world import World
 from tests.services.kafka import java_command
 from tests.services.ports import free_port
 
-# Each is resolved by itself: jgo mixes the parents of artifacts that are resolved together. The driver is named
-# because the connector asks for a range of versions, which jgo cannot read.
+# Each is resolved by itself: jgo mixes the parents of artifacts that are resolved together. The driver is
+# named because the connector asks for a range of versions, which jgo cannot read.
 _ENDPOINTS = (
     "org.apache.kafka:connect-runtime:4.1.0",
     "org.apache.kafka:connect-json:4.1.0",

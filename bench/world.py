@@ -57,11 +57,11 @@ class World:
 def world() -> Iterator[World]:
     """KAFKA_BOOTSTRAP_SERVERS and MONGODB_URI where they are set, else servers started for the occasion."""
     given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS"), os.environ.get("MONGODB_URI")
-    with tempfile.TemporaryDirectory(prefix="estela-bench-", ignore_cleanup_errors=True) as folder:
-        with contextlib.ExitStack() as stack:
-            kafka, mongodb = given
-            if not (kafka and mongodb):
-                started = stack.enter_context(servers(1))
-                kafka, mongodb = started.kafka.bootstrap_servers, started.mongodb.uri
-            client = stack.enter_context(MongoClient[dict[str, Any]](mongodb))
-            yield World(kafka, mongodb, Path(folder), client)
+    with contextlib.ExitStack() as stack:
+        folder = tempfile.TemporaryDirectory(prefix="estela-bench-", ignore_cleanup_errors=True)
+        kafka, mongodb = given
+        if not (kafka and mongodb):
+            started = stack.enter_context(servers(1))
+            kafka, mongodb = started.kafka.bootstrap_servers, started.mongodb.uri
+        client = stack.enter_context(MongoClient[dict[str, Any]](mongodb))
+        yield World(kafka, mongodb, Path(stack.enter_context(folder)), client)

@@ -18,7 +18,7 @@ _MESSAGES_PER_CHUNK = 20  # a batch may carry this many chunks' worth of message
 class ChunkLimits:
     """What bounds one chunk."""
 
-    count: int = 1_000
+    count: int = 2_000
     """Documents."""
     bytes: int = 2 * 1024 * 1024
     """Bytes of BSON; a single larger document is a chunk of its own."""
