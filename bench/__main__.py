@@ -8,11 +8,20 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import drain
+from bench import drain, embedded, extension, memory, scale, trickle, unique, wide
 from bench.table import table
 from bench.world import world
 
-BENCHES = {"drain": drain.run}
+BENCHES = {
+    "drain": drain.run,
+    "wide": wide.run,
+    "unique": unique.run,
+    "memory": memory.run,
+    "trickle": trickle.run,
+    "scale": scale.run,
+    "extension": extension.run,
+    "embedded": embedded.run,
+}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

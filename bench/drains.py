@@ -24,7 +24,10 @@ def consume_command(topic: str, *arguments: str) -> list[str]:
 
 
 def drain(world: World, topic: str, expected: int, *, processes: int = 1, clean: bool = True) -> Measured:
-    """`estela-consume --drain` as a real process, or several in one group, into MongoDB."""
+    """`estela-consume --drain` as a real process, or several in one group, into MongoDB.
+
+    `clean` drops what is stored before.
+    """
     if clean:
         world.drop(DATABASE)
     before = world.stored(DATABASE)

@@ -48,6 +48,11 @@ class World:
         """Empty a database, so that every side begins with nothing stored."""
         self.client.drop_database(database)
 
+    def empty(self, database: str) -> None:
+        """Remove every document; the collections stay."""
+        for name in self.client[database].list_collection_names():
+            self.client[database][name].delete_many({})
+
     def stored(self, database: str) -> int:
         """How many documents a database holds, over all its collections."""
         return int(self.client[database].command("dbStats")["objects"])
