@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import drain, embedded, extension, memory, scale, trickle, unique, wide
+from bench import drain, embedded, extension, memory, profile, scale, trickle, unique, wide
+from bench.document import write as write_document
 from bench.table import table
 from bench.world import world
 
@@ -21,6 +22,7 @@ BENCHES = {
     "scale": scale.run,
     "extension": extension.run,
     "embedded": embedded.run,
+    "profile": profile.run,
 }
 
 
@@ -29,7 +31,8 @@ BENCHES = {
 @click.option("--messages", type=click.IntRange(min=100), default=600_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), help="What was found, into this file.")
-def main(*, names: tuple[str, ...], messages: int, rounds: int, json_file: str | None) -> None:
+@click.option("--write", is_flag=True, help="The tables of docs/performance.md and its chart.")
+def main(*, names: tuple[str, ...], messages: int, rounds: int, json_file: str | None, write: bool) -> None:
     """Measure NAME, or everything: both sides in one run, in turns, on real Kafka and real MongoDB."""
     console = Console()
     outcomes = []
@@ -38,6 +41,8 @@ def main(*, names: tuple[str, ...], messages: int, rounds: int, json_file: str |
             outcome = BENCHES[name](servers, messages, rounds)
         console.print(table(outcome), highlight=False)
         outcomes.append(outcome)
+        if write:
+            write_document([outcome])
     if json_file:
         Path(json_file).write_text(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
 

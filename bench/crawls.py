@@ -9,6 +9,7 @@ from bench.messages import DATABASE
 
 _SPIDERS = Path(__file__).with_name("spiders.py")
 EXTENSION = {"EXTENSIONS": '{"estela_scrapy.QueueExtension": 500}'}
+NOTHING = {"EXTENSIONS": '{"bench.spiders.Nothing": 500}'}
 PLAIN_SEND = {"EXTENSIONS": '{"bench.spiders.PlainSend": 500}'}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from bench import connector, drains
 from bench.messages import documents, envelopes, fill
 from bench.outcome import Outcome, Ratio, quotient, rounds_of
@@ -20,6 +22,7 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
     made = documents(sent)
     rates: dict[str, list[float]] = {OURS: [], RAW: [], ORDERED: [], UNORDERED: []}
     cpu: dict[str, list[float]] = {OURS: [], RAW: []}
+    server: list[float] = []
     for _ in range(rounds):
         for side, measured in (
             (OURS, drains.drain(world, topic, messages)),
@@ -27,6 +30,7 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
         ):
             rates[side].append(measured.rate)
             cpu[side].append(measured.cpu)
+            server += [measured.server_cpu] if side == OURS else []
         rates[ORDERED].append(connector.move(world, topic, messages, ordered=True).rate)
         rates[UNORDERED].append(connector.move(world, topic, messages, ordered=False).rate)
     sides = rounds_of(rates, "documents a second")
@@ -43,4 +47,5 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
             Ratio("against the better of the connector's two", quotient(ours, best), 3.0),
             Ratio("against plain insert_many of the same documents", quotient(ours, raw), 0.55),
         ],
+        {"client_cpu": statistics.median(cpu[OURS]), "server_cpu": statistics.median(server)},
     )

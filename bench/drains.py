@@ -31,6 +31,7 @@ def drain(world: World, topic: str, expected: int, *, processes: int = 1, clean:
     if clean:
         world.drop(DATABASE)
     before = world.stored(DATABASE)
+    busy = world.server_cpu()
     command = consume_command(topic, "--drain", "--json")
     started = [
         Process(command, world.environ, world.folder / f"consume-{number}.log") for number in range(processes)
@@ -45,6 +46,7 @@ def drain(world: World, topic: str, expected: int, *, processes: int = 1, clean:
     return Measured(
         rate=rate,
         cpu=sum(cpu for cpu, _ in ended) / expected * 1e6,
+        server_cpu=(world.server_cpu() - busy) / expected * 1e6,
         peak=max(peak for _, peak in ended),
     )
 

@@ -25,14 +25,15 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
     rates: dict[str, list[float]] = {side: [] for side in ways}
     for _ in range(rounds):
         for side, settings in ways.items():
-            rates[side].append(_crawl(world, items, topic, settings))
+            rates[side].append(crawl_rate(world, items, topic, settings))
     sides = rounds_of(rates, "items a second")
     ours, feed, _, _ = sides
     ratio = Ratio("the extension against the JSON-lines feed", quotient(ours, feed), 0.9)
     return Outcome("extension", items, sides, [ratio])
 
 
-def _crawl(world: World, items: int, topic: str, settings: dict[str, str]) -> float:
+def crawl_rate(world: World, items: int, topic: str, settings: dict[str, str]) -> float:
+    """Items a second of one crawl."""
     report = world.folder / "report.json"
     crawl = Process(
         crawls.command("burst", items, report, topic, settings), world.environ, world.folder / "crawl.log"

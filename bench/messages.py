@@ -16,7 +16,7 @@ from kafka import KafkaProducer
 from bench.world import PARTITIONS, World
 
 SIZE = 480  # bytes of a message
-DATABASE = "bench"
+DATABASE = "estela_bench"  # it is dropped
 
 
 def envelopes(count: int, *, datasets: int = 1, unique: bool = False, first: int = 0) -> Iterator[bytes]:

@@ -51,6 +51,20 @@ class Shop(scrapy.Spider):
         Path(self.report).write_text(json.dumps({"reason": reason, "rate": self.items / seconds}))
 
 
+class Nothing:
+    """An extension with a handler that does nothing."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Scrapy's way in."""
+        extension = cls()
+        crawler.signals.connect(extension.item_scraped, signals.item_scraped)
+        return extension
+
+    async def item_scraped(self) -> None:
+        """Nothing."""
+
+
 class PlainSend:
     """What one would write first: a send in the handler."""
 
@@ -68,7 +82,7 @@ class PlainSend:
 
     def item_scraped(self, item: dict[str, Any]) -> None:
         """Send it."""
-        self._producer.send(self._topic, {"jid": "0.shop.bench", "payload": item, "unique": "False"})
+        self._producer.send(self._topic, {"jid": "0.shop.estela_bench", "payload": item, "unique": "False"})
 
     def spider_closed(self) -> None:
         """Wait until all is acknowledged."""

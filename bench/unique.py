@@ -22,7 +22,7 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
     many = moved * _MANY_FOR_ONE
     costs: dict[str, list[float]] = {f"{many:,} stored": [], f"{FEW:,} stored": []}
     for number in range(rounds):
-        for (side, values), stored in zip(costs.items(), (many, FEW), strict=True):
+        for values, stored in zip(costs.values(), (many, FEW), strict=True):
             topic = world.topic()
             fill(world, topic, envelopes(moved, unique=True, first=(number + 1) * moved))
             world.drop(DATABASE)

@@ -22,6 +22,8 @@ class Measured:
     """Documents a second, from the first that was seen stored to the last."""
     cpu: float = 0.0
     """Microseconds of the processes' CPU for each document, start and end included."""
+    server_cpu: float = 0.0
+    """Microseconds of mongod's CPU for each document."""
     peak: float = 0.0
     """Megabytes: the largest resident memory of one process."""
 

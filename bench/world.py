@@ -53,6 +53,11 @@ class World:
         for name in self.client[database].list_collection_names():
             self.client[database][name].delete_many({})
 
+    def server_cpu(self) -> float:
+        """Seconds of CPU that mongod has used so far."""
+        told = self.client.admin.command("serverStatus")["extra_info"]
+        return float(told.get("user_time_us", 0) + told.get("system_time_us", 0)) / 1e6
+
     def stored(self, database: str) -> int:
         """How many documents a database holds, over all its collections."""
         return int(self.client[database].command("dbStats")["objects"])
