@@ -17,6 +17,7 @@ from tests.faults.servers import servers
 from tests.services.kafka import create_topic
 
 PARTITIONS = 4
+_ROOT = Path(__file__).parent.parent  # where processes find this package
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class World:
         """What a command needs to find the servers."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("QUEUE_PLATFORM")},
+            "PYTHONPATH": str(_ROOT),
             "QUEUE_PLATFORM": "kafka",
             "QUEUE_PLATFORM_LISTENERS": self.kafka,
             "DB_CONNECTION": self.mongodb,

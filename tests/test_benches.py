@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,21 +19,19 @@ from bench.world import World
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text()
-SMALL = {"trickle": 100, "wide": 400}
 MESSAGES = 1_200
 ELSEWHERE = {"drain", "profile"}  # these start Java or many processes; scripts/bench runs them
 
 
 @pytest.fixture
-def world(workdir: Path, kafka: str, mongodb: str) -> World:
-    client: MongoClient[dict[str, object]] = MongoClient(mongodb)
-    yield World(kafka, mongodb, workdir, client)
-    client.close()
+def world(workdir: Path, kafka: str, mongodb: str) -> Iterator[World]:
+    with MongoClient[dict[str, object]](mongodb) as client:
+        yield World(kafka, mongodb, workdir, client)
 
 
 @pytest.mark.parametrize("name", sorted(set(BENCHES) - ELSEWHERE))
 def test_a_bench_measures_both_of_its_sides(name: str, world: World) -> None:
-    outcome = BENCHES[name](world, SMALL.get(name, MESSAGES), 1)
+    outcome = BENCHES[name](world, MESSAGES, 1)
 
     assert outcome.bench == name
     assert all(value > 0 for side in outcome.sides for value in side.values)
