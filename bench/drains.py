@@ -23,7 +23,15 @@ def consume_command(topic: str, *arguments: str) -> list[str]:
     return [*_CONSUME, topic, "--group", f"bench-{uuid.uuid4().hex[:8]}", *arguments]
 
 
-def drain(world: World, topic: str, expected: int, *, processes: int = 1, clean: bool = True) -> Measured:
+def drain(
+    world: World,
+    topic: str,
+    expected: int,
+    *,
+    processes: int = 1,
+    clean: bool = True,
+    arguments: Sequence[str] = (),
+) -> Measured:
     """`estela-consume --drain` as a real process, or several in one group, into MongoDB.
 
     `clean` drops what is stored before.
@@ -32,7 +40,7 @@ def drain(world: World, topic: str, expected: int, *, processes: int = 1, clean:
         world.drop(DATABASE)
     before = world.stored(DATABASE)
     busy = world.server_cpu()
-    command = consume_command(topic, "--drain", "--json")
+    command = consume_command(topic, "--drain", "--json", *arguments)
     started = [
         Process(command, world.environ, world.folder / f"consume-{number}.log") for number in range(processes)
     ]

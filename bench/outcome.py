@@ -31,6 +31,8 @@ class Ratio:
     at_least: bool = True
     """Whether the goal is a floor, or else a ceiling."""
     unit: str = ""
+    why: str = ""
+    """What stands in the way, for where the goal is missed."""
 
     @property
     def met(self) -> bool:
@@ -44,8 +46,11 @@ class Ratio:
 
     @property
     def miss(self) -> str:
-        """By how much it is missed; empty where it is met."""
-        return "" if self.met else f"missed by {abs(self.value / self.goal - 1):.0%}"
+        """By how much it is missed, and why; empty where it is met."""
+        if self.met:
+            return ""
+        by = f"missed by {abs(self.value / self.goal - 1):.0%}"
+        return f"{by}: {self.why}" if self.why else by
 
 
 @dataclass(frozen=True, slots=True)

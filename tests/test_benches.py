@@ -50,12 +50,15 @@ def test_the_page_has_the_rows_of_every_bench(name: str) -> None:
 
 def test_a_row_says_by_how_much_its_goal_is_missed() -> None:
     outcome = Outcome(
-        "b", 1, [], [Ratio("x", 0.4, 0.5), Ratio("y", 1.2, 1.0, at_least=False), Ratio("z", 3, 3)]
+        "b",
+        1,
+        [],
+        [Ratio("x", 0.4, 0.5, why="so it is"), Ratio("y", 1.2, 1.0, at_least=False), Ratio("z", 3, 3)],
     )
 
     rows = goals([outcome]).splitlines()[2:]
 
-    assert [row.split("|")[-2].strip() for row in rows] == ["missed by 20%", "missed by 20%", "met"]
+    assert [row.split("|")[-2].strip() for row in rows] == ["missed by 20%: so it is", "missed by 20%", "met"]
 
 
 def test_the_sizing_follows_from_the_cpu_for_a_document() -> None:
