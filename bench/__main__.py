@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -39,6 +40,7 @@ def main(*, names: tuple[str, ...], messages: int, rounds: int, json_file: str |
     for name in names or BENCHES:
         with world() as servers, console.status(f"{name} ..."):
             outcome = BENCHES[name](servers, messages, rounds)
+            outcome.facts.update(cores=float(os.cpu_count() or 1), load=os.getloadavg()[1])
         console.print(table(outcome), highlight=False)
         outcomes.append(outcome)
         if write:

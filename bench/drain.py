@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 
 from bench import connector, drains
 from bench.messages import documents, envelopes, fill
 from bench.outcome import Outcome, Ratio, quotient, rounds_of
+from bench.watch import Measured
 from bench.world import World
 
 OURS = "estela-consume --drain"
 ORDERED = "MongoDB's connector, ordered"
 UNORDERED = "MongoDB's connector, unordered"
-_WHY = "two busy processes and a broker share the cores; see the CPU for a document"
+_WHY = "on two cores that other work kept busy meanwhile; see the CPU for a document"
 RAW = "insert_many, one thread"
 
 
@@ -21,19 +23,19 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
     topic, sent = world.topic(), list(envelopes(messages))
     fill(world, topic, sent)
     made = documents(sent)
-    rates: dict[str, list[float]] = {OURS: [], RAW: [], ORDERED: [], UNORDERED: []}
-    cpu: dict[str, list[float]] = {OURS: [], RAW: []}
-    server: list[float] = []
+    ways: dict[str, Callable[[], Measured]] = {
+        OURS: lambda: drains.drain(world, topic, messages),
+        RAW: lambda: drains.insert_many(world, made),
+        ORDERED: lambda: connector.move(world, topic, messages, ordered=True),
+        UNORDERED: lambda: connector.move(world, topic, messages, ordered=False),
+    }
+    measured: dict[str, list[Measured]] = {side: [] for side in ways}
     for _ in range(rounds):
-        for side, measured in (
-            (OURS, drains.drain(world, topic, messages)),
-            (RAW, drains.insert_many(world, made)),
-        ):
-            rates[side].append(measured.rate)
-            cpu[side].append(measured.cpu)
-            server += [measured.server_cpu] if side == OURS else []
-        rates[ORDERED].append(connector.move(world, topic, messages, ordered=True).rate)
-        rates[UNORDERED].append(connector.move(world, topic, messages, ordered=False).rate)
+        for side, way in ways.items():
+            measured[side].append(way())
+    rates = {side: [one.rate for one in found] for side, found in measured.items()}
+    cpu = {side: [one.cpu for one in found] for side, found in measured.items()}
+    server = [one.server_cpu for one in measured[OURS]]
     sides = rounds_of(rates, "documents a second")
     ours, raw, ordered, unordered = sides
     best = max(ordered, unordered, key=lambda side: side.median)

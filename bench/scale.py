@@ -30,5 +30,4 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
         messages,
         [*sides, *rounds_of(cpu, "µs a document")],
         [Ratio(f"{PROCESSES} processes against one, on {os.cpu_count()} cores", quotient(*sides), 1.0)],
-        {"cores": float(os.cpu_count() or 1)},
     )

@@ -28,7 +28,11 @@ def markdown(outcome: Outcome) -> str:
     """For docs/performance.md."""
     sides = ["| side | unit | min | median | max |", "|---|---|---:|---:|---:|"]
     sides += [f"| {' | '.join(_cells(side))} |" for side in outcome.sides]
-    return f"{outcome.messages:,} messages, {len(outcome.sides[0].values)} rounds:\n\n" + "\n".join(sides)
+    facts = outcome.facts
+    where = f", {facts['cores']:.0f} cores with a load of {facts['load']:.0f}" if "load" in facts else ""
+    return f"{outcome.messages:,} messages, rounds: {len(outcome.sides[0].values)}{where}\n\n" + "\n".join(
+        sides
+    )
 
 
 def goals(outcomes: list[Outcome]) -> str:
