@@ -110,7 +110,7 @@ def test_a_crawl_that_waits_for_the_queue_at_its_end_can_be_ended_by_force(
 ) -> None:
     monkeypatch.setenv("QUEUE_PLATFORM", "kafka")
     monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", f"127.0.0.1:{free_port()}")
-    crawl = Crawl(10, 0.1, ESTELA_CLOSE_TIMEOUT=300)
+    crawl = crawl_of(10, 0.1, ESTELA_CLOSE_TIMEOUT=300)
     wait_until(lambda: "Closing spider" in crawl.log, "the end of the spider")
     crawl.process.send_signal(signal.SIGINT)
     wait_until(lambda: "shutting down gracefully" in crawl.log, "the first signal")
