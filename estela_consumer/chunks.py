@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ _MESSAGES_PER_CHUNK = 20  # a batch may carry this many chunks' worth of message
 class ChunkLimits:
     """What bounds one chunk."""
 
-    count: int = 1_000
+    count: int = 2_000
     """Documents."""
     bytes: int = 2 * 1024 * 1024
     """Bytes of BSON; a single larger document is a chunk of its own."""
@@ -32,6 +33,16 @@ class BadLetter(NamedTuple):
     error: BadMessage
 
 
+class Chunk(list[Document]):
+    """The documents that one insert carries, and their size."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+
 class Batch:
     """What one commit covers: a slice of the topic, gathered into a chunk for each dataset.
 
@@ -40,31 +51,48 @@ class Batch:
     """
 
     def __init__(self, limits: ChunkLimits, opened_at: float) -> None:
-        self.chunks: dict[Dataset, list[Document]] = {}
+        self.chunks: dict[Dataset, Chunk] = {}
         self.bad: list[BadLetter] = []
-        self.positions: dict[int, Position] = {}
         self.messages = 0
         self.tombstones = 0
         self.full = False
         self._limits = limits
         self._opened_at = opened_at
         self._bytes = 0
-        self._chunk_bytes: dict[Dataset, int] = {}
+        self._last: dict[int, Message] = {}  # of each partition
 
     def add(self, message: Message, made: Document | BadMessage | None) -> None:
         """Take a message and what decoding made of it: a document, a reason against it, or a tombstone."""
-        self.positions[message.partition] = message.next
+        self._last[message.partition] = message
         self.messages += 1
-        if isinstance(made, Document):
-            self._add_document(made)
-        elif made is None:
-            self.tombstones += 1
-        else:
+        limits = self._limits
+        if type(made) is Document:
+            chunk = self.chunks.get(made.dataset)
+            if chunk is None:
+                chunk = self.chunks[made.dataset] = Chunk()
+            chunk.append(made)
+            size = len(made.bson)
+            chunk.bytes += size
+            self._bytes += size
+            if len(chunk) >= limits.count or chunk.bytes >= limits.bytes:
+                self.full = True
+        elif isinstance(made, BadMessage):
             self.bad.append(BadLetter(message, made))
             self._bytes += len(message.data or b"")
-        limits = self._limits
+        else:
+            self.tombstones += 1
         if self._bytes >= 2 * limits.bytes or self.messages >= _MESSAGES_PER_CHUNK * limits.count:
             self.full = True
+
+    @property
+    def positions(self) -> dict[int, Position]:
+        """What commits it: the position after its last message, for each partition that is still ours."""
+        return {partition: message.next for partition, message in self._last.items()}
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Commit nothing for these any more."""
+        for partition in partitions:
+            self._last.pop(partition, None)
 
     def due(self, now: float) -> bool:
         """Whether it should be written now."""
@@ -75,15 +103,3 @@ class Batch:
         if not self.messages:
             return self._limits.age
         return max(0.0, self._opened_at + self._limits.age - now)
-
-    def _add_document(self, document: Document) -> None:
-        dataset, size = document.dataset, len(document.bson)
-        chunk = self.chunks.get(dataset)
-        if chunk is None:
-            chunk = self.chunks[dataset] = []
-            self._chunk_bytes[dataset] = 0
-        chunk.append(document)
-        self._bytes += size
-        self._chunk_bytes[dataset] += size
-        if len(chunk) >= self._limits.count or self._chunk_bytes[dataset] >= self._limits.bytes:
-            self.full = True

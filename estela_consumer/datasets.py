@@ -43,6 +43,12 @@ def parse_jid(jid: Any) -> Job:
     return Job(*parts)
 
 
+def stats_id(jid: Any) -> str:
+    """The `_id` of a job's one document of STATS_TOPIC; raises BadMessage."""
+    job = parse_jid(jid)
+    return f"{job.spider}-{job.job}-{STATS_TOPIC}"
+
+
 @functools.lru_cache(maxsize=4096)
 def dataset_of(topic: str, jid: Any, db_name: Any, dataset_name: Any) -> Dataset:
     """Where the envelope's payload belongs; raises BadMessage for names that MongoDB does not take.

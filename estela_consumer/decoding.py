@@ -9,7 +9,7 @@ from typing import Any
 import bson
 from bson.objectid import ObjectId
 
-from estela_consumer.datasets import STATS_TOPIC, dataset_of, parse_jid
+from estela_consumer.datasets import STATS_TOPIC, dataset_of, stats_id
 from estela_consumer.documents import MAX_DOCUMENT_BYTES, Document, canonical
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.escaping import escape_document
@@ -56,8 +56,7 @@ def _envelope(message: Message) -> dict[str, Any]:
 def _identity(message: Message, envelope: dict[str, Any], payload: dict[str, Any]) -> ObjectId | str:
     """The `_id`: decided by the message alone, so that a re-delivered message meets itself."""
     if message.topic == STATS_TOPIC:
-        job = parse_jid(envelope.get("jid"))
-        return f"{job.spider}-{job.job}-{STATS_TOPIC}"
+        return stats_id(envelope.get("jid"))
     if envelope.get("unique") in ("True", True):
         return ObjectId(hashlib.sha256(canonical(payload)).digest()[:12])
     given = envelope.get("id")

@@ -6,7 +6,11 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """What `estela-consume` ends with; the names are in `--help` and the README. `meaning` is for people."""
+    """What the commands end with; the names are in their `--help` and the README.
+
+    `meaning` says, for people, why `estela-consume` stopped; it is empty where that is no fault, or where
+    `estela-consume` never ends so.
+    """
 
     meaning: str
 
@@ -20,6 +24,8 @@ class ExitCode(enum.IntEnum):
     )
     STORE_UNREACHABLE = 5, "`--drain` gave up on the store"
     TOPIC_MISSING = 6, "`--drain` found no such topic"
+    INCOMPLETE = 7, ""
+    NO_CLOSING_RECORD = 8, ""
 
     def __new__(cls, number: int, meaning: str) -> ExitCode:
         """A number that knows what it means."""

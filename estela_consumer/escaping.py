@@ -8,6 +8,7 @@ unambiguous, a backslash that already begins such an escape becomes `\\u005c`. A
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 _TO_ESCAPE = re.compile(r"\.|\\(?=u00(?:2e|2f|5c|5f))")
@@ -27,6 +28,8 @@ def unescape_key(key: str) -> str:
 
 def escape_document(payload: dict[str, Any]) -> dict[str, Any]:
     """The payload with every key escaped, at any depth; the same object where nothing needs it."""
+    if "_id" not in payload and not _needs_escaping(payload):
+        return payload
     escaped: dict[str, Any] = _escaped(payload)
     if "_id" in escaped:
         return {_OWN_ID if key == "_id" else key: value for key, value in escaped.items()}
@@ -39,10 +42,22 @@ def unescape_document(document: dict[str, Any]) -> dict[str, Any]:
     return unescaped
 
 
+def _needs_escaping(value: dict[str, Any]) -> bool:
+    """Whether any key may. Looks at all keys of an object in one go: nearly every payload needs nothing."""
+    keys = "".join(value)
+    return "." in keys or "\\" in keys or _any_needs_escaping(value.values())
+
+
+def _any_needs_escaping(values: Iterable[Any]) -> bool:
+    for value in values:
+        kind = type(value)
+        if (kind is dict and _needs_escaping(value)) or (kind is list and _any_needs_escaping(value)):
+            return True
+    return False
+
+
 def _escaped(value: Any) -> Any:
     if isinstance(value, dict):
-        if not any("." in key or "\\" in key or type(inner) in (dict, list) for key, inner in value.items()):
-            return value
         return {escape_key(key): _escaped(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_escaped(inner) for inner in value]

@@ -245,8 +245,7 @@ class Pipeline(PartitionListener):
     def _forget(self, partitions: Collection[int]) -> None:
         self._polled = deque(message for message in self._polled if message.partition not in partitions)
         for batch in (self._batch, *(batch for batch, _, _ in self._in_flight)):
-            for partition in partitions:
-                batch.positions.pop(partition, None)
+            batch.forget(partitions)
         for partition in partitions:
             self._uncommitted.pop(partition, None)
 

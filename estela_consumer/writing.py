@@ -61,8 +61,12 @@ class BatchWriter:
 
         def attempt() -> None:
             nonlocal left
+            verdicts = self._store.write(dataset, left)
+            if verdicts.count(Outcome.STORED) == len(left):  # nearly always
+                written.stored[dataset] += len(left)
+                return
             again = []
-            for document, verdict in zip(left, self._store.write(dataset, left), strict=True):
+            for document, verdict in zip(left, verdicts, strict=True):
                 if verdict is Outcome.STORED:
                     written.stored[dataset] += 1
                 elif verdict is Outcome.PRESENT:

@@ -39,6 +39,10 @@ class AccessDenied(PermanentError):
     """The queue knows us, or refuses to: a wrong login, or no permission on a topic or group."""
 
 
+class TopicDenied(AccessDenied):
+    """The login is right, and has no permission on this one topic."""
+
+
 class MessageRejected(PermanentError):
     """The queue will never take this message: too large, or not allowed."""
 

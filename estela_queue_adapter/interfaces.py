@@ -144,7 +144,7 @@ class Producer(_Closing):
         `data` is any JSON value, or bytes, which travel as they are. `on_delivery` is called once, with
         None or the error, from any thread; it must not block. Blocks only while the queue was never
         reached or the client's buffer is full. Raises SerializationError, QueueUnreachable,
-        AccessDenied, MessageRejected, and ConfigurationError where no topic can have that name.
+        AccessDenied, TopicMissing, MessageRejected, and ConfigurationError where no topic can have that name.
         """
 
     @abstractmethod

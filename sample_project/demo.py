@@ -1,4 +1,4 @@
-"""The whole flow, once: serve the shop, crawl it, consume both topics, compare.
+"""The whole flow, once: serve the shop, crawl it, consume both topics, compare, verify.
 
 `python -m sample_project.demo [--kafka]`, from the root of the repository; `scripts/demo` does just that.
 """
@@ -55,16 +55,20 @@ class Demo:
             dead_letters=sum(counts["dead_lettered"] for counts in summary["topics"].values()),
         )
         self._console.print(comparison.table())
-        return comparison.complete
+        return self._verified() and comparison.complete
 
     def hints(self) -> None:
         """What to look at next."""
-        store = self._environ["DB_CONNECTION"]
+        store = f"--store {self._environ['DB_CONNECTION']}"
+        queue = f"QUEUE_PLATFORM_PATH={FOLDER.name}/queue.db"
         self._console.print("\nLook for yourself:", style="bold")
-        for command in ("list", f"show {self._dataset('items')}", f"export {self._dataset('requests')}"):
-            self._console.print(
-                f"  .venv/bin/estela-data --store {store} {command}", soft_wrap=True, highlight=False
-            )
+        for command in (
+            f".venv/bin/estela-data {store} list",
+            f".venv/bin/estela-data {store} show {self._dataset('items')}",
+            f".venv/bin/estela-data {store} export {self._dataset('requests')}",
+            f"{queue} .venv/bin/estela-verify {store} {self._job}",
+        ):
+            self._console.print(f"  {command}", soft_wrap=True, highlight=False)
 
     def _crawl(self, url: str) -> dict[str, Any]:
         settings = {
@@ -99,6 +103,13 @@ class Demo:
         total = sum(counts["stored"] for counts in summary["topics"].values())
         self._step(f"The consumer stored {total:,} documents in {summary['seconds']:.1f} s")
         return summary
+
+    def _verified(self) -> bool:
+        """Whether `estela-verify` says so too: it asks the crawl's closing record, not its files."""
+        command = _script("estela_consumer.cli.verify", self._job)
+        self._console.print(f"\n$ estela-verify {self._job}", style="bold", highlight=False)
+        sys.stdout.flush()  # what it prints goes straight to the same place
+        return subprocess.run(command, env=self._environ, check=False).returncode == 0
 
     def _dataset(self, stream: str) -> str:
         job, spider, project = self._job.split(".")
@@ -176,6 +187,7 @@ def main(*, kafka: bool) -> None:
         "ESTELA_SPIDER_JOB": f"demo{run}.shop.shop",
         "ESTELA_ITEMS_TOPIC": f"items_topic{run}",
         "ESTELA_REQUESTS_TOPIC": f"requests_topic{run}",
+        "ESTELA_JOBS_TOPIC": f"jobs_topic{run}",
     }
     embedded = {
         "QUEUE_PLATFORM": "embedded",

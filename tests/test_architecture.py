@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("estela_queue_adapter", "estela_scrapy", "estela_consumer", "sample_project", "tests")
+PACKAGES = ("estela_queue_adapter", "estela_scrapy", "estela_consumer", "sample_project", "bench", "tests")
 MAX_LINES = 300
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 

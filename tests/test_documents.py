@@ -10,13 +10,15 @@ from pathlib import Path
 import click
 
 from estela_consumer.cli.consume import consume
+from estela_consumer.cli.verify import MEANINGS, verify
 from estela_consumer.errors import ExitCode, Reason
 from estela_consumer.rulebook import as_markdown, rules
+from estela_queue_adapter.closing import JOBS_TOPIC
 from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import variable
-from tests.faults.rows import FAULTS
+from tests.faults.run import FAULTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -49,7 +51,8 @@ def test_the_queues_settings_are_those_of_the_code_with_their_defaults() -> None
 def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaults() -> None:
     from estela_scrapy import settings
 
-    source = "".join(path.read_text() for path in (ROOT / "estela_scrapy").glob("*.py"))
+    sources = [path for path in (ROOT / "estela_scrapy").glob("*.py") if path.stem != "cli"]
+    source = "".join(path.read_text() for path in sources)
     documented = table(README, "ESTELA_")
     environment = {
         "ESTELA_SPIDER_JOB",
@@ -58,8 +61,10 @@ def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaul
     }  # estela's, of the job
 
     assert set(documented) == set(re.findall(r'"(ESTELA_[A-Z_]+)"', source)) - environment
-    for name in ("ITEMS_TOPIC", "REQUESTS_TOPIC", "BUFFER_BYTES", "CLOSE_TIMEOUT"):
-        assert documented[f"ESTELA_{name}"][0] == f"`{getattr(settings, name)}`"
+    defaults = {name: value for name, value in vars(settings).items() if f"ESTELA_{name}" in documented}
+    assert len(defaults) == 10
+    for name, default in {**defaults, "JOBS_TOPIC": JOBS_TOPIC}.items():
+        assert documented[f"ESTELA_{name}"][0] == f"`{default}`"
 
 
 def test_the_consumers_options_are_those_of_the_command_with_their_variables_and_defaults() -> None:
@@ -74,12 +79,15 @@ def test_the_consumers_options_are_those_of_the_command_with_their_variables_and
             assert documented[name][1] == f"`{option.default}`"
 
 
-def test_the_exit_codes_are_those_of_the_code() -> None:
-    documented = re.findall(r"^\| (\d) \| `([A-Z_]+)` \|", README, re.MULTILINE)
+def test_the_exit_codes_are_those_of_the_code_and_each_command_tells_its_own() -> None:
+    rows = re.findall(r"^\| (\d) \| `([A-Z_]+)` \| *(.*?) *\| *(.*?) *\|$", README, re.MULTILINE)
+    columns = {consume: [row[2] for row in rows], verify: [row[3] for row in rows]}
 
-    assert documented == [(str(int(code)), code.name) for code in ExitCode]
-    for code in ExitCode:
-        assert re.search(rf"{int(code)}  {code.name} ", consume.epilog or "")
+    assert [row[:2] for row in rows] == [(str(int(code)), code.name) for code in ExitCode]
+    for command, meanings in columns.items():
+        told = re.findall(r"^  (\d)  ([A-Z_]+) ", command.epilog or "", re.MULTILINE)
+        assert told == [row[:2] for row, meaning in zip(rows, meanings, strict=True) if meaning]
+    assert columns[verify] == [MEANINGS.get(code, "") for code in ExitCode]
 
 
 def test_the_table_of_rules_is_the_one_that_the_code_decides_by() -> None:
@@ -95,9 +103,8 @@ def test_the_table_of_faults_has_every_row_and_every_promise_was_kept() -> None:
 
     for name, fault in FAULTS.items():
         [row] = [line for line in text.splitlines() if line.startswith(f"| `{name}` | {fault.told} |")]
-        produced, stored, missing, twice, expected, found, _, _ = [
-            int(float(cell.replace(",", ""))) for cell in row.strip("|").split("|")[2:]
-        ]
+        cells = row.strip("|").split("|")[2:8]
+        produced, stored, missing, twice, expected, found = (int(cell.replace(",", "")) for cell in cells)
         assert (missing, twice) == (0, 0)
         assert produced >= 100_000
         assert (stored, found) == (produced - expected, expected)

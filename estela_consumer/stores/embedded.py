@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import bson
+from bson.objectid import ObjectId
 
 from estela_consumer.datasets import Dataset
 from estela_consumer.documents import Document, same_content
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
+from estela_queue_adapter import sqlite_files
 
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
 _PAGE = 500  # documents read at a time
@@ -37,6 +39,7 @@ class EmbeddedStore(Store):
     _SQL_ONE = "SELECT bson FROM documents WHERE dataset = ? AND id = ?"
     _SQL_PAGE = "SELECT id, bson FROM documents WHERE dataset = ? AND id > ? ORDER BY id LIMIT ?"
     _SQL_FIRST_PAGE = "SELECT id, bson FROM documents WHERE dataset = ? ORDER BY id LIMIT ?"
+    _SQL_IDS = "SELECT id FROM documents WHERE dataset = ? AND id >= ? AND id <= ? ORDER BY id LIMIT ?"
     _SQL_SUMMARY = """
         SELECT database, collection, (SELECT COUNT(*) FROM documents WHERE dataset = number)
         FROM datasets ORDER BY database, collection
@@ -91,6 +94,14 @@ class EmbeddedStore(Store):
             last = page[-1][0]
             left = None if left is None else left - size
 
+    def ids(self, dataset: Dataset, first: ObjectId | str, last: ObjectId | str) -> Iterator[ObjectId | str]:
+        at, end = _key(first), _key(last)
+        found = self._ids(dataset, at, end)
+        while found:
+            yield from (ObjectId(key) if isinstance(key, bytes) else key for key in found)
+            at = found[-1]
+            found = self._ids(dataset, at, end)[1:]  # `at` is one of them again
+
     def close(self) -> None:
         with self._lock, self._errors():
             if self._connection is not None:
@@ -100,14 +111,9 @@ class EmbeddedStore(Store):
     @property
     def _db(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(
-                self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            self._connection = sqlite_files.connect(
+                self._path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT, durable=True
             )
-            db.execute("PRAGMA journal_mode = WAL")  # a reader does not wait for the writer
-            db.execute("PRAGMA synchronous = FULL")  # stored means on the disk
-            db.executescript(self._SQL_SCHEMA)
-            self._connection = db
         return self._connection
 
     def _number(self, dataset: Dataset) -> int:
@@ -130,6 +136,12 @@ class EmbeddedStore(Store):
             if last is None:
                 return self._db.execute(self._SQL_FIRST_PAGE, (number, size)).fetchall()
             return self._db.execute(self._SQL_PAGE, (number, last, size)).fetchall()
+
+    def _ids(self, dataset: Dataset, first: bytes | str, last: bytes | str) -> list[bytes | str]:
+        with self._lock, self._errors():
+            row = self._db.execute(self._SQL_DATASET, dataset).fetchone()
+            rows = self._db.execute(self._SQL_IDS, (*row, first, last, _PAGE)).fetchall() if row else []
+        return [id_ for (id_,) in rows]
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from bson.objectid import ObjectId
+
 from estela_consumer.datasets import Dataset
 from estela_consumer.documents import Document
 from estela_consumer.errors import BadMessage
@@ -62,6 +64,13 @@ class Store(ABC):
     @abstractmethod
     def read(self, dataset: Dataset, limit: int | None = None) -> Iterator[dict[str, Any]]:
         """The documents of a dataset by ascending `_id`, keys as they are stored. Raises StoreUnreachable."""
+
+    @abstractmethod
+    def ids(self, dataset: Dataset, first: ObjectId | str, last: ObjectId | str) -> Iterator[ObjectId | str]:
+        """The `_id` of each document of a dataset from `first` to `last`, ascending; nothing else is read.
+
+        Only those that outlive the loss of any one server. Raises StoreUnreachable.
+        """
 
     @abstractmethod
     def close(self) -> None:

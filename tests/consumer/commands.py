@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any
 
 from estela_queue_adapter import get_consumer_interface, get_producer_interface
@@ -37,8 +38,8 @@ class Result:
 
 def command(name: str) -> list[str]:
     """How to start a console script of this very environment."""
-    module = "estela_consumer.cli." + name.removeprefix("estela-").replace("-", "_")
-    return [sys.executable, "-c", f"from {module} import main; main()"]
+    [script] = entry_points(group="console_scripts", name=name)
+    return [sys.executable, "-c", f"from {script.module} import {script.attr}; {script.attr}()"]
 
 
 def run(name: str, *arguments: str, **environ: str) -> Result:

@@ -100,6 +100,22 @@ class StoreContract:
     def test_a_dataset_that_is_not_there_is_empty(self, store: Store, dataset: Dataset) -> None:
         assert list(store.read(dataset)) == []
 
+    def test_the_ids_from_one_to_another_are_told_in_their_order(
+        self, store: Store, dataset: Dataset
+    ) -> None:
+        documents = [document(dataset, {"n": n, "large": "x" * 2_000}) for n in range(1_300)]
+        text = document(dataset, {"n": -1}, "spider-1-job_stats")
+        store.write(dataset, [*reversed(documents), text])
+        ids = [one.id for one in documents]
+
+        assert list(store.ids(dataset, ids[0], ids[-1])) == ids
+        assert list(store.ids(dataset, ids[3], ids[1005])) == ids[3:1006]
+        assert list(store.ids(dataset, ids[7], ids[7])) == [ids[7]]
+        assert list(store.ids(dataset, ObjectId(), ObjectId())) == []
+        assert list(store.ids(dataset, text.id, text.id)) == [text.id]
+        assert list(store.ids(dataset, "another", "another")) == []
+        assert list(store.ids(Dataset(dataset.database, "other"), ids[0], ids[-1])) == []
+
     def test_it_describes_itself_and_answers(self, store: Store) -> None:
         store.check()
         assert store.describe()

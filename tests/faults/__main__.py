@@ -16,9 +16,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.outcome import COLUMNS, markdown
-from tests.faults.rows import FAULTS
-from tests.faults.run import run_fault
+from estela_consumer.report import output
+from tests.faults.outcome import COLUMNS, cell, markdown
+from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
 
 _DOCUMENT = Path("docs/reliability.md")
@@ -42,12 +42,12 @@ _BEGIN, _END = "<!-- faults: made by scripts/faults --write -->", "<!-- /faults 
 def main(
     *, only: tuple[str, ...], messages: int, seed: int | None, json_file: str | None, write: bool
 ) -> None:
-    """Break everything around the consumer, on real Kafka and real MongoDB, and balance the books.
+    """Break everything around crawl and consumer, on real Kafka and real MongoDB, and balance the books.
 
     Ends with 0 when in every row nothing is missing, nothing is there twice, and each bad message is a dead
     letter that says why.
     """
-    console = Console()
+    console = output()
     seed = random.randrange(1 << 30) if seed is None else seed
     console.print(f"seed {seed}, {messages:,} messages in each row", highlight=False)
     outcomes: dict[str, dict[str, Any]] = {}
@@ -93,7 +93,7 @@ def _print(console: Console, outcomes: dict[str, dict[str, Any]]) -> None:
     for title in COLUMNS.values():
         table.add_column(title, justify="right")
     for name, books in outcomes.items():
-        table.add_row(name, *(f"{books[column]:,}" if column in books else "?" for column in COLUMNS))
+        table.add_row(name, *(cell(books[column]) if column in books else "?" for column in COLUMNS))
     console.print(table)
 
 

@@ -15,6 +15,7 @@ COLUMNS = {
     "dead_letters_expected": "dead letters expected",
     "dead_letters_found": "found",
     "seconds_to_recover": "seconds until lag 0",
+    "reactor_pause": "longest pause of the reactor, ms",
 }
 
 
@@ -32,6 +33,8 @@ class Outcome:
     """Whether each dead letter says what was wrong with its message."""
     seconds_to_recover: float
     """From the end of the fault, and of feeding, until the lag was 0."""
+    reactor_pause: float | None
+    """Milliseconds; None where there was no crawl, or it was killed."""
 
     @property
     def promises_kept(self) -> bool:
@@ -56,12 +59,13 @@ def markdown(before: str, outcomes: Mapping[str, Mapping[str, Any]], order: Iter
     for name, books in outcomes.items():
         rows.pop(name, None)
         if "produced" in books:
-            cells = [f"`{name}`", books["told"], *(_cell(books[column]) for column in COLUMNS), books["seed"]]
+            cells = [f"`{name}`", books["told"], *(cell(books[column]) for column in COLUMNS), books["seed"]]
             rows[name] = f"| {' | '.join(map(str, cells))} |"
     head = f"| row | fault | {' | '.join(COLUMNS.values())} | seed |"
     rule = "|---|---|" + "---:|" * (len(COLUMNS) + 1)
     return "\n".join([head, rule, *(rows[name] for name in order if name in rows)])
 
 
-def _cell(value: Any) -> str:
-    return f"{value:,}"
+def cell(value: Any) -> str:
+    """A figure of the table."""
+    return "" if value is None else f"{value:,}"

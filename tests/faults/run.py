@@ -6,16 +6,19 @@ import random
 from pathlib import Path
 
 from tests.faults.bad_messages import bad_anywhere, bad_on_mongodb
+from tests.faults.consumer_rows import CONSUMER_FAULTS
+from tests.faults.crawl_rows import CRAWL_FAULTS
+from tests.faults.fault import Fault
 from tests.faults.outcome import Outcome
-from tests.faults.rows import Fault
 from tests.faults.servers import Servers
-from tests.faults.world import World
+
+FAULTS = {**CONSUMER_FAULTS, **CRAWL_FAULTS}
 
 
 def run_fault(
     fault: Fault, servers: Servers, folder: Path, messages: int, share: float, chance: random.Random
 ) -> Outcome:
-    """Let it happen to consumers that work; `share` is how much of it, 1 for the whole."""
-    world = World(servers, folder, messages, share, chance)
+    """Let it happen to a crawl or to consumers that work; `share` is how much of it, 1 for the whole."""
+    world = fault.world(servers, folder, messages, share, chance)
     bad = [*bad_anywhere(world.topic), *bad_on_mongodb(world.topic)] if fault.bad_share else []
     return world.run(fault.happen, fault.consumers, fault.expected_seconds, bad, fault.bad_share)

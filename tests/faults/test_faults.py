@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import or_skip
-from tests.faults.rows import FAULTS
-from tests.faults.run import run_fault
+from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
+from tests.faults.world import World
 
 MESSAGES = 4_000
 SHARE = 0.05
@@ -41,4 +41,6 @@ def test_nothing_is_missing_and_nothing_is_there_twice(
     outcome = run_fault(fault, started, workdir, MESSAGES, SHARE, random.Random(seed))
 
     assert outcome.promises_kept, f"seed {seed}: {outcome}"
-    assert outcome.produced >= MESSAGES
+    assert outcome.produced >= (MESSAGES if fault.world is World else 1)
+    # Whoever waits for the network in the reactor stands still for five seconds or more.
+    assert (outcome.reactor_pause or 0) < 1_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -12,7 +13,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,15 @@ class World:
         self, servers: Servers, folder: Path, messages: int, share: float, chance: random.Random
     ) -> None:
         self.servers = servers
+        self.folder = folder
+        self.messages = messages
         self.chance = chance
         self.consumers: list[ConsumerProcess] = []
-        self._messages = messages
         self._share = share
         self._logs = (folder / f"consumer-{number}.log" for number in itertools.count())
         self._name = f"f{uuid.uuid4().hex[:10]}"
         self._platform = open_platform("kafka", listeners=servers.kafka.bootstrap_servers)
-        self._environ = {**os.environ, **servers.environ}
+        self.environ = {**os.environ, **servers.environ}
         self._good = 0
         self._bad: Counter[str] = Counter()
         self._acknowledged = 0
@@ -96,7 +98,7 @@ class World:
 
     def start_consumer(self) -> ConsumerProcess:
         """One more member of the group."""
-        consumer = ConsumerProcess(self.topic, self._environ, next(self._logs))
+        consumer = ConsumerProcess(self.topic, self.environ, next(self._logs))
         self.consumers.append(consumer)
         return consumer
 
@@ -112,7 +114,7 @@ class World:
 
     def run(
         self,
-        fault: Callable[[World], None],
+        fault: Callable[[Any], None],
         consumers: int,
         expected_seconds: float,
         bad: Sequence[Bad] = (),
@@ -120,30 +122,47 @@ class World:
     ) -> Outcome:
         """Feed evenly while the fault happens, wait until all is done, and balance the books."""
         self._prepare()
+        try:
+            with self.feeding(self.seconds(expected_seconds), bad, bad_share):
+                for _ in range(consumers):
+                    self.start_consumer()
+                fault(self)
+            ended = time.monotonic()
+            wait_until(lambda: self._lag() == 0, "a lag of 0", _CATCH_UP)
+            recovered = time.monotonic() - ended
+        except BaseException:
+            self.abandon()
+            raise
+        for consumer in list(self.consumers):
+            self.end_consumer(consumer, kill=False)
+        return self.balance(recovered)
+
+    def abandon(self) -> None:
+        """Leave nothing running that the next row would meet."""
+        for consumer in list(self.consumers):
+            self.end_consumer(consumer, kill=True)
+
+    @contextlib.contextmanager
+    def feeding(self, seconds: float, bad: Sequence[Bad], bad_share: float) -> Iterator[None]:
+        """Feed evenly inside the block, and what is left at its end."""
         done = threading.Event()
-        feeder = threading.Thread(
-            target=self._feed, args=(done, expected_seconds * self._share, bad, bad_share)
-        )
+        feeder = threading.Thread(target=self._feed, args=(done, seconds, bad, bad_share))
         feeder.start()
         try:
-            for _ in range(consumers):
-                self.start_consumer()
-            fault(self)
-        except BaseException:
-            for consumer in list(self.consumers):
-                self.end_consumer(consumer, kill=True)
-            raise
+            yield
         finally:
             done.set()
             feeder.join()
         if self._acknowledged != self._good + self._bad.total():
             raise AssertionError(f"{self._acknowledged} of {self._good} messages were acknowledged")
-        ended = time.monotonic()
-        wait_until(lambda: self._lag() == 0, "a lag of 0", _CATCH_UP)
-        recovered = time.monotonic() - ended
-        for consumer in list(self.consumers):
-            self.end_consumer(consumer, kill=False)
-        return self._balance(recovered)
+
+    def promised(self) -> Collection[int]:
+        """The numbers of the good messages that must be stored."""
+        return range(self._good)
+
+    def reactor_pause(self) -> float | None:
+        """Milliseconds that the reactor of a crawl stood still at most; None where there was none."""
+        return None
 
     def _prepare(self) -> None:
         with self._client() as client:
@@ -155,7 +174,7 @@ class World:
 
     def _feed(self, done: threading.Event, seconds: float, bad: Sequence[Bad], bad_share: float) -> None:
         """Half of the messages at once, the rest evenly; what is left when the fault is over, at once."""
-        began, first = time.monotonic(), self._messages // 2
+        began, first = time.monotonic(), self.messages // 2
         with self._platform.producer() as producer:
 
             def send(upto: int) -> None:
@@ -166,9 +185,9 @@ class World:
             send(first)
             while not done.wait(_FEED_INTERVAL):
                 passed = time.monotonic() - began
-                send(first + int((self._messages - first) * passed / max(1.0, seconds)))
+                send(first + int((self.messages - first) * passed / max(1.0, seconds)))
                 self._resend(producer)
-            send(self._messages)
+            send(self.messages)
             while self._acknowledged < self._good + self._bad.total():
                 self._resend(producer)
                 try:
@@ -223,18 +242,22 @@ class World:
         with self._client() as client:
             return int(client[self._name][f"s-1-{self.topic}"].estimated_document_count())
 
-    def _balance(self, recovered: float) -> Outcome:
+    def balance(self, recovered: float) -> Outcome:
+        """Compare what was promised with what is there."""
         with self._client() as client:
             collection = client[self._name].get_collection(f"s-1-{self.topic}")
             counts = Counter(document["n"] for document in collection.find({}, {"_id": 0, "n": 1}))
         letters = Counter(letter.reason for letter in Mailbox(self._platform, self.topic).letters())
+        promised = self.promised()
+        stored = sum(number in counts for number in promised)
         return Outcome(
-            produced=self._good + self._bad.total(),
-            stored=len(counts),
-            missing=self._good - len(counts),
+            produced=len(promised) + self._bad.total(),
+            stored=stored,
+            missing=len(promised) - stored,
             twice=counts.total() - len(counts),
             dead_letters_expected=self._bad.total(),
             dead_letters_found=letters.total(),
             reasons_right=letters == self._bad,
             seconds_to_recover=round(recovered, 1),
+            reactor_pause=self.reactor_pause(),
         )

@@ -18,6 +18,26 @@ from typing import Any
 
 from estela_queue_adapter import Message, get_consumer_interface
 
+SPIDER = """
+    import scrapy
+
+    class S(scrapy.Spider):
+        name = "books.example"
+        items = 3
+        paths = ["/page"]
+
+        def __init__(self, base="", **kwargs):
+            super().__init__(**kwargs)
+            self.base = base
+
+        async def start(self):
+            for path in self.paths:
+                yield scrapy.Request(self.base + path, dont_filter=True)
+
+        def parse(self, response):
+            for n in range(int(self.items)):
+                yield {"n": n, "title": response.css("h1::text").get()}
+"""
 EXTENSION = '{"estela_scrapy.QueueExtension": 500}'
 _TIMEOUT = 90.0  # seconds
 _IDLE = 2.0  # seconds without a message after which a topic has been read

@@ -42,6 +42,11 @@ class ServerProcess(ABC):
         """End it as a power cut would."""
         self._end(signal.SIGKILL)
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def freeze(self) -> None:
         """Hold it: it keeps its connections and answers nothing, until `thaw`."""
         self._signal(signal.SIGSTOP)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bson.codec_options import CodecOptions
+from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, WriteConcern
 from pymongo.collection import Collection
@@ -25,6 +26,7 @@ from estela_consumer.stores.opening import StoreSettings
 # No call may hang for ever. Milliseconds; the URL wins where it says otherwise.
 _TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
 _MAJORITY_TIMEOUT_MS = 30_000
+_IDS_AT_ONCE = 10_000  # the server would send 16 MiB of them, which are ten times as much here
 
 _RAW = CodecOptions(document_class=RawBSONDocument)
 _USERINFO = re.compile(r"//[^/@]*@")
@@ -97,6 +99,18 @@ class MongoStore(Store):
             yield from found.limit(limit or 0)
         except InvalidName:
             return  # nothing can have this name
+        except PyMongoError as error:
+            raise self._unreachable(error) from error
+
+    def ids(self, dataset: Dataset, first: ObjectId | str, last: ObjectId | str) -> Iterator[ObjectId | str]:
+        collection: Collection[Any] = self._collection(dataset).with_options(CodecOptions())
+        try:
+            # Answered by the index alone, in many short answers rather than one that takes a minute.
+            found = collection.find(
+                {"_id": {"$gte": first, "$lte": last}}, {"_id": 1}, batch_size=_IDS_AT_ONCE
+            )
+            for document in found.sort("_id", 1):
+                yield document["_id"]
         except PyMongoError as error:
             raise self._unreachable(error) from error
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from estela_queue_adapter import sqlite_files
 from estela_queue_adapter.errors import PermanentError, QueueUnreachable, TopicMissing
 from estela_queue_adapter.interfaces import Headers, Message, Outgoing
 
@@ -48,13 +49,7 @@ class EmbeddedLog:
         self._path = path
         self._lock = threading.RLock()
         with self._errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA journal_mode = WAL")  # readers and a writer at once
-            self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; see sync()
-            self._db.executescript(self._SQL_SCHEMA)
+            self._db = sqlite_files.connect(path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT)
 
     def append(self, messages: Sequence[Outgoing], *, epoch: tuple[str, int] | None = None) -> None:
         """Add messages, each at the end of its topic; all of them or none.

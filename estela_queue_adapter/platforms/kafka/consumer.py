@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
-from kafka.consumer.fetcher import ConsumerRecord
 
 from estela_queue_adapter.errors import QueueError, TopicMissing
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
 from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
+from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
 _SESSION_TIMEOUT_MS = 10_000  # how long the partitions of a reader that was killed wait for the next
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
-
-
-def message(record: ConsumerRecord) -> Message:
-    """Our message for the client's record."""
-    return Message(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp / 1000,
-        record.key,
-        record.value,
-        record.headers,
-    )
 
 
 class KafkaGroupConsumer(Consumer):
@@ -76,7 +64,7 @@ class KafkaGroupConsumer(Consumer):
                 else:
                     break
         self._take_up_the_join(client)
-        return [message(record) for records in fetched.values() for record in records]
+        return list(chain.from_iterable(fetched.values()))
 
     def commit(self, positions: Iterable[Position]) -> None:
         offsets = {
@@ -133,6 +121,7 @@ class KafkaGroupConsumer(Consumer):
             )
             # kafka-python 3.0 does not hand the option on: reading a topic would create it.
             client._cluster.config["allow_auto_create_topics"] = False
+            read_as_messages(client)
             client.subscribe([self._topic], listener=Rebalances(client, self._listener, self._assigned))
             self._client = client
             with translated(self._where):

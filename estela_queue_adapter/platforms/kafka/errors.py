@@ -15,6 +15,7 @@ from estela_queue_adapter.errors import (
     PermanentError,
     QueueError,
     QueueUnreachable,
+    TopicDenied,
     TopicMissing,
 )
 
@@ -44,6 +45,8 @@ def translate(error: BaseException, where: str) -> QueueError:
     text = f"Kafka at {where}: {told if told.startswith(name) else f'{name}: {told}'}"
     if isinstance(error, _REFUSED_COMMITS):
         return CommitRefused(text)
+    if isinstance(error, kafka_errors.TopicAuthorizationFailedError):
+        return TopicDenied(text)
     if isinstance(error, _LOGINS):
         return AccessDenied(text)
     if isinstance(error, _REJECTIONS):

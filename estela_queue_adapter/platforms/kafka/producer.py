@@ -7,17 +7,24 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.producer.future import FutureRecordMetadata
 
-from estela_queue_adapter.errors import AccessDenied, DeliveryError, QueueError, TransientError
+from estela_queue_adapter.errors import (
+    AccessDenied,
+    DeliveryError,
+    QueueError,
+    TopicMissing,
+    TransientError,
+)
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.serialization import serialize
 
+_METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is away or the topic missing
 _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
@@ -101,12 +108,12 @@ class IdempotentProducer(Producer):
             self.flush(timeout)
         finally:
             client, self._client = self._client, None
-            client.close(timeout=max(0.0, deadline - time.monotonic()))
+            _let_go(client, max(0.0, deadline - time.monotonic()))
 
     def _connected(self) -> KafkaProducer:
         with self._connecting:
             if self._ended and self._client is not None:
-                self._client.close(timeout=0)
+                _let_go(self._client, 0.0)
                 self._client, self._ended = None, False
             if self._client is None:
                 self._client = connect(
@@ -118,13 +125,29 @@ class IdempotentProducer(Producer):
                     linger_ms=_LINGER_MS,
                     max_request_size=self._settings.max_request_size,
                     compression_type=self._settings.compression,
+                    max_block_ms=_METADATA_TIMEOUT_MS,
                 )
             return self._client
 
     def _hand_over(self, record: _Record) -> FutureRecordMetadata:
         client = self._connected()
         with translated(self._where):
-            return client.send(record.topic, record.value, key=record.key, headers=list(record.headers))
+            try:
+                return client.send(record.topic, record.value, key=record.key, headers=list(record.headers))
+            except kafka_errors.KafkaTimeoutError:
+                if self._lacks(record.topic):
+                    raise TopicMissing(
+                        f"there is no topic {record.topic} on Kafka at {self._where}, and it makes none"
+                    ) from None
+                raise
+
+    def _lacks(self, topic: str) -> bool:
+        """Whether the brokers answer and have no such topic; the client itself says only that time is up."""
+        admin = connect(KafkaAdminClient, self._settings)
+        try:
+            return topic not in admin.list_topics()
+        finally:
+            admin.close()
 
     def _refused(self, record: _Record, error: BaseException) -> None:
         ours = translate(error, self._where)
@@ -169,3 +192,11 @@ class IdempotentProducer(Producer):
         with self._lock:
             count, self._failed = self._in_flight + len(self._failed), []
         return DeliveryError(count, reason)
+
+
+def _let_go(client: KafkaProducer, timeout: float) -> None:
+    """Close a client; what it has not delivered by then is told by `flush`, not here."""
+    try:
+        client.close(timeout=timeout)
+    except kafka_errors.KafkaTimeoutError:  # then it leaves its thread running, for ever
+        client._sender.force_close()

@@ -9,8 +9,8 @@ from kafka import KafkaConsumer, TopicPartition
 from estela_queue_adapter.errors import QueueUnreachable, TopicMissing
 from estela_queue_adapter.interfaces import Message
 from estela_queue_adapter.platforms.kafka.clients import connect
-from estela_queue_adapter.platforms.kafka.consumer import message
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 
 _ANSWER_TIMEOUT_MS = 10_000
@@ -31,6 +31,7 @@ def read_topic(settings: KafkaSettings, topic: str) -> Iterator[Message]:
         allow_auto_create_topics=False,
     )
     client._cluster.config["allow_auto_create_topics"] = False  # see KafkaGroupConsumer
+    read_as_messages(client)
     try:
         with translated(where):
             numbers = client.partitions_for_topic(topic)
@@ -58,7 +59,7 @@ def _read_partition(
             fetched = client.poll(timeout_ms=_POLL_MS)
             before, position = position, client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0
         for records in fetched.values():
-            yield from (message(record) for record in records if record.offset < end)
+            yield from (message for message in records if message.offset < end)
         silent = 0 if position > before else silent + 1
         if silent == _SILENT_POLLS:
             raise QueueUnreachable(f"Kafka at {where} has stopped answering for {partition}")

@@ -1,12 +1,11 @@
-"""From an item or a request to the bytes that travel. Nothing here touches the network or the clock."""
+"""From an item or a request to the payload that travels. Nothing here touches the network or the clock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from bson.objectid import ObjectId
 from itemadapter import ItemAdapter
 from scrapy.http import Request, Response
 from scrapy.utils.serialize import ScrapyJSONEncoder
@@ -15,17 +14,6 @@ from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization import serialize
 
 _encode_as_scrapy = ScrapyJSONEncoder().default
-
-
-class Envelope:
-    """The envelope of one stream of one job: everything but `id` and `payload` is the same each time."""
-
-    def __init__(self, jid: str, *, unique: bool, names: Mapping[str, str]) -> None:
-        self._head = serialize({"jid": jid, "unique": str(unique), **names})[:-1]
-
-    def around(self, payload: bytes) -> bytes:
-        """The message for a payload that is JSON already; its `id` is new."""
-        return b'%b,"id":"%b","payload":%b}' % (self._head, str(ObjectId()).encode(), payload)
 
 
 class ItemSerializer:

@@ -1,29 +1,14 @@
-"""The faults, a function each: it returns when the fault is over."""
+"""What happens to consumers, a function each."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
+from tests.faults.fault import Fault
 from tests.faults.world import World
 from tests.services.ports import wait_until
 
 PAUSE = 2.0  # seconds of undisturbed work between two blows
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A row of the suite."""
-
-    told: str
-    happen: Callable[[World], None]
-    servers: int = 1
-    """Brokers, and members of the replica set."""
-    consumers: int = 1
-    expected_seconds: float = 60.0
-    """About how long the whole fault lasts, to feed at an even pace meanwhile."""
-    bad_share: float = 0.0
 
 
 def consumer_killed(world: World) -> None:
@@ -136,7 +121,7 @@ def everything(world: World) -> None:
         time.sleep(world.chance.uniform(0.5, PAUSE))
 
 
-FAULTS = {
+CONSUMER_FAULTS = {
     "consumer-killed": Fault("consumer killed with -9, 20 times", consumer_killed, expected_seconds=200),
     "consumer-terminated": Fault("SIGTERM and restart, 20 times", consumer_terminated, expected_seconds=60),
     "members-come-and-go": Fault(

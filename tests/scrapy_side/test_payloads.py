@@ -1,4 +1,4 @@
-"""Items and requests as bytes, compared with what Scrapy's own feed writes."""
+"""Items and requests as payloads, compared with what Scrapy's own feed writes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from typing import Any
 import attrs
 import pytest
 import scrapy
-from bson.objectid import ObjectId
 from scrapy.exporters import JsonItemExporter
 from scrapy.http import Request, Response
 
 from estela_queue_adapter.errors import ConfigurationError, SerializationError
-from estela_scrapy.envelopes import Envelope, ItemSerializer, request_payload
 from estela_scrapy.identity import identify, new_job_id
+from estela_scrapy.payloads import ItemSerializer, request_payload
 
 NOW = datetime.datetime(2026, 1, 31, 9, 30, 15, 123456, tzinfo=datetime.timezone.utc)
 
@@ -73,16 +72,6 @@ def test_an_item_is_written_as_scrapys_json_feed_writes_it(item: Any) -> None:
 def test_an_item_that_cannot_be_written_names_its_class_and_the_field() -> None:
     with pytest.raises(SerializationError, match=r"^Thing: field maker\.tools\[1\]\.grip is a complex"):
         ItemSerializer().serialize(Thing(name="x", maker={"tools": [1, {"grip": 1j}]}))
-
-
-def test_an_envelope_is_what_estelas_consumer_reads_with_an_id_on_top() -> None:
-    envelope = Envelope("1.s.p", unique=True, names={"db_name": "d"})
-
-    first, second = (json.loads(envelope.around(b'{"a":1}')) for _ in range(2))
-
-    assert ObjectId.is_valid(first.pop("id"))
-    assert first == {"jid": "1.s.p", "unique": "True", "db_name": "d", "payload": {"a": 1}}
-    assert second["id"] != first.get("id")
 
 
 def test_a_request_is_recorded_as_estela_records_it() -> None:

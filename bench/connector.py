@@ -1,0 +1,74 @@
+"""The other side: MongoDB's own Kafka connector, in Connect's standalone mode."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from bench.messages import DATABASE
+from bench.watch import Measured, Process, steady_rate
+from bench.world import World
+from tests.services.kafka import java_command
+from tests.services.ports import free_port
+
+# Each is resolved by itself: jgo mixes the parents of artifacts that are resolved together. The driver is
+# named because the connector asks for a range of versions, which jgo cannot read.
+_ENDPOINTS = (
+    "org.apache.kafka:connect-runtime:4.1.0",
+    "org.apache.kafka:connect-json:4.1.0",
+    "org.mongodb.kafka:mongo-kafka-connect:2.0.1+org.mongodb:mongodb-driver-sync:4.7.2",
+)
+_HEAP = "1g"
+
+
+def move(world: World, topic: str, expected: int, *, ordered: bool, tasks: int = 1) -> Measured:
+    """Have the connector write the topic into MongoDB, with the settings that are best for its speed."""
+    world.drop(DATABASE)
+    name = f"{topic}-{'ordered' if ordered else 'unordered'}-{free_port()}"
+    folder = world.folder / name
+    folder.mkdir()
+    worker = {
+        "bootstrap.servers": world.kafka,
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "value.converter.schemas.enable": "false",
+        "offset.storage.file.filename": folder / "offsets",
+        "listeners": f"http://127.0.0.1:{free_port()}",
+        "plugin.discovery": "service_load",
+    }
+    sink = {
+        "name": name,
+        "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector",
+        "tasks.max": tasks,
+        "topics": topic,
+        "connection.uri": f"{world.mongodb}&w=majority",
+        "database": DATABASE,
+        "collection": "connector",
+        # Plain inserts, as many in one write as a poll brings, and polls as large as a fetch.
+        "writemodel.strategy": "com.mongodb.kafka.connect.sink.writemodel.strategy.InsertOneDefaultStrategy",
+        "max.batch.size": 0,
+        "bulk.write.ordered": str(ordered).lower(),
+        "consumer.override.max.poll.records": 5_000,
+    }
+    process = Process(
+        [*_java(), "org.apache.kafka.connect.cli.ConnectStandalone",
+         _properties(folder / "worker.properties", worker), _properties(folder / "sink.properties", sink)],
+        world.environ,
+        folder / "connect.log",
+    )  # fmt: skip
+    try:
+        rate = steady_rate(lambda: world.stored(DATABASE), expected, process.check)
+    finally:
+        cpu, peak = process.terminate()
+    return Measured(rate=rate, cpu=cpu / expected * 1e6, peak=peak)
+
+
+@functools.cache
+def _java() -> tuple[str, ...]:
+    commands = [java_command(endpoint, _HEAP) for endpoint in _ENDPOINTS]
+    return (*commands[0][:-1], ":".join(command[-1] for command in commands))
+
+
+def _properties(path: Path, settings: dict[str, object]) -> str:
+    path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+    return str(path)

@@ -1,0 +1,73 @@
+"""The sides of the drains: our consumer, and plain insert_many."""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import WriteConcern
+
+from bench.messages import DATABASE
+from bench.watch import Measured, Process, steady_rate
+from bench.world import World
+from estela_consumer.chunks import ChunkLimits
+
+_CONSUME = [sys.executable, "-c", "from estela_consumer.cli.consume import main; main()"]
+
+
+def consume_command(topic: str, *arguments: str) -> list[str]:
+    """`estela-consume` with a group of its own."""
+    return [*_CONSUME, topic, "--group", f"bench-{uuid.uuid4().hex[:8]}", *arguments]
+
+
+def drain(
+    world: World,
+    topic: str,
+    expected: int,
+    *,
+    processes: int = 1,
+    clean: bool = True,
+    arguments: Sequence[str] = (),
+) -> Measured:
+    """`estela-consume --drain` as a real process, or several in one group, into MongoDB.
+
+    `clean` drops what is stored before.
+    """
+    if clean:
+        world.drop(DATABASE)
+    before = world.stored(DATABASE)
+    busy = world.server_cpu()
+    command = consume_command(topic, "--drain", "--json", *arguments)
+    started = [
+        Process(command, world.environ, world.folder / f"consume-{number}.log") for number in range(processes)
+    ]
+
+    def alive() -> None:
+        for process in started:
+            process.check()
+
+    rate = steady_rate(lambda: world.stored(DATABASE) - before, expected, alive)
+    ended = [process.wait() for process in started]
+    return Measured(
+        rate=rate,
+        cpu=sum(cpu for cpu, _ in ended) / expected * 1e6,
+        server_cpu=(world.server_cpu() - busy) / expected * 1e6,
+        peak=max(peak for _, peak in ended),
+    )
+
+
+def insert_many(world: World, documents: Sequence[RawBSONDocument]) -> Measured:
+    """The same documents by one thread that does nothing else: our chunk, our write concern."""
+    world.drop(DATABASE)
+    size = ChunkLimits().count
+    chunks = [documents[at : at + size] for at in range(0, len(documents), size)]
+    collection = world.client[DATABASE].get_collection("raw", write_concern=WriteConcern("majority"))
+    collection.insert_many(chunks[0], ordered=False)  # connects, and makes the collection
+    cpu, began = time.process_time(), time.monotonic()
+    for chunk in chunks[1:]:
+        collection.insert_many(chunk, ordered=False)
+    seconds, inserted = time.monotonic() - began, max(1, len(documents) - size)
+    return Measured(rate=inserted / seconds, cpu=(time.process_time() - cpu) / inserted * 1e6)

@@ -1,0 +1,34 @@
+"""memory: the peak of a drain with a large backlog, against a tenth of it."""
+
+from __future__ import annotations
+
+from bench import drains
+from bench.messages import envelopes, fill
+from bench.outcome import Outcome, Ratio, quotient, rounds_of
+from bench.world import World
+
+LIMIT = 150.0  # megabytes
+
+
+def run(world: World, messages: int, rounds: int) -> Outcome:
+    """1,000,000 messages for every 600,000 that are asked for."""
+    large = messages * 5 // 3
+    backlogs = {f"backlog of {large:,}": large, f"backlog of {large // 10:,}": large // 10}
+    topics = {}
+    for side, count in backlogs.items():
+        topics[side] = world.topic()
+        fill(world, topics[side], envelopes(count))
+    peaks: dict[str, list[float]] = {side: [] for side in backlogs}
+    for _ in range(rounds):
+        for side, count in backlogs.items():
+            peaks[side].append(drains.drain(world, topics[side], count).peak)
+    sides = rounds_of(peaks, "MB at the peak")
+    return Outcome(
+        "memory",
+        large,
+        sides,
+        [
+            Ratio("the large backlog against the small one", quotient(*sides), 1.1, at_least=False),
+            Ratio("the peak", sides[0].median, LIMIT, at_least=False, unit=" MB"),
+        ],
+    )

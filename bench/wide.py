@@ -1,0 +1,49 @@
+"""wide: 1,000 datasets interleaved, against the same messages in one dataset."""
+
+from __future__ import annotations
+
+from bench import drains
+from bench.messages import DATABASE, envelopes, fill
+from bench.outcome import Outcome, Ratio, quotient, rounds_of
+from bench.world import World
+
+_DATASETS = 1_000
+_LARGE = 8 * 1024 * 1024  # bytes of a chunk
+_WHY = (
+    "an insert costs the same for 8 documents as for 100, and MongoDB before 8.0 takes one collection in each"
+)
+
+
+def run(world: World, messages: int, rounds: int) -> Outcome:
+    """With the default settings, and with larger chunks. Making the collections is not measured."""
+    datasets = max(2, min(_DATASETS, messages // 100))
+    wide, one = world.topic(), world.topic()
+    fill(world, wide, envelopes(messages, datasets=datasets))
+    fill(world, one, envelopes(messages))
+    for number in range(datasets):
+        world.client[DATABASE].create_collection(f"shop-{number}-{wide}")
+    sides: dict[str, tuple[str, tuple[str, ...]]] = {
+        f"{datasets:,} datasets": (wide, ()),
+        f"{datasets:,} datasets, chunks of {_LARGE >> 20} MiB": (wide, ("--chunk-bytes", str(_LARGE))),
+        "one dataset": (one, ()),
+    }
+    rates: dict[str, list[float]] = {side: [] for side in sides}
+    cpu: dict[str, list[float]] = {f"{side}: client CPU": [] for side in sides}
+    peaks: dict[str, list[float]] = {f"{side}: memory": [] for side in sides}
+    for _ in range(rounds):
+        for side, (topic, arguments) in sides.items():
+            world.empty(DATABASE)
+            measured = drains.drain(world, topic, messages, clean=False, arguments=arguments)
+            rates[side].append(measured.rate)
+            cpu[f"{side}: client CPU"].append(measured.cpu)
+            peaks[f"{side}: memory"].append(measured.peak)
+    by_default, large, single = rounds_of(rates, "documents a second")
+    return Outcome(
+        "wide",
+        messages,
+        [by_default, large, single, *rounds_of(cpu, "µs a document"), *rounds_of(peaks, "MB")],
+        [
+            Ratio(f"{datasets:,} datasets against one", quotient(by_default, single), 0.5, why=_WHY),
+            Ratio("the same, with larger chunks", quotient(large, single), 0.5, why=_WHY),
+        ],
+    )

@@ -1,0 +1,126 @@
+"""`estela-verify`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+import click
+from rich.console import Console
+
+from estela_consumer.cli import logs
+from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
+from estela_consumer.report import output
+from estela_consumer.stores import StoreSettings, open_store
+from estela_consumer.verification import Verification, Verifier, look_until
+from estela_consumer.verification_report import as_json, as_table
+from estela_queue_adapter import open_platform
+from estela_queue_adapter.closing import JOBS_TOPIC
+from estela_queue_adapter.errors import ConfigurationError, QueueError
+
+MEANINGS = {
+    ExitCode.OK: "all that the job published is stored",
+    ExitCode.FAILED: "a fault of the program",
+    ExitCode.USAGE: "wrong arguments or settings, or JOB names several jobs",
+    ExitCode.DEAD_LETTERS: "nothing is missing, but some messages are dead letters",
+    ExitCode.QUEUE_UNREACHABLE: "the queue cannot be reached",
+    ExitCode.STORE_UNREACHABLE: "the store cannot be reached",
+    ExitCode.INCOMPLETE: "messages are missing, or were never published",
+    ExitCode.NO_CLOSING_RECORD: "no such job, or it still runs, or its crawl was killed",
+}
+_EPILOG = (
+    "\b\nExit codes:\n"
+    + "\n".join(f"  {int(code)}  {code.name:<17}  {meaning}" for code, meaning in MEANINGS.items())
+    + "\n\nThe queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README)."
+)
+
+
+@click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("job", metavar="JOB")
+@click.option(
+    "--store",
+    envvar="DB_CONNECTION",
+    show_envvar=True,
+    metavar="URL",
+    help="The store to look into.  [default: sqlite:///.estela/store.db]",
+)
+@click.option(
+    "--tls-ca-file",
+    envvar="DB_CERTIFICATE_PATH",
+    show_envvar=True,
+    type=click.Path(),
+    help="Certificate authority of the store; insists on TLS.",
+)
+@click.option(
+    "--jobs-topic",
+    envvar="ESTELA_JOBS_TOPIC",
+    show_envvar=True,
+    default=JOBS_TOPIC,
+    show_default=True,
+    help="The topic of the closing records.",
+)
+@click.option(
+    "--group",
+    envvar="QUEUE_PLATFORM_GROUP",
+    show_envvar=True,
+    default="",
+    help="The consumer group that moves the messages.  [default: group_<topic>]",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Look again until nothing is missing, for so long at most.",
+)
+@click.option("--json", "as_json_", is_flag=True, help="One JSON object on standard output.")
+def verify(
+    *, job: str, store: str, tls_ca_file: str, jobs_topic: str, group: str, wait: float, as_json_: bool
+) -> None:
+    """Say whether all that JOB published is stored.
+
+    JOB is a jid, <job>.<spider>.<project>, or its first part alone. What the crawl said at its end, in its
+    closing record, is compared with what is stored and what is dead-lettered.
+    """
+    logs.set_up(Console(stderr=True), verbose=False)
+    settings = StoreSettings(url=store or "", tls=bool(tls_ca_file), tls_ca_file=tls_ca_file or "")
+    with _errors_told(), contextlib.closing(open_store(settings)) as opened:
+        verifier = Verifier(open_platform(), opened, jobs_topic=jobs_topic, group=group)
+        found = look_until(partial(verifier.look, job), wait)
+    _print(found, job, jobs_topic, as_json_=as_json_)
+    sys.exit(found.code if found else ExitCode.NO_CLOSING_RECORD)
+
+
+def _print(found: Verification | None, job: str, jobs_topic: str, *, as_json_: bool) -> None:
+    if found is not None:
+        if as_json_:
+            click.echo(as_json(found))
+        else:
+            output().print(as_table(found))
+        return
+    code = ExitCode.NO_CLOSING_RECORD
+    told = f"{jobs_topic} has no closing record of job {job}: {MEANINGS[code]}"
+    if as_json_:
+        click.echo(json.dumps({"jid": job, "told": told, "exit": code.name, "exit_code": int(code)}))
+    else:
+        click.echo(told)
+
+
+@contextlib.contextmanager
+def _errors_told() -> Iterator[None]:
+    try:
+        yield
+    except (UsageError, ConfigurationError) as error:
+        raise click.UsageError(str(error)) from None
+    except (QueueError, StoreUnreachable) as error:
+        click.echo(f"Error: {error}", err=True)
+        away = isinstance(error, StoreUnreachable)
+        sys.exit(ExitCode.STORE_UNREACHABLE if away else ExitCode.QUEUE_UNREACHABLE)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    verify()

@@ -1,0 +1,101 @@
+"""What `estela-verify` says of a job: a table, and a sentence with what to do next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from estela_consumer.errors import ExitCode
+from estela_consumer.verification import StreamCount, Verification
+
+_TITLES = {
+    "published": "published",
+    "stored": "stored",
+    "dead_letters": "dead letters",
+    "failed": "failed",
+    "missing": "missing",
+    "too_many": "too many",
+}
+_ONCE = "once each"  # in the place of a count
+
+
+def as_table(found: Verification) -> RenderableType:
+    """The table, the sentence, and what to look at next."""
+    names = [name for name in _TITLES if name != "too_many" or found.total(name)]
+    table = Table("stream", "topic", box=None, header_style="bold", pad_edge=False)
+    for name in names:
+        table.add_column(_TITLES[name], justify="right")
+    for stream in found.streams:
+        cells = (getattr(stream, name) for name in names)
+        table.add_row(
+            stream.stream, stream.topic, *(_ONCE if cell is None else f"{cell:,}" for cell in cells)
+        )
+    style = "green" if found.code is ExitCode.OK else "red"
+    lines = [Text(sentence(found), style=style), *(Text(f"  {line}") for line in advice(found))]
+    return Group(table, Text(), *lines)
+
+
+def as_json(found: Verification) -> str:
+    """The same as one JSON object."""
+    totals = {name: found.total(name) for name in _TITLES}
+    return json.dumps(
+        {
+            **found.as_json(),
+            **totals,
+            "told": sentence(found),
+            "advice": list(advice(found)),
+            "exit": found.code.name,
+            "exit_code": int(found.code),
+        },
+        ensure_ascii=False,
+    )
+
+
+def sentence(found: Verification) -> str:
+    """How it stands, in one sentence."""
+    published = found.total("published")
+    counts = [
+        f"{count:,} {words}"
+        for name, words in (
+            ("missing", "missing"),
+            ("dead_letters", "dead-lettered"),
+            ("failed", "never published"),
+            ("too_many", "stored beyond what was published"),
+        )
+        if (count := found.total(name))
+    ]
+    if found.code is ExitCode.INCOMPLETE:
+        return f"incomplete: of {published:,} messages of job {found.jid}, {', '.join(counts)}"
+    if found.code is ExitCode.DEAD_LETTERS:
+        return f"nothing is missing, but of {published:,} messages of job {found.jid}, {', '.join(counts)}"
+    once = ", equal items once" if any(stream.stored is None for stream in found.streams) else ""
+    return f"complete: all {published:,} messages of job {found.jid} are stored{once}"
+
+
+def advice(found: Verification) -> Iterator[str]:
+    """Where to look next, and how far what is said can be trusted."""
+    for stream in found.streams:
+        yield from _about(stream)
+
+
+def _about(stream: StreamCount) -> Iterator[str]:
+    topic = stream.topic
+    if stream.stored is None:
+        yield (
+            f"{topic}: equal items are stored once in {stream.dataset}, so they are not counted there; "
+            f"what {stream.group} has consumed is stored or a dead letter"
+        )
+    if stream.dead_letters:
+        yield f"{topic}: dead letters are shown by: estela-dead-letters list {topic}"
+    if stream.failed:
+        yield f"{topic}: what was never published is named in the crawl's log"
+    if stream.missing and stream.lag:
+        yield f"{topic}: {stream.lag:,} still to be consumed by {stream.group}; is estela-consume running?"
+    elif stream.missing:
+        yield f"{topic}: none left to consume; what could not be delivered is shown by: estela-outbox list"
+    if stream.too_many:
+        yield f"{topic}: more is stored in {stream.dataset} than its closing record knows of"

@@ -1,0 +1,206 @@
+"""The closing record: what one crawl says at its end about what it has published.
+
+It is the contract between the crawl, which writes one, and whoever checks that all of it has been stored. It
+travels as the payload of an envelope, on a topic of its own. A job may have several, as it was run again or
+begun anew: they add up. Copies of one record, with the same envelope id, count once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any, NamedTuple, TypeVar
+
+from estela_queue_adapter.errors import SerializationError
+
+JOBS_TOPIC = "jobs_topic"  # where closing records go, where nothing else is said
+
+_ID_BYTES = 12
+_NONCE = slice(4, 9)  # after 4 bytes of seconds, before 3 bytes that count
+_KINDS = {str: "text", bool: "true or false", int: "a whole number", list: "a list"}
+
+T = TypeVar("T")
+
+
+def nonce_of(identity: bytes) -> bytes:
+    """The part of a message's id that every message of its stream and run shares, and no other has."""
+    return identity[_NONCE]
+
+
+class IdRange(NamedTuple):
+    """The ids of one stream of one run: those from `first` to `last` with their nonce, 12 bytes each."""
+
+    first: bytes
+    last: bytes
+
+    @property
+    def nonce(self) -> bytes:
+        """What the ids share."""
+        return nonce_of(self.first)
+
+    def holds(self, identity: bytes) -> bool:
+        """Whether it is one of them."""
+        return self.first <= identity <= self.last and nonce_of(identity) == self.nonce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRecord:
+    """What one run has published of one stream."""
+
+    stream: str
+    """`items`, `requests`, `stats` or `logs`."""
+    topic: str
+    jid: str
+    """The jid of its envelopes, which may be another than the job's."""
+    db_name: str = ""
+    """As its envelopes have it; empty where they have none."""
+    dataset_name: str = ""
+    unique: bool = False
+    """Whether equal payloads are stored once, under an `_id` that is not the message's."""
+    published: int = 0
+    """Messages handed over for delivery."""
+    failed: int = 0
+    """Messages that never were: not serialisable, dropped or refused."""
+    first_id: str = ""
+    """24 hex digits; empty where nothing was published."""
+    last_id: str = ""
+
+    @property
+    def ids(self) -> IdRange | None:
+        """The ids of what was published, if anything was."""
+        if not self.first_id:
+            return None
+        return IdRange(bytes.fromhex(self.first_id), bytes.fromhex(self.last_id))
+
+    @classmethod
+    def from_payload(cls, payload: Any, where: str) -> StreamRecord:
+        """Read one entry of `streams`; raises SerializationError that begins with `where`."""
+        fields = _object(payload, where)
+        record = cls(
+            stream=_filled(fields, "stream", where),
+            topic=_filled(fields, "topic", where),
+            jid=_filled(fields, "jid", where),
+            db_name=_field(fields, "db_name", str, where),
+            dataset_name=_field(fields, "dataset_name", str, where),
+            unique=_field(fields, "unique", bool, where),
+            published=_count(fields, "published", where),
+            failed=_count(fields, "failed", where),
+            first_id=_id(fields, "first_id", where),
+            last_id=_id(fields, "last_id", where),
+        )
+        _check_ids(record, where)
+        return record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingRecord:
+    """What one run of a job has published."""
+
+    job: str
+    spider: str
+    project: str
+    finish_reason: str
+    opened: datetime
+    """With its time zone."""
+    closed: datetime
+    streams: tuple[StreamRecord, ...]
+
+    @property
+    def jid(self) -> str:
+        """`<job>.<spider>.<project>`."""
+        return f"{self.job}.{self.spider}.{self.project}"
+
+    def to_payload(self) -> dict[str, Any]:
+        """The payload of its envelope."""
+        return {
+            **asdict(self),
+            "opened": self.opened.astimezone(timezone.utc).isoformat(),
+            "closed": self.closed.astimezone(timezone.utc).isoformat(),
+            "streams": [asdict(stream) for stream in self.streams],
+        }
+
+    @classmethod
+    def from_payload(cls, payload: Any) -> ClosingRecord:
+        """Read a payload; what it does not know is left aside. Raises SerializationError."""
+        where = "the closing record"
+        fields = _object(payload, where)
+        return cls(
+            job=_filled(fields, "job", where),
+            spider=_filled(fields, "spider", where),
+            project=_filled(fields, "project", where),
+            finish_reason=_field(fields, "finish_reason", str, where),
+            opened=_time(fields, "opened", where),
+            closed=_time(fields, "closed", where),
+            streams=tuple(
+                StreamRecord.from_payload(stream, f"{where}: streams[{number}]")
+                for number, stream in enumerate(_field(fields, "streams", list, where))
+            ),
+        )
+
+
+def _object(payload: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(payload, dict):
+        raise SerializationError(f"{where} is {_shown(payload)}, not an object")
+    return payload
+
+
+def _field(fields: Mapping[str, Any], name: str, kind: type[T], where: str) -> T:
+    if name not in fields:
+        raise SerializationError(f"{where} has no {name}")
+    value = fields[name]
+    if type(value) is not kind:
+        raise SerializationError(f"{where}: {name} is {_shown(value)}, not {_KINDS[kind]}")
+    return value
+
+
+def _filled(fields: Mapping[str, Any], name: str, where: str) -> str:
+    value = _field(fields, name, str, where)
+    if not value:
+        raise SerializationError(f"{where}: {name} is empty")
+    return value
+
+
+def _count(fields: Mapping[str, Any], name: str, where: str) -> int:
+    value = _field(fields, name, int, where)
+    if value < 0:
+        raise SerializationError(f"{where}: {name} is {value}, below 0")
+    return value
+
+
+def _time(fields: Mapping[str, Any], name: str, where: str) -> datetime:
+    text = _field(fields, name, str, where)
+    try:
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 does not know Z
+    except ValueError as error:
+        raise SerializationError(f"{where}: {name} is {_shown(text)}, not an ISO 8601 time") from error
+    if time.tzinfo is None:
+        raise SerializationError(f"{where}: {name} is {_shown(text)}, a time without its zone")
+    return time
+
+
+def _id(fields: Mapping[str, Any], name: str, where: str) -> str:
+    text = _field(fields, name, str, where)
+    try:
+        valid = not text or (len(text) == 2 * _ID_BYTES and len(bytes.fromhex(text)) == _ID_BYTES)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise SerializationError(f"{where}: {name} is {_shown(text)}, not 24 hex digits")
+    return text.lower()
+
+
+def _check_ids(record: StreamRecord, where: str) -> None:
+    if bool(record.first_id) != bool(record.last_id):
+        raise SerializationError(f"{where} has one of first_id and last_id, not both")
+    ids = record.ids
+    if ids is None:
+        if record.published:
+            raise SerializationError(f"{where}: {record.published} published, but no first_id")
+    elif ids.first > ids.last or ids.nonce != nonce_of(ids.last):
+        raise SerializationError(f"{where}: first_id and last_id are not of one run")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

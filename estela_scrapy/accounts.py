@@ -1,0 +1,58 @@
+"""What a crawl's stats and its last log lines say of its messages."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from scrapy import Spider
+from scrapy.statscollectors import StatsCollector
+
+from estela_scrapy.publisher import Publisher
+from estela_scrapy.spool import Left
+from estela_scrapy.streams import Streams
+
+logger = logging.getLogger(__name__)
+
+
+def account(stats: StatsCollector, publisher: Publisher, streams: Streams, left: Left) -> None:
+    """Set the stats `estela/...`."""
+    for stream in streams:
+        stats.set_value(f"estela/{stream.name}/published", publisher.published[stream.name])
+        stats.set_value(f"estela/{stream.name}/bytes", publisher.bytes[stream.name])
+        stats.set_value(f"estela/{stream.name}/failed", stream.failed + publisher.rejected[stream.name])
+    stats.set_value("estela/outbox/passed", publisher.spilled)
+    stats.set_value("estela/outbox/waiting", left.waiting)
+    stats.set_value("estela/outbox/rejected", publisher.rejected.total())
+    stats.set_value("estela/lost", left.lost)
+
+
+def say_what_is_left(publisher: Publisher, left: Left, why: str, path: Path, spider: Spider | None) -> None:
+    """Say loudly what the queue has not taken, and what to do about it."""
+    extra = {"spider": spider}
+    if left.waiting:
+        logger.error(
+            "%d message(s) wait in the outbox %s: %s. The next crawl with this outbox sends them, or: "
+            "estela-outbox --path %s send",
+            left.waiting,
+            path,
+            why,
+            path,
+            extra=extra,
+        )
+    if rejected := publisher.rejected.total():
+        logger.error(
+            "The queue refused %d message(s), which are kept in the outbox %s. See why: "
+            "estela-outbox --path %s list",
+            rejected,
+            path,
+            path,
+            extra=extra,
+        )
+    if left.lost:
+        logger.error(
+            "%d message(s) are lost: neither the queue nor the outbox %s took them.",
+            left.lost,
+            path,
+            extra=extra,
+        )

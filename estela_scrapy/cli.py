@@ -1,0 +1,164 @@
+"""`estela-outbox`."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from scrapy.utils.project import get_project_settings
+
+from estela_queue_adapter import open_platform, queue_noisy_libraries
+from estela_queue_adapter.errors import ConfigurationError
+from estela_scrapy.outbox import Outbox, OutboxError, Rejected
+from estela_scrapy.publisher import Publisher
+from estela_scrapy.settings import ExtensionSettings
+
+_LEFT, _UNREACHABLE, _UNREADABLE = 3, 4, 5  # exit codes; --help says what they mean
+_WIDTH_OF_A_FILE = 160  # columns, where the output is no terminal
+
+logger = logging.getLogger(__name__)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--path",
+    type=click.Path(path_type=Path),
+    help="The outbox.  [env var: ESTELA_OUTBOX_PATH; default: .estela/outbox.db]",
+)
+@click.pass_context
+def outbox(context: click.Context, path: Path | None) -> None:
+    """Look at messages that a crawl could not bring to the queue, and send them.
+
+    In a Scrapy project its settings count, as in a crawl; elsewhere the environment alone. Exit codes: 0
+    done, 2 wrong arguments or settings, 3 some messages are left because the queue refuses them, 4 some are
+    left because the queue cannot be reached, 5 the outbox cannot be used.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
+    for library in queue_noisy_libraries:
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    try:
+        settings = ExtensionSettings.from_scrapy(get_project_settings())
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
+    context.obj = replace(settings, outbox_path=path.absolute()) if path else settings
+
+
+@outbox.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def list_(settings: ExtensionSettings, *, as_json: bool) -> None:
+    """How many messages there are, by topic, and why they were refused, where they were."""
+    with _opened(settings) as box:
+        summaries = box.summaries()
+    if as_json:
+        for summary in summaries:
+            click.echo(json.dumps(summary._asdict()))
+        return
+    if not summaries:
+        click.echo(f"The outbox {settings.outbox_path} is empty.")
+        return
+    table = Table("topic", box=None, header_style="bold", pad_edge=False)
+    for column in ("messages", "bytes"):
+        table.add_column(column, justify="right")
+    table.add_column("refused because", overflow="fold")
+    for topic, reason, messages, size in summaries:
+        table.add_row(topic, f"{messages:,}", f"{size:,}", reason or "not refused: it waits")
+    (Console() if sys.stdout.isatty() else Console(width=_WIDTH_OF_A_FILE)).print(table)
+
+
+@outbox.command()
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    envvar="ESTELA_MAX_WAIT",
+    show_envvar=True,
+    help="Seconds without progress after which the queue is given up.",
+)
+@click.pass_obj
+def send(settings: ExtensionSettings, *, max_wait: float) -> None:
+    """Send what waits, and once more what was refused. What crawls that still run have there is theirs."""
+    with _opened(settings) as box:
+        box.adopt()
+        box.accept_again()
+        before = box.pending()
+        if not before:
+            click.echo("There is nothing to send.")
+            return
+    try:
+        platform = open_platform(environ=settings.environ)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
+    publisher = Publisher(
+        platform.producer,
+        Outbox(settings.outbox_path, settings.outbox_max_bytes),
+        buffer_bytes=settings.buffer_bytes,
+    )
+    done = _wait(publisher, max_wait)
+    left, refused = publisher.close(), publisher.rejected.total()
+    click.echo(f"{before - left.waiting - refused:,} sent to {platform.describe()}")
+    if refused:
+        click.echo(f"{refused:,} refused by the queue; `estela-outbox list` says why")
+    if not done:
+        click.echo(f"{left.waiting:,} still wait: the queue took none for {max_wait:g} s")
+    sys.exit(_UNREACHABLE if not done else _LEFT if refused else 0)
+
+
+@outbox.command()
+@click.pass_obj
+def export(settings: ExtensionSettings) -> None:
+    """Every message as JSON lines on standard output."""
+    with _opened(settings) as box:
+        for message in box.everything():
+            click.echo(json.dumps(_as_json(message), ensure_ascii=False).encode(errors="backslashreplace"))
+
+
+@contextlib.contextmanager
+def _opened(settings: ExtensionSettings) -> Iterator[Outbox]:
+    box = Outbox(settings.outbox_path, settings.outbox_max_bytes)
+    if not box.exists():
+        raise click.UsageError(
+            f"there is no outbox {settings.outbox_path}; --path or ESTELA_OUTBOX_PATH names it"
+        )
+    try:
+        yield box
+    except OutboxError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(_UNREADABLE)
+    finally:
+        box.close()
+
+
+def _wait(publisher: Publisher, max_wait: float) -> bool:
+    """Return True when all is sent or refused, False when nothing more has been for `max_wait` seconds."""
+    answered = -1
+    while publisher.answered > answered:
+        answered = publisher.answered
+        if publisher.wait(max_wait):
+            return True
+    return False
+
+
+def _as_json(message: Rejected) -> dict[str, Any]:
+    letter, reason = message
+    told = {"stream": letter.stream, "topic": letter.topic, "reason": reason or None}
+    try:
+        return {**told, "text": letter.data.decode()}
+    except UnicodeDecodeError:
+        return {**told, "base64": base64.b64encode(letter.data).decode()}
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    outbox()

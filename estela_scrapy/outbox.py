@@ -1,0 +1,228 @@
+"""The file in which messages wait for a queue that is away or slow."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from estela_queue_adapter import sqlite_files
+
+_BUSY_TIMEOUT = 10.0  # seconds a writer waits for the other crawls that share the file
+
+
+class Letter(NamedTuple):
+    """One message on its way: the session that took it, its number there, and where it goes."""
+
+    session: str
+    number: int
+    stream: str
+    topic: str
+    data: bytes
+
+
+class Rejected(NamedTuple):
+    """A message that the queue refused for good, and why; an empty reason where it only waits."""
+
+    letter: Letter
+    reason: str
+
+
+class Summary(NamedTuple):
+    """What waits for one topic, or was refused there (`reason`)."""
+
+    topic: str
+    reason: str
+    messages: int
+    bytes: int
+
+
+class OutboxError(Exception):
+    """The file cannot be used now: the disk is full, or there is no permission."""
+
+
+class Outbox:
+    """Messages in one SQLite file, which crawls may share; safe to share among threads.
+
+    Each process that adds to the file is a session. It sends its own messages and, after `adopt`, those of
+    sessions that have ended; a session's lock file, which the system frees when its process dies, says which
+    those are. Messages are sent by session, oldest first, and by number.
+    """
+
+    _SQL_SCHEMA = """
+        CREATE TABLE IF NOT EXISTS messages (
+            session TEXT, number INTEGER, stream TEXT, topic TEXT, data BLOB, reason TEXT,
+            PRIMARY KEY (session, number)) WITHOUT ROWID;
+    """
+    _SQL_ADD = "INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?, ?, NULL)"
+    _SQL_REJECT = "INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?, ?, ?)"
+    _SQL_DONE = "DELETE FROM messages WHERE session = ? AND number = ?"
+    _SQL_SESSIONS = "SELECT DISTINCT session FROM messages"
+    _SQL_MINE = "session IN (SELECT value FROM json_each(?))"
+    _SQL_READ = f"""
+        SELECT session, number, stream, topic, data FROM messages
+        WHERE reason IS NULL AND (session, number) > (?, ?) AND {_SQL_MINE} ORDER BY session, number
+    """
+    _SQL_ALL = """
+        SELECT session, number, stream, topic, data, COALESCE(reason, '') FROM messages
+        ORDER BY session, number
+    """
+    _SQL_ACCEPT_AGAIN = f"UPDATE messages SET reason = NULL WHERE reason IS NOT NULL AND {_SQL_MINE}"
+    _SQL_SIZE = "SELECT COALESCE(SUM(LENGTH(data)), 0) FROM messages"
+    _SQL_PENDING = f"SELECT COUNT(*) FROM messages WHERE reason IS NULL AND {_SQL_MINE}"
+    _SQL_SUMMARY = """
+        SELECT topic, COALESCE(reason, ''), COUNT(*), SUM(LENGTH(data)) FROM messages
+        GROUP BY topic, reason ORDER BY topic, reason
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.path = path
+        self.session = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}"
+        self._max_bytes = max_bytes
+        self._lock = threading.RLock()
+        self._locks: dict[str, FileLock] = {}
+        """The sessions that are ours, and what tells others so."""
+        self._db: sqlite3.Connection | None = None
+        self._size = 0
+
+    def exists(self) -> bool:
+        """Whether there is a file, perhaps of an earlier crawl."""
+        return self.path.exists()
+
+    @property
+    def room(self) -> int:
+        """Bytes that may be added; a file that is not open yet counts as empty."""
+        return max(0, self._max_bytes - self._size)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return self._db is not None
+
+    def adopt(self) -> None:
+        """Take over what sessions that have ended left in the file. Raises OutboxError."""
+        with self._lock, self._errors():
+            for (session,) in self._opened.execute(self._SQL_SESSIONS).fetchall():
+                self._claim(session)
+
+    def pending(self) -> int:
+        """How many messages this session has to send. Raises OutboxError."""
+        with self._lock, self._errors():
+            return int(self._opened.execute(self._SQL_PENDING, (self._mine,)).fetchone()[0])
+
+    def add(self, letters: Sequence[Letter]) -> None:
+        """Keep them, all or none. Not bounded: see `room`. Raises OutboxError."""
+        with self._transaction() as db:
+            db.executemany(self._SQL_ADD, letters)
+        with self._lock:
+            self._size += sum(len(letter.data) for letter in letters)
+
+    def read(self, after: Letter | None, count: int, size: int) -> list[Letter]:
+        """What is to be sent next, behind `after`: up to `count` messages, or `size` bytes.
+
+        One larger message comes alone. Raises OutboxError.
+        """
+        place = ("", -1) if after is None else after[:2]
+        letters: list[Letter] = []
+        with self._lock, self._errors():
+            for row in self._opened.execute(self._SQL_READ, (*place, self._mine)):
+                letter = Letter(*row)
+                size -= len(letter.data)
+                if letters and size < 0:
+                    break
+                letters.append(letter)
+                if len(letters) == count:
+                    break
+        return letters
+
+    def done(self, letters: Iterable[Letter]) -> None:
+        """Forget what the queue has acknowledged. Raises OutboxError."""
+        gone = list(letters)
+        with self._transaction() as db:
+            db.executemany(self._SQL_DONE, [letter[:2] for letter in gone])
+        with self._lock:
+            self._size = max(0, self._size - sum(len(letter.data) for letter in gone))
+
+    def reject(self, rejected: Sequence[Rejected]) -> None:
+        """Keep what the queue refused, with the reason, and do not send it again. Raises OutboxError."""
+        with self._transaction() as db:
+            db.executemany(self._SQL_REJECT, [(*letter, reason) for letter, reason in rejected])
+
+    def accept_again(self) -> None:
+        """Have what was refused sent once more. Raises OutboxError."""
+        with self._transaction() as db:
+            db.execute(self._SQL_ACCEPT_AGAIN, (self._mine,))
+
+    def summaries(self) -> list[Summary]:
+        """What is in the file, by topic and reason. Raises OutboxError."""
+        with self._lock, self._errors():
+            return [Summary(*row) for row in self._opened.execute(self._SQL_SUMMARY).fetchall()]
+
+    def everything(self) -> Iterator[Rejected]:
+        """Every message of every session. Raises OutboxError."""
+        with self._lock, self._errors():
+            for row in self._opened.execute(self._SQL_ALL):
+                yield Rejected(Letter(*row[:5]), row[5])
+
+    def close(self) -> None:
+        """Let go of the file; what is left in it is for the next. What was added is on the disk already."""
+        with self._lock:
+            if self._db is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("PRAGMA incremental_vacuum").fetchall()  # what was emptied is given back
+                    self._db.close()
+                self._db = None
+            for lock in self._locks.values():
+                with contextlib.suppress(OSError):  # a lock file left behind does no harm
+                    Path(lock.lock_file).unlink()
+                lock.release()
+            self._locks = {}
+
+    @property
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is None:
+            db = sqlite_files.connect(self.path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT)
+            self._size = int(db.execute(self._SQL_SIZE).fetchone()[0])
+            self._db = db
+        return self._db
+
+    @property
+    def _mine(self) -> str:
+        return json.dumps(list(self._locks))
+
+    def _claim(self, session: str) -> None:
+        if session not in self._locks:
+            # Not bound to a thread: the thread that closes is another than the one that opens.
+            lock = FileLock(f"{self.path}-{session}.lock", thread_local=False)
+            with contextlib.suppress(Timeout):  # its process is alive and sends them itself
+                lock.acquire(blocking=False)
+                self._locks[session] = lock
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._errors():
+            db = self._opened
+            self._claim(self.session)
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise OutboxError(f"the outbox {self.path} cannot be used: {error}") from error

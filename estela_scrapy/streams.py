@@ -1,0 +1,138 @@
+"""The streams of a job: what each message is wrapped in, and what they were in the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+
+from scrapy.crawler import Crawler
+
+from estela_queue_adapter.closing import ClosingRecord, StreamRecord
+from estela_queue_adapter.errors import SerializationError
+from estela_queue_adapter.serialization import serialize
+from estela_scrapy.identity import Job
+from estela_scrapy.ids import IdSource
+from estela_scrapy.job_logs import JobLogHandler
+from estela_scrapy.job_stats import stats_payload
+from estela_scrapy.publisher import Publisher
+from estela_scrapy.settings import ExtensionSettings
+
+logger = logging.getLogger(__name__)
+
+
+class Stream:
+    """One kind of message of one job. Everything but `id` and `payload` is the same in each envelope."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        name: str,
+        topic: str,
+        jid: str,
+        names: Mapping[str, str],
+        *,
+        unique: bool = False,
+    ) -> None:
+        self.name = name
+        self.topic = topic
+        self.failed = 0
+        """Payloads that never became a message."""
+        self._publisher = publisher
+        self._jid = jid
+        self._unique = unique
+        self._names = names
+        self._ids = IdSource()
+        self._head = serialize({"jid": jid, "unique": str(unique), **names})[:-1]
+
+    def publish(self, payload: bytes) -> None:
+        """Hand over a payload that is JSON already, under an id of its own. Never blocks."""
+        message = b'%b,"id":"%b","payload":%b}' % (self._head, self._ids.next(), payload)
+        self._publisher.put(self.name, self.topic, message)
+
+    def publish_if_room(self, payload: bytes) -> None:
+        """The same for what cannot wait, and is counted as failed where there is no room."""
+        if self._publisher.full:
+            self.failed += 1
+        else:
+            self.publish(payload)
+
+    def record(self) -> StreamRecord:
+        """The stream's part of the closing record."""
+        return StreamRecord(
+            stream=self.name,
+            topic=self.topic,
+            jid=self._jid,
+            db_name=self._names.get("db_name", ""),
+            dataset_name=self._names.get("dataset_name", ""),
+            unique=self._unique,
+            published=self._publisher.accepted[self.name],
+            failed=self.failed,
+            first_id=self._ids.first,
+            last_id=self._ids.last,
+        )
+
+
+class Streams:
+    """All of a job's; one without a topic is not published."""
+
+    def __init__(self, publisher: Publisher, settings: ExtensionSettings, job: Job) -> None:
+        self._job = job
+        self._settings = settings
+        names, jid = settings.names, job.jid
+        items, requests = settings.items_topic, settings.requests_topic
+        self.items = Stream(
+            publisher, "items", items, job.items_jid or jid, names(job, items), unique=settings.unique
+        )
+        self.requests = Stream(publisher, "requests", requests, jid, names(job, requests))
+        self._stats, self._logs, self._jobs = (
+            Stream(publisher, name, topic, jid, settings.database_name(job, topic))
+            for name, topic in (
+                ("stats", settings.stats_topic),
+                ("logs", settings.logs_topic),
+                ("jobs", settings.jobs_topic),
+            )
+        )
+        self._handler: JobLogHandler | None = None
+
+    def __iter__(self) -> Iterator[Stream]:
+        """Those that are published."""
+        every = (self.items, self.requests, self._stats, self._logs)
+        return (stream for stream in every if stream.topic)
+
+    def begin_logs(self, crawler: Crawler) -> None:
+        """Publish what is logged from here on, where the stream has a topic."""
+        if self._logs.topic:
+            self._handler = JobLogHandler.from_crawler(
+                crawler, self._logs.publish_if_room, self._settings.logs_level
+            )
+            logging.getLogger().addHandler(self._handler)
+
+    def end(self, crawler: Crawler, reason: str, opened: datetime) -> None:
+        """Publish what a job tells at its end: its stats, and last its closing record."""
+        closed = datetime.now(timezone.utc)
+        if self._handler is not None:
+            logging.getLogger().removeHandler(self._handler)
+            self._logs.failed += self._handler.failed
+        if self._stats.topic:
+            self._publish_stats(crawler, reason, closed)
+        if self._jobs.topic:
+            record = ClosingRecord(
+                job=self._job.job,
+                spider=self._job.spider,
+                project=self._job.project,
+                finish_reason=reason,
+                opened=opened,
+                closed=closed,
+                streams=tuple(stream.record() for stream in self),
+            )
+            self._jobs.publish(serialize(record.to_payload()))
+
+    def _publish_stats(self, crawler: Crawler, reason: str, closed: datetime) -> None:
+        try:
+            stats = stats_payload(crawler.stats.get_stats(), crawler.spidercls.name, reason, closed)
+        except SerializationError as error:
+            self._stats.failed += 1
+            logger.error("The stats are not published: %s", error)
+        else:
+            self._stats.publish(stats)

@@ -1,0 +1,171 @@
+"""The log of a job, line by line, to the queue."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scrapy import Spider
+from scrapy.crawler import Crawler
+from scrapy.utils.misc import build_from_crawler
+
+from estela_scrapy.job_logs import JobLogHandler
+from tests.scrapy_side.crawls import crawl
+
+
+class Books(Spider):
+    name = "books"
+
+
+def crawler(**settings: Any) -> Crawler:
+    made = Crawler(Books, settings)
+    made.spider = build_from_crawler(Books, made) if made.settings.frozen else Books()
+    return made
+
+
+class Log:
+    """A logger of its own with a handler, and what it published."""
+
+    def __init__(self, of: Crawler, name: str, level: int | str = "INFO") -> None:
+        self.payloads: list[dict[str, Any]] = []
+        self.logger = logging.getLogger(name)
+        self.logger.setLevel(logging.DEBUG)
+        self.logger.propagate = False
+        self.handler = JobLogHandler.from_crawler(of, self.publish, level)
+        self.logger.addHandler(self.handler)
+
+    def publish(self, payload: bytes) -> None:
+        self.payloads.append(json.loads(payload))
+
+    @property
+    def lines(self) -> list[str]:
+        return [payload["log"] for payload in self.payloads]
+
+
+@pytest.fixture
+def log(unique: str) -> Iterator[Log]:
+    made = Log(crawler(LOG_FORMAT="[%(name)s] %(message)s"), unique)
+    yield made
+    made.logger.removeHandler(made.handler)
+
+
+def test_a_line_is_published_with_its_time_and_its_traceback(log: Log, unique: str) -> None:
+    try:
+        raise ValueError("it broke")
+    except ValueError:
+        log.logger.exception("a line of %s", "ü\ud800")
+
+    [payload] = log.payloads
+    assert set(payload) == {"log", "datetime"}
+    assert isinstance(payload["datetime"], float)
+    assert payload["log"].startswith(f"[{unique}] a line of ü\ud800\nTraceback (most recent call last)")
+    assert payload["log"].endswith("ValueError: it broke")
+
+
+def test_lines_below_its_level_are_not_taken(log: Log) -> None:
+    log.logger.debug("no")
+    log.logger.info("yes")
+
+    assert len(log.lines) == 1
+
+
+def test_what_is_logged_while_a_line_is_published_is_not_taken(log: Log) -> None:
+    """Given a publish that logs, in this thread and in another that it waits for."""
+
+    def publish(payload: bytes) -> None:
+        log.publish(payload)
+        log.logger.error("from within")
+        if len(log.payloads) == 1:
+            other = threading.Thread(target=log.logger.error, args=("from another thread",))
+            other.start()
+            other.join(30)  # a handler with a lock would hold it for ever
+            assert not other.is_alive()
+
+    log.handler._publish = publish
+
+    log.logger.info("first")
+    log.logger.info("second")
+
+    assert [line.partition("] ")[2] for line in log.lines] == ["first", "from another thread", "second"]
+
+
+def test_a_publish_that_fails_does_not_fail_the_caller_and_is_counted(
+    log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def publish(payload: bytes) -> None:
+        raise RuntimeError("no room")
+
+    log.handler._publish = publish
+
+    log.logger.info("a line")
+    log.logger.info("another")
+
+    assert log.handler.failed == 2
+    assert "no room" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["kafka", "kafka.client"])
+def test_lines_of_the_queues_client_are_not_taken(name: str) -> None:
+    log = Log(crawler(), name)
+
+    log.logger.error("a line")
+    log.logger.removeHandler(log.handler)
+
+    assert log.lines == []
+
+
+def test_of_several_crawls_each_takes_its_own_lines_and_those_of_nobody(log: Log, unique: str) -> None:
+    other = Log(crawler(), unique)
+
+    log.logger.info("of nobody")
+    log.logger.info("mine", extra={"spider": log.handler._crawler.spider})
+    log.logger.info("its own", extra={"spider": other.handler._crawler.spider})
+    log.logger.info("of its crawler", extra={"crawler": other.handler._crawler})
+    other.logger.removeHandler(other.handler)
+
+    assert [line.partition("] ")[2] for line in log.lines] == ["of nobody", "mine"]
+    assert [line.rpartition(": ")[2] for line in other.lines] == ["of nobody", "its own", "of its crawler"]
+
+
+SPIDER = """
+    import json
+    import logging
+    import scrapy
+    from estela_scrapy.job_logs import JobLogHandler
+
+    class Lines:
+        @classmethod
+        def from_crawler(cls, crawler):
+            file = open("lines.jsonl", "wb", buffering=0)
+            handler = JobLogHandler.from_crawler(crawler, lambda data: file.write(data + b"\\n"), "DEBUG")
+            logging.getLogger().addHandler(handler)
+            logging.getLogger("spider.mark").info("from here on")
+            return cls()
+
+    class S(scrapy.Spider):
+        name = "s"
+        start_urls = ["data:,x"]
+        def parse(self, response):
+            self.logger.warning("parsing %s", response)
+            yield {"name": "ü"}
+            raise ValueError("it broke")
+"""
+
+
+@pytest.mark.usefixtures("workdir")
+@pytest.mark.parametrize("short", [False, True])
+def test_the_lines_of_a_real_crawl_are_those_of_its_log_file(short: bool) -> None:
+    result = crawl(
+        SPIDER, EXTENSIONS='{"spider.Lines": 1}', LOG_FILE="scrapy.log", LOG_SHORT_NAMES=short,
+    )  # fmt: skip
+
+    lines = [json.loads(line)["log"] for line in Path("lines.jsonl").read_text().splitlines()]
+    log = Path("scrapy.log").read_text()
+    assert result.code == 0, result.log
+    assert any("ValueError: it broke" in line for line in lines)
+    assert log.endswith("\n".join(lines) + "\n")
