@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -55,15 +54,24 @@ def markdown(before: str, outcomes: Mapping[str, Mapping[str, Any]], order: Iter
 
     A row whose outcome has no books (it broke before there were any) is left out.
     """
-    rows = {found[1]: found[0] for found in re.finditer(r"^\| `([a-z-]+)` \|.*$", before, re.MULTILINE)}
+    titles = ["row", "fault", *COLUMNS.values(), "seed"]
+    rows = _rows(before)
     for name, books in outcomes.items():
         rows.pop(name, None)
         if "produced" in books:
             cells = [f"`{name}`", books["told"], *(cell(books[column]) for column in COLUMNS), books["seed"]]
-            rows[name] = f"| {' | '.join(map(str, cells))} |"
-    head = f"| row | fault | {' | '.join(COLUMNS.values())} | seed |"
-    rule = "|---|---|" + "---:|" * (len(COLUMNS) + 1)
-    return "\n".join([head, rule, *(rows[name] for name in order if name in rows)])
+            rows[name] = dict(zip(titles, map(str, cells), strict=True))
+    lines = [[rows[name].get(title, "") for title in titles] for name in order if name in rows]
+    rule = ["---", "---", *["---:"] * (len(titles) - 2)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (titles, rule, *lines))
+
+
+def _rows(table: str) -> dict[str, dict[str, str]]:
+    """The rows of a table in Markdown, by name; each from title to cell, so that a column may be added later."""
+    lines = [
+        [found.strip() for found in line.strip().strip("|").split("|")] for line in table.strip().splitlines()
+    ]
+    return {line[0].strip("`"): dict(zip(lines[0], line, strict=False)) for line in lines[2:]}
 
 
 def cell(value: Any) -> str:

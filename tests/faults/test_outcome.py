@@ -27,3 +27,16 @@ def test_a_row_that_broke_before_there_were_books_does_not_keep_its_old_figures(
     after = markdown(before, {"a": {"told": "first", "seed": 2, "error": "no primary"}}, "ab")
 
     assert [line.split(" ")[1] for line in after.splitlines()[2:]] == ["`b`"]
+
+
+def test_a_column_that_is_new_is_empty_in_the_rows_that_are_older() -> None:
+    title = next(reversed(COLUMNS.values()))
+    before = (
+        markdown("", {"a": books("first", 1)}, "ab").replace(f" {title} |", "").replace(" 1,000 |", "", 1)
+    )
+
+    after = markdown(before, {"b": books("second", 2)}, "ab")
+
+    older, newer = ([cell.strip() for cell in line.strip("|").split("|")] for line in after.splitlines()[2:])
+    assert (older[0], older[-2:]) == ("`a`", ["", "1"])
+    assert (newer[0], newer[-2:]) == ("`b`", ["1,000", "2"])
