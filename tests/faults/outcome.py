@@ -67,7 +67,7 @@ def markdown(before: str, outcomes: Mapping[str, Mapping[str, Any]], order: Iter
 
 
 def _rows(table: str) -> dict[str, dict[str, str]]:
-    """The rows of a table in Markdown, by name; each from title to cell, so that a column may be added later."""
+    """The rows of a table in Markdown, by name, each from title to cell: columns may come and go."""
     lines = [
         [found.strip() for found in line.strip().strip("|").split("|")] for line in table.strip().splitlines()
     ]
