@@ -76,7 +76,8 @@ def list_(store: Store, as_json: bool) -> None:
                 )
             )
         return
-    table = Table("dataset", box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("dataset", overflow="fold")
     table.add_column("documents", justify="right")
     for dataset, documents in summaries:
         table.add_row(str(dataset), f"{documents:,}")

@@ -79,7 +79,8 @@ def list_(topic: str, *, as_json: bool) -> None:
         for row in rows:
             click.echo(json.dumps(row))
         return
-    table = Table("reason", "dataset", box=None, header_style="bold", pad_edge=False)
+    table = Table("reason", box=None, header_style="bold", pad_edge=False)
+    table.add_column("dataset", overflow="fold")
     table.add_column("letters", justify="right")
     for row in rows:
         table.add_row(str(row["reason"]), str(row["dataset"]), f"{row['letters']:,}")

@@ -14,6 +14,7 @@ def set_up(console: Console, *, verbose: bool) -> None:
     """Log to `console`; the drivers' own lines only where `verbose`, as ours say what they mean."""
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console, show_path=False, log_time_format="%X")
+        handler.setFormatter(logging.Formatter("%(message)s"))  # the handler itself writes time and level
     else:
         handler = logging.StreamHandler(console.file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
