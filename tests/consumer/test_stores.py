@@ -121,6 +121,12 @@ class StoreContract:
         assert store.describe()
 
 
+def test_an_option_that_only_other_drivers_know_is_let_pass() -> None:
+    store = open_store(StoreSettings(url="mongodb://host/?replicaSet=rs0&noSuchOption=1"))
+
+    assert store.describe() == "MongoDB at host"
+
+
 class TestEmbedded(StoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[Store]:

@@ -46,8 +46,9 @@ class MongoStore(Store):
             _check_certificates(settings.tls_ca_file)
             options["tlsCAFile"] = settings.tls_ca_file
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # of options that pymongo does not understand
+            with warnings.catch_warnings():  # a value that is wrong is an error, not a warning
+                warnings.simplefilter("error", UserWarning)
+                warnings.filterwarnings("ignore", "Unknown option", UserWarning)  # other drivers' options
                 self._client: MongoClient[Any] = MongoClient(
                     settings.url,
                     connect=False,
