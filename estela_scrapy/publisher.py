@@ -141,12 +141,13 @@ class Publisher:
             logger.debug("closing the producer: %s", error)
 
     def _turn(self, producer: Producer) -> int:
-        """One burst; how many were sent."""
+        """One burst; how many were sent, or a full burst's number where it is time for the next."""
         self._settle()
         if self._spool.any_returned:
             self._begin_again(producer)
             return 0
         letters = self._spool.take()
+        more = self._spool.flight_full  # there may be: what is taken is bounded by what may be in flight
         for number, letter in enumerate(letters):
             if not self._send(producer, letter):
                 for behind in letters[number + 1 :]:
@@ -155,7 +156,7 @@ class Publisher:
         if not letters and self._spool.flying:
             self._flush(producer)
         self._listen()
-        return len(letters)
+        return BURST if more else len(letters)
 
     def _send(self, producer: Producer, letter: Letter) -> bool:
         """Hand one message over; False where the queue takes none now."""
