@@ -116,8 +116,10 @@ class Publisher:
                 self._spool.open_file()
                 if self._mode is Mode.ALWAYS or self._away_since is not None or self._spool.half_full:
                     self.spilled += self._spool.spill()
+                self._spool.through_file = self._mode is Mode.ALWAYS
                 self._troubled = False
             except OutboxError as error:
+                self._spool.through_file = False
                 self._say_trouble(error)
             except Exception:  # noqa: BLE001  (without this thread the crawl would wait for ever)
                 self._say_fault()
@@ -250,7 +252,10 @@ class Publisher:
     def _say_trouble(self, error: OutboxError) -> None:
         if not self._troubled:
             self._troubled = True
-            logger.error("%s. What the crawl brings waits in memory, and then the crawl waits.", error)
+            logger.error(
+                "%s. What the queue does not take waits in memory, and where that is full, the crawl waits.",
+                error,
+            )
 
     def _say_fault(self) -> None:
         """With its traceback, as it is none that is expected; seldom, as it may come again at once."""

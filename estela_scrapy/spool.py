@@ -30,10 +30,11 @@ class Mode(enum.Enum):
 
 
 class Left(NamedTuple):
-    """How many messages wait in the file, and how many are lost because it could not be written."""
+    """How many messages wait in the file, and how many are lost because it could not be written, and why."""
 
     waiting: int
     lost: int
+    why: str = ""
 
 
 class _Flight(NamedTuple):
@@ -51,7 +52,8 @@ class Spool:
     def __init__(self, outbox: Outbox, buffer_bytes: int, mode: Mode) -> None:
         self._outbox = outbox
         self._buffer_bytes = buffer_bytes
-        self._mode = mode
+        self.through_file = mode is Mode.ALWAYS
+        """Whether what is put must pass the file; not while it cannot be used, as the queue may be there."""
         self._moving = threading.RLock()  # held while letters change their place
         self._quick = threading.Lock()  # guards what follows, for moments
         self.accepted: Counter[str] = Counter()
@@ -142,7 +144,7 @@ class Spool:
                 self._read_upto = letters[-1] if letters else self._read_upto
             with self._quick:
                 if not from_file:
-                    letters = self._first_in_memory(count, room) if self._mode is Mode.OVERFLOW else []
+                    letters = [] if self.through_file else self._first_in_memory(count, room)
                 for letter in letters:
                     self._flying[letter[:2]] = _Flight(letter, from_file)
                 self._flying_bytes += _weight(letters)
@@ -216,8 +218,8 @@ class Spool:
                     self._outbox.add(letters)
                     self._in_file, lost = self._in_file + len(letters), 0
                 self.settle()
-            except OutboxError:
-                return Left(self._in_file, lost)
+            except OutboxError as error:
+                return Left(self._in_file, lost, str(error))
             finally:
                 self._outbox.close()
             return Left(self._in_file, 0)
