@@ -12,14 +12,16 @@ from bench.table import goals, markdown
 DOCUMENT = Path("docs/performance.md")
 CHART = Path("docs/performance.svg")
 RECORD = Path("docs/performance.json")
+ORDER = ("drain", "wide", "unique", "memory", "trickle", "scale", "extension", "embedded", "profile")
 
 
 def write(outcomes: list[Outcome]) -> None:
     """Put these in the place of what was found before, and leave the others as they are."""
     kept = {outcome.bench: outcome for outcome in recorded()}
     kept.update({outcome.bench: outcome for outcome in outcomes})
-    RECORD.write_text(json.dumps([outcome.as_json() for outcome in kept.values()], indent=1) + "\n")
-    text = section(DOCUMENT.read_text(), "goals", goals(list(kept.values())))
+    ordered = [kept[name] for name in ORDER if name in kept]
+    RECORD.write_text(json.dumps([outcome.as_json() for outcome in ordered], indent=1) + "\n")
+    text = section(DOCUMENT.read_text(), "goals", goals(ordered))
     for name, outcome in kept.items():
         text = section(text, name, markdown(outcome))
     if "drain" in kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +13,11 @@ from bench.messages import DATABASE, envelopes, fill
 from bench.outcome import Outcome, rounds_of
 from bench.world import World
 from estela_consumer.chunks import Batch, ChunkLimits
+from estela_consumer.cli.consume import calm_the_collector
 from estela_consumer.decoding import decode
 from estela_consumer.escaping import escape_document
 from estela_consumer.stores import StoreSettings, open_store
-from estela_queue_adapter import Message, open_platform
+from estela_queue_adapter import open_platform
 from estela_queue_adapter.serialization import deserialize, serialize
 
 _SAMPLE = 20_000  # messages that the parts are measured with
@@ -38,12 +40,11 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
 
 
 def _parts(world: World, topic: str) -> dict[str, float]:
+    calm_the_collector()
+    coming = open_platform(environ=world.environ).read(topic)
+    read = [next(coming)]  # connects
     began = time.process_time()
-    read: list[Message] = []
-    for message in open_platform(environ=world.environ).read(topic):
-        read.append(message)
-        if len(read) == _SAMPLE:
-            break
+    read += itertools.islice(coming, _SAMPLE - 1)
     fetched = (time.process_time() - began) / len(read) * 1e6
     values = [deserialize(message.data or b"") for message in read]
     made = [document for document in map(decode, read) if document]

@@ -27,7 +27,7 @@ from estela_queue_adapter import Message, PartitionListener, Platform, Position,
 from estela_queue_adapter.errors import AccessDenied, CommitRefused, QueueError, TopicMissing, TransientError
 
 _POLL = 0.2  # seconds the longest poll takes, so that everything else gets its turn
-_COMMIT_INTERVAL = 0.1  # seconds between commits while batches keep coming
+_COMMIT_INTERVAL = 0.5  # seconds between commits while messages keep coming
 _ASK_LAG_INTERVAL = 5.0  # seconds
 
 logger = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Pipeline(PartitionListener):
             self._uncommitted.update(batch.positions)
             self._progress.wrote(self._topic, written)
             self._log(batch, written, self._clock() - submitted_at)
-        if self._clock() - self._committed_at >= _COMMIT_INTERVAL or not self._in_flight:
+        if self._clock() - self._committed_at >= _COMMIT_INTERVAL or (self._dry and not self._in_flight):
             self._commit()
 
     def _commit(self) -> None:

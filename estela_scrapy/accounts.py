@@ -51,8 +51,8 @@ def say_what_is_left(publisher: Publisher, left: Left, why: str, path: Path, spi
         )
     if left.lost:
         logger.error(
-            "%d message(s) are lost: neither the queue nor the outbox %s took them.",
+            "%d message(s) are lost: the queue did not take them, and %s.",
             left.lost,
-            path,
+            left.why,
             extra=extra,
         )

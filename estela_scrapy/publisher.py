@@ -116,8 +116,10 @@ class Publisher:
                 self._spool.open_file()
                 if self._mode is Mode.ALWAYS or self._away_since is not None or self._spool.half_full:
                     self.spilled += self._spool.spill()
+                self._spool.through_file = self._mode is Mode.ALWAYS
                 self._troubled = False
             except OutboxError as error:
+                self._spool.through_file = False
                 self._say_trouble(error)
             except Exception:  # noqa: BLE001  (without this thread the crawl would wait for ever)
                 self._say_fault()
@@ -141,12 +143,13 @@ class Publisher:
             logger.debug("closing the producer: %s", error)
 
     def _turn(self, producer: Producer) -> int:
-        """One burst; how many were sent."""
+        """One burst; how many were sent, or a full burst's number where it is time for the next."""
         self._settle()
         if self._spool.any_returned:
             self._begin_again(producer)
             return 0
         letters = self._spool.take()
+        more = self._spool.flight_full  # there may be: what is taken is bounded by what may be in flight
         for number, letter in enumerate(letters):
             if not self._send(producer, letter):
                 for behind in letters[number + 1 :]:
@@ -155,7 +158,7 @@ class Publisher:
         if not letters and self._spool.flying:
             self._flush(producer)
         self._listen()
-        return len(letters)
+        return BURST if more else len(letters)
 
     def _send(self, producer: Producer, letter: Letter) -> bool:
         """Hand one message over; False where the queue takes none now."""
@@ -249,7 +252,10 @@ class Publisher:
     def _say_trouble(self, error: OutboxError) -> None:
         if not self._troubled:
             self._troubled = True
-            logger.error("%s. What the crawl brings waits in memory, and then the crawl waits.", error)
+            logger.error(
+                "%s. What the queue does not take waits in memory, and where that is full, the crawl waits.",
+                error,
+            )
 
     def _say_fault(self) -> None:
         """With its traceback, as it is none that is expected; seldom, as it may come again at once."""

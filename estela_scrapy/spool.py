@@ -14,7 +14,11 @@ from typing import NamedTuple
 
 from estela_scrapy.outbox import Letter, Outbox, OutboxError, Rejected
 
-BURST = 2_000  # messages that are taken, or spilled, at once
+BURST = 500  # messages that are taken at once
+# Messages in flight. The client holds a dozen objects for each, and the garbage collector stops every thread,
+# the reactor's too, while it walks through them: so many cost it some milliseconds.
+_FLIGHT = 1_000
+_SPILL = 2_000  # messages that are spilled at once
 _OVERHEAD = 250  # bytes that a message costs in memory besides its data, about
 
 
@@ -26,10 +30,11 @@ class Mode(enum.Enum):
 
 
 class Left(NamedTuple):
-    """How many messages wait in the file, and how many are lost because it could not be written."""
+    """How many messages wait in the file, and how many are lost because it could not be written, and why."""
 
     waiting: int
     lost: int
+    why: str = ""
 
 
 class _Flight(NamedTuple):
@@ -41,13 +46,14 @@ class Spool:
     """Safe to share among threads. `put` never waits for the file; everything else may.
 
     Memory and flight hold `buffer_bytes` at most together, but for what is put while it is `full`: who puts
-    looks at that. Half of it may be in flight.
+    looks at that. Half of it may be in flight, and no more than a thousand messages.
     """
 
     def __init__(self, outbox: Outbox, buffer_bytes: int, mode: Mode) -> None:
         self._outbox = outbox
         self._buffer_bytes = buffer_bytes
-        self._mode = mode
+        self.through_file = mode is Mode.ALWAYS
+        """Whether what is put must pass the file; not while it cannot be used, as the queue may be there."""
         self._moving = threading.RLock()  # held while letters change their place
         self._quick = threading.Lock()  # guards what follows, for moments
         self.accepted: Counter[str] = Counter()
@@ -93,6 +99,11 @@ class Spool:
         return self._memory_bytes + self._flying_bytes >= self._buffer_bytes // 2
 
     @property
+    def flight_full(self) -> bool:
+        """Whether nothing more may be in flight now."""
+        return len(self._flying) >= _FLIGHT or self._flying_bytes >= self._buffer_bytes // 2
+
+    @property
     def flying(self) -> int:
         """How many messages are in flight."""
         return len(self._flying)
@@ -122,17 +133,18 @@ class Spool:
 
     def take(self) -> list[Letter]:
         """The next messages to send; they are in flight from here on. Raises OutboxError."""
-        room = self._buffer_bytes // 2 - self._flying_bytes
-        if room <= 0 or self._saved:
+        if self.flight_full or self._saved:
             return []
+        room = self._buffer_bytes // 2 - self._flying_bytes
+        count = min(BURST, _FLIGHT - len(self._flying))
         with self._moving:
             from_file = self._in_file > 0
             if from_file:
-                letters = self._outbox.read(self._read_upto, BURST, room)
+                letters = self._outbox.read(self._read_upto, count, room)
                 self._read_upto = letters[-1] if letters else self._read_upto
             with self._quick:
                 if not from_file:
-                    letters = self._first_in_memory(room) if self._mode is Mode.OVERFLOW else []
+                    letters = [] if self.through_file else self._first_in_memory(count, room)
                 for letter in letters:
                     self._flying[letter[:2]] = _Flight(letter, from_file)
                 self._flying_bytes += _weight(letters)
@@ -206,8 +218,8 @@ class Spool:
                     self._outbox.add(letters)
                     self._in_file, lost = self._in_file + len(letters), 0
                 self.settle()
-            except OutboxError:
-                return Left(self._in_file, lost)
+            except OutboxError as error:
+                return Left(self._in_file, lost, str(error))
             finally:
                 self._outbox.close()
             return Left(self._in_file, 0)
@@ -219,9 +231,9 @@ class Spool:
             self._flying_bytes -= _weight([letter])
         return flight
 
-    def _first_in_memory(self, room: int) -> list[Letter]:
+    def _first_in_memory(self, count: int, room: int) -> list[Letter]:
         letters: list[Letter] = []
-        while self._memory and len(letters) < BURST and room > 0:
+        while self._memory and len(letters) < count and room > 0:
             letters.append(self._memory.popleft())
             room -= _weight(letters[-1:])
         self._memory_bytes -= _weight(letters)
@@ -232,7 +244,7 @@ class Spool:
         with self._quick:
             for letter in self._memory:
                 room -= len(letter.data)
-                if room < 0 or len(fitting) == BURST:
+                if room < 0 or len(fitting) == _SPILL:
                     break
                 fitting.append(letter)
         return fitting

@@ -11,7 +11,7 @@ import pytest
 from pymongo import MongoClient
 
 from bench.__main__ import BENCHES
-from bench.document import recorded, section
+from bench.document import ORDER, recorded, section
 from bench.outcome import Outcome, Ratio, Side
 from bench.sizing import ITEMS_A_DAY, markdown
 from bench.table import goals
@@ -46,6 +46,10 @@ def test_the_page_has_the_rows_of_every_bench(name: str) -> None:
 
     assert all(f"| {side.name} |" in content for side in outcome.sides)
     assert all(f"| {name} | {ratio.told} |" in PAGE for ratio in outcome.ratios)
+
+
+def test_the_page_is_in_the_order_of_the_benches() -> None:
+    assert list(BENCHES) == list(ORDER)
 
 
 def test_a_row_says_by_how_much_its_goal_is_missed() -> None:

@@ -162,7 +162,7 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
     )
 
 
-def _calm_the_collector() -> None:
+def calm_the_collector() -> None:
     """Have cycles looked for rarely: messages make none, and looking costs a sixth of a drain."""
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
@@ -170,5 +170,5 @@ def _calm_the_collector() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    _calm_the_collector()
+    calm_the_collector()
     consume()

@@ -227,3 +227,14 @@ def test_whatever_happens_every_message_has_one_place_and_those_sent_once_keep_t
     assert kept | done == set(range(1, put + 1))
     assert not kept & done
     assert left.lost == 0
+
+
+def test_no_more_than_a_thousand_messages_are_in_flight(path: Path) -> None:
+    spool = Spool(Outbox(path, MB), MB, Mode.OVERFLOW)
+    for number in range(1_500):
+        spool.put("items", "t", b"%d" % number)
+
+    taken = [*spool.take(), *spool.take()]
+    assert (len(taken), spool.flight_full, spool.take()) == (1_000, True, [])
+    spool.acknowledge(taken[0])
+    assert [letter.data for letter in spool.take()] == [b"1000"]

@@ -6,9 +6,8 @@ A scripted producer stands for the queue, for faults that a real one shows only 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,55 +19,13 @@ from estela_queue_adapter.errors import (
     TopicDenied,
     TopicMissing,
 )
-from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_scrapy.outbox import Outbox
 from estela_scrapy.publisher import Publisher
 from estela_scrapy.spool import Left, Mode
+from tests.scrapy_side.scripted_producer import ScriptedProducer
 from tests.services.ports import wait_until
 
 MB = 1024 * 1024
-
-
-class ScriptedProducer(Producer):
-    """Asks `script` what becomes of each message: None, an error to raise, or an error to report later."""
-
-    def __init__(self) -> None:
-        self.script: Callable[[str, bytes], QueueError | None] = lambda topic, data: None
-        self.raises = False
-        self.silent = False
-        self.taken: list[bytes] = []
-        self.asked = 0
-        self.held: list[OnDelivery] = []
-
-    def get_connection(self) -> bool:
-        return True
-
-    def send(
-        self,
-        topic: str,
-        data: Any,
-        *,
-        key: bytes | None = None,
-        headers: Headers = (),
-        on_delivery: OnDelivery | None = None,
-    ) -> None:
-        assert on_delivery is not None
-        self.asked += 1
-        if self.silent:
-            self.held.append(on_delivery)
-            return
-        error = self.script(topic, data)
-        if error is not None and self.raises:
-            raise error
-        if error is None:
-            self.taken.append(data)
-        on_delivery(error)
-
-    def flush(self, timeout: float | None = None) -> None:
-        pass
-
-    def close(self, timeout: float = 30.0) -> None:
-        pass
 
 
 @pytest.fixture
@@ -243,7 +200,7 @@ def test_an_outbox_that_cannot_be_written_is_told_once_and_nothing_is_dropped_be
     assert caplog.text.count("cannot be used") == 1
     queue.silent = True
     put(publisher, 3)
-    assert publisher.close() == Left(0, 1)  # neither the queue nor the file: said, not hidden
+    assert publisher.close()[:2] == (0, 1)  # neither the queue nor the file: said, not hidden
 
 
 def test_in_flight_and_memory_together_stay_below_the_bound(queue: ScriptedProducer, tmp_path: Path) -> None:
@@ -280,3 +237,29 @@ def test_a_fault_of_the_platform_is_told_and_ends_neither_thread_nor_message(
 
     assert publisher.close() == Left(waiting=1, lost=0)
     assert [message.letter.data for message in outbox.everything()] == [b"0"]
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_an_outbox_that_cannot_be_used_costs_nothing_while_the_queue_is_there(
+    queue: ScriptedProducer, tmp_path: Path, mode: Mode
+) -> None:
+    file = tmp_path / "outbox.db"
+    file.write_bytes(b"this is no database" * 100)
+    publisher = Publisher(lambda: queue, Outbox(file, MB), buffer_bytes=MB, mode=mode, interval=0.01)
+    put(publisher, *range(100))
+
+    assert publisher.wait(10)
+    assert publisher.close() == Left(waiting=0, lost=0)
+    assert queue.taken == numbers(*range(100))
+
+
+def test_what_is_lost_is_told_with_the_reason(queue: ScriptedProducer, tmp_path: Path) -> None:
+    file = tmp_path / "outbox.db"
+    file.write_bytes(b"this is no database" * 100)
+    publisher = Publisher(lambda: queue, Outbox(file, MB), buffer_bytes=MB, interval=0.01)
+    queue.silent = True
+    put(publisher, *range(3))
+
+    left = publisher.close()
+    assert (left.waiting, left.lost) == (0, 3)
+    assert "file is not a database" in left.why
