@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 import time
@@ -41,6 +42,7 @@ class Patience:
                 result = attempt()
             except errors as error:
                 outage.failed(error)
+                gc.collect()  # failed connections hang in cycles, with their sockets; see `estela-consume`
                 attempts += 1
                 pause = pause_before(attempts, self.random)
                 if self.max_wait is not None:

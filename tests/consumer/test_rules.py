@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 
 import pytest
 from hypothesis import given
@@ -193,3 +195,29 @@ def test_a_drain_is_done_when_every_partition_has_passed_its_end() -> None:
     drain.reached([Position("t", 0, 5), Position("t", 2, 7), Position("t", 9, 1)])
 
     assert drain.done
+
+
+def test_what_a_failed_try_leaves_in_a_cycle_is_gone_before_the_next() -> None:
+    """Sockets are left so, and an outage of hours sees many tries."""
+
+    class Connection:
+        def __init__(self) -> None:
+            self.itself = self
+
+    left: list[weakref.ref[Connection]] = []
+    alive: list[int] = []
+
+    def attempt() -> None:
+        alive.append(sum(connection() is not None for connection in left))
+        left.append(weakref.ref(Connection()))
+        if len(left) < 3:
+            raise TimeoutError
+
+    patience = Patience(random=lambda: 0.0)
+    gc.disable()
+    try:
+        patience.insist(attempt, patience.outage("It is away"), TimeoutError)
+    finally:
+        gc.enable()
+
+    assert alive == [0, 0, 0]

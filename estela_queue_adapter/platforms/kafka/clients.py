@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -38,4 +39,5 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> 
     except BaseException:
         for attempt in attempts:
             attempt.close()
+        gc.collect()  # failed connections hang in cycles, and the collector may look rarely
         raise
