@@ -145,7 +145,9 @@ class IdempotentProducer(Producer):
 
     def _lacks(self, topic: str) -> bool:
         """Whether the brokers answer and have no such topic; the client itself says only that time is up."""
-        admin = KafkaAdminClient(**self._settings.client_options(), bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS)
+        options = self._settings.client_options()
+        del options["metrics_enabled"]  # this client has none, and says no to the option
+        admin = KafkaAdminClient(**options, bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS)
         try:
             return topic not in admin.list_topics()
         finally:
