@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import secrets
 import sqlite3
@@ -110,7 +111,8 @@ class Outbox:
     def adopt(self) -> None:
         """Take over what sessions that have ended left in the file. Raises OutboxError."""
         with self._lock, self._errors():
-            for (session,) in self._opened.execute(self._SQL_SESSIONS).fetchall():
+            left = {session for (session,) in self._opened.execute(self._SQL_SESSIONS).fetchall()}
+            for session in left | self._lock_files():  # the latter's are removed with our own
                 self._claim(session)
 
     def pending(self) -> int:
@@ -197,6 +199,12 @@ class Outbox:
     @property
     def _mine(self) -> str:
         return json.dumps(list(self._locks))
+
+    def _lock_files(self) -> set[str]:
+        """The sessions that have one: also those that were killed and have nothing left to send."""
+        prefix = f"{self.path.name}-"
+        names = {file.name for file in self.path.parent.glob(f"{glob.escape(prefix)}*.lock")}
+        return {name.removeprefix(prefix).removesuffix(".lock") for name in names}
 
     def _claim(self, session: str) -> None:
         if session not in self._locks:

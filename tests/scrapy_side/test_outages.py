@@ -15,7 +15,7 @@ from tests.conftest import or_skip
 from tests.consumer.commands import run
 from tests.scrapy_side.crawls import published
 from tests.scrapy_side.paced_crawl import PacedCrawl
-from tests.services.kafka import KafkaCluster
+from tests.services.kafka import KafkaCluster, create_topic
 from tests.services.ports import free_port, wait_until
 
 PAUSE = 1.0  # seconds: a reactor that waits for the network stands still for five or more
@@ -119,6 +119,27 @@ def test_a_crawl_that_waits_for_the_queue_at_its_end_can_be_ended_by_force(
 
     assert "11 message(s) wait in the outbox" in crawl.log  # and the closing record
     assert "the crawl was ended by force" in crawl.log
+
+
+def test_a_topic_that_is_missing_costs_the_others_nothing_and_is_told(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with or_skip("Apache Kafka"):
+        cluster = KafkaCluster(workdir / "kafka", more={"auto.create.topics.enable": "false"})
+        cluster.start()
+    try:
+        for topic in ("items_topic", "jobs_topic"):
+            create_topic(cluster.bootstrap_servers, topic, 1)
+        monkeypatch.setenv("QUEUE_PLATFORM", "kafka")
+        monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", cluster.bootstrap_servers)
+        crawl = crawl_of(200, 0.1, ESTELA_REQUESTS_TOPIC="not_there", ESTELA_CLOSE_TIMEOUT=60)
+        stats = crawl.wait()
+        assert numbers("items_topic") == Counter(range(200)), crawl.log
+    finally:
+        cluster.stop()
+
+    assert (stats["estela/outbox/rejected"], stats["estela/outbox/waiting"]) == (1, 0)
+    assert "there is no topic not_there on Kafka" in crawl.log
 
 
 def test_a_message_that_is_too_large_is_kept_in_the_outbox_with_the_reason(broker: Any, unique: str) -> None:

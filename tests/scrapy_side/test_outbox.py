@@ -238,3 +238,19 @@ def test_no_more_than_a_thousand_messages_are_in_flight(path: Path) -> None:
     assert (len(taken), spool.flight_full, spool.take()) == (1_000, True, [])
     spool.acknowledge(taken[0])
     assert [letter.data for letter in spool.take()] == [b"1000"]
+
+
+def test_the_lock_of_a_session_that_was_killed_goes_when_its_messages_are_gone(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    box = Outbox(path, MB)
+    box.adopt()
+    box.done(box.read(None, 10, MB))
+    del box  # killed as well, with nothing left in the file; its lock is freed, the lock files stay
+    assert len(list(path.parent.glob("*.lock"))) > 0
+
+    living, last = Outbox(path, MB), Outbox(path, MB)
+    living.add(letters(living, 1))
+    last.adopt()
+    last.close()
+    assert [file.name for file in path.parent.glob("*.lock")] == [f"outbox.db-{living.session}.lock"]
+    living.close()

@@ -6,6 +6,7 @@ import functools
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -38,7 +39,15 @@ def java_command(endpoint: str = KAFKA, heap: str = "400m") -> tuple[str, ...]:
 class KafkaBroker(ServerProcess):
     """A broker that is also a controller."""
 
-    def __init__(self, folder: Path, node: int, port: int, voters: dict[int, int], cluster_id: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        node: int,
+        port: int,
+        voters: dict[int, int],
+        cluster_id: str,
+        more: Mapping[str, str],
+    ) -> None:
         super().__init__(folder)
         self.address = f"127.0.0.1:{port}"
         self._properties = folder / "server.properties"
@@ -61,6 +70,7 @@ class KafkaBroker(ServerProcess):
             "transaction.state.log.num.partitions": 2,
             "group.initial.rebalance.delay.ms": 0,
             "controlled.shutdown.enable": "true",
+            **more,
         }
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         self._format(cluster_id)
@@ -101,14 +111,15 @@ class KafkaBroker(ServerProcess):
 
 
 class KafkaCluster:
-    """One broker or several, all on this machine."""
+    """One broker or several, all on this machine; `more` are properties of each."""
 
-    def __init__(self, folder: Path, size: int = 1) -> None:
+    def __init__(self, folder: Path, size: int = 1, more: Mapping[str, str] | None = None) -> None:
         # The A keeps it from beginning with a dash, which the storage tool takes for an option.
         cluster_id = f"A{urlsafe_b64encode(uuid.uuid4().bytes).decode()[:21]}"
         voters = {node: free_port() for node in range(1, size + 1)}
         self.brokers = [
-            KafkaBroker(folder / f"broker-{node}", node, free_port(), voters, cluster_id) for node in voters
+            KafkaBroker(folder / f"broker-{node}", node, free_port(), voters, cluster_id, more or {})
+            for node in voters
         ]
 
     @property

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from kafka import KafkaAdminClient
 from kafka.net.compat import KafkaNetClient
 
 from estela_queue_adapter.platforms.kafka.errors import translated
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 
 def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> T:
-    """A connected client of this kind, a KafkaConsumer or KafkaProducer; raises our errors.
+    """A connected client of this kind, of kafka-python's; raises our errors.
 
     Where no broker answers, kafka-python leaves the thread and the sockets of the attempt behind: they are
     closed here, as an outage may see many attempts.
@@ -28,6 +29,8 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> 
         attempts.append(KafkaNetClient(**config))
         return attempts[-1]
 
+    if kind is not KafkaAdminClient:  # which has none, and says no to the option
+        options["metrics_enabled"] = False
     try:
         with translated(",".join(settings.bootstrap_servers)):
             return kind(
@@ -39,5 +42,7 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> 
     except BaseException:
         for attempt in attempts:
             attempt.close()
-        gc.collect()  # failed connections hang in cycles, and the collector may look rarely
+        # Failed connections hang in cycles, and the collector may look rarely. They are young: to look at all
+        # there is would stop a crawl's reactor.
+        gc.collect(1)
         raise

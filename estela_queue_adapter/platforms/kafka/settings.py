@@ -135,7 +135,6 @@ class KafkaSettings:
         }
         return {
             "bootstrap_servers": self.bootstrap_servers,
-            "metrics_enabled": False,
             "reconnect_backoff_max_ms": _RECONNECT_MS,
             **{name: value for name, value in options.items() if value},
         }
