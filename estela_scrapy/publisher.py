@@ -111,9 +111,11 @@ class Publisher:
         return self._left
 
     def _spool_all(self) -> None:
-        while not self._ended.wait(self._interval):
+        while True:
             try:
                 self._spool.open_file()
+                if self._away_since is not None:
+                    self._spool.keep_flights()
                 if self._mode is Mode.ALWAYS or self._away_since is not None or self._spool.half_full:
                     self.spilled += self._spool.spill()
                 self._spool.through_file = self._mode is Mode.ALWAYS
@@ -123,6 +125,8 @@ class Publisher:
                 self._say_trouble(error)
             except Exception:  # noqa: BLE001  (without this thread the crawl would wait for ever)
                 self._say_fault()
+            if self._ended.wait(self._interval):
+                return
 
     def _send_all(self) -> None:
         producer = self._open_producer()

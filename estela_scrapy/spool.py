@@ -131,9 +131,23 @@ class Spool:
                     self._memory_bytes -= _weight(letters)
                 spilled += len(letters)
 
+    def keep_flights(self) -> None:
+        """Write what is in flight to the file too, if there is room; it may not land. Raises OutboxError."""
+        with self._moving:
+            with self._quick:
+                flights = [flight.letter for flight in self._flying.values() if not flight.from_file]
+            if not flights or _weight(flights) > self._outbox.room:
+                return
+            self._outbox.add(flights)
+            self._in_file += len(flights)
+            # They were taken while the file was empty, so that all that is unread there is newer.
+            self._read_upto = max(self._read_upto or flights[-1], *flights)
+            with self._quick:
+                self._now_in_file({letter[:2]: letter for letter in flights})
+
     def take(self) -> list[Letter]:
         """The next messages to send; they are in flight from here on. Raises OutboxError."""
-        if self.flight_full or self._saved:
+        if self.flight_full or self._saved or not self._looked:
             return []
         room = self._buffer_bytes // 2 - self._flying_bytes
         count = min(BURST, _FLIGHT - len(self._flying))
@@ -230,6 +244,18 @@ class Spool:
         if flight is not None:
             self._flying_bytes -= _weight([letter])
         return flight
+
+    def _now_in_file(self, letters: dict[tuple[str, int], Letter]) -> None:
+        """Note where these are, wherever they have come meanwhile."""
+        for key in letters.keys() & self._flying.keys():
+            self._flying[key] = _Flight(letters.pop(key), True)
+        for number, (letter, _) in enumerate(self._returned):
+            if letters.pop(letter[:2], None):
+                self._returned[number] = _Flight(letter, True)
+        for number, (rejected, _) in enumerate(self._refused):
+            if letters.pop(rejected.letter[:2], None):
+                self._refused[number] = rejected, True
+        self._landed += letters.values()
 
     def _first_in_memory(self, count: int, room: int) -> list[Letter]:
         letters: list[Letter] = []

@@ -30,6 +30,13 @@ def letters(box: Outbox, *numbers: int, size: int = 1) -> list[Letter]:
     return [Letter(box.session, n, "items", "t", b"x" * size) for n in numbers]
 
 
+def opened(box: Outbox, buffer_bytes: int, mode: Mode) -> Spool:
+    """A spool that has looked what an earlier crawl left, as the publisher does first."""
+    spool = Spool(box, buffer_bytes, mode)
+    spool.open_file()
+    return spool
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "outbox.db"
@@ -133,7 +140,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_a_full_disk_keeps_the_message_in_memory(path: Path) -> None:
     box = Outbox(path, MB)
-    spool = Spool(box, MB, Mode.OVERFLOW)
+    spool = opened(box, MB, Mode.OVERFLOW)
     box.add(letters(box, 10**9))
     box._opened.execute("PRAGMA max_page_count = 4")  # what a full disk says, without one
     spool.put("items", "t", b"x" * 100_000)
@@ -145,7 +152,7 @@ def test_a_full_disk_keeps_the_message_in_memory(path: Path) -> None:
 
 
 def test_a_message_stays_in_its_place_when_it_comes_back_after_others_were_spilled(path: Path) -> None:
-    spool = Spool(Outbox(path, MB), MB, Mode.OVERFLOW)
+    spool = opened(Outbox(path, MB), MB, Mode.OVERFLOW)
     for n in range(3):
         spool.put("items", "t", b"%d" % n)
     first = spool.take()
@@ -159,8 +166,26 @@ def test_a_message_stays_in_its_place_when_it_comes_back_after_others_were_spill
     assert [letter.data for letter in spool.take()] == [b"0", b"1", b"2", b"3"]
 
 
+def test_what_is_in_flight_can_be_kept_and_is_sent_again_or_forgotten_as_it_turns_out(path: Path) -> None:
+    box = Outbox(path, MB)
+    spool = opened(box, MB, Mode.OVERFLOW)
+    for n in range(4):
+        spool.put("items", "t", b"%d" % n)
+    landed, lost, *_ = spool.take()
+    spool.keep_flights()
+    assert box.pending() == 4
+    assert spool.take() == []  # they are in flight still
+
+    spool.acknowledge(landed)
+    spool.give_back(lost)
+    spool.settle()
+
+    assert box.pending() == 3
+    assert spool.save().waiting == 3
+
+
 def test_nothing_is_sent_past_the_file_where_everything_goes_through_it(path: Path) -> None:
-    spool = Spool(Outbox(path, MB), MB, Mode.ALWAYS)
+    spool = opened(Outbox(path, MB), MB, Mode.ALWAYS)
     spool.put("items", "t", b"1")
 
     assert spool.take() == []
@@ -169,7 +194,7 @@ def test_nothing_is_sent_past_the_file_where_everything_goes_through_it(path: Pa
 
 
 def test_a_full_outbox_takes_no_more_and_memory_fills_up(path: Path) -> None:
-    spool = Spool(Outbox(path, 250), 2_000, Mode.OVERFLOW)
+    spool = opened(Outbox(path, 250), 2_000, Mode.OVERFLOW)
     for _ in range(10):
         spool.put("items", "t", b"x" * 100)
 
@@ -180,7 +205,7 @@ def test_a_full_outbox_takes_no_more_and_memory_fills_up(path: Path) -> None:
 
 MOVES = st.lists(
     st.tuples(
-        st.sampled_from(["put", "spill", "take", "land", "refuse", "back", "settle", "restore"]),
+        st.sampled_from(["put", "spill", "keep", "take", "land", "refuse", "back", "settle", "restore"]),
         st.integers(0, 99),
     ),
     max_size=60,
@@ -193,7 +218,7 @@ def test_whatever_happens_every_message_has_one_place_and_those_sent_once_keep_t
     tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[str, int]], mode: Mode, buffer_bytes: int
 ) -> None:
     path = tmp_path_factory.mktemp("outbox") / "outbox.db"
-    spool = Spool(Outbox(path, 10_000), buffer_bytes, mode)
+    spool = opened(Outbox(path, 10_000), buffer_bytes, mode)
     put, flying, done, first_sent = 0, list[Letter](), set[int](), list[int]()
     for move, which in moves:
         if move == "put":
@@ -214,14 +239,16 @@ def test_whatever_happens_every_message_has_one_place_and_those_sent_once_keep_t
                 spool.give_back(letter)
         elif move == "spill":
             spool.spill()
+        elif move == "keep":
+            spool.keep_flights()
         elif move == "settle":
             spool.settle()
         elif move == "restore" and not flying:
             spool.restore()
 
+    assert first_sent == sorted(first_sent)
     left = spool.save()
 
-    assert first_sent == sorted(first_sent)
     box = Outbox(path, MB)
     kept = {one.letter.number for one in box.everything()} if box.exists() else set[int]()
     assert kept | done == set(range(1, put + 1))
@@ -230,7 +257,7 @@ def test_whatever_happens_every_message_has_one_place_and_those_sent_once_keep_t
 
 
 def test_no_more_than_a_thousand_messages_are_in_flight(path: Path) -> None:
-    spool = Spool(Outbox(path, MB), MB, Mode.OVERFLOW)
+    spool = opened(Outbox(path, MB), MB, Mode.OVERFLOW)
     for number in range(1_500):
         spool.put("items", "t", b"%d" % number)
 
