@@ -115,7 +115,7 @@ def test_a_crawl_that_waits_for_the_queue_at_its_end_can_be_ended_by_force(
     crawl.process.send_signal(signal.SIGINT)
     wait_until(lambda: "shutting down gracefully" in crawl.log, "the first signal")
     crawl.process.send_signal(signal.SIGINT)
-    crawl.wait(30)
+    crawl.process.wait(30)
 
     assert "11 message(s) wait in the outbox" in crawl.log  # and the closing record
     assert "the crawl was ended by force" in crawl.log

@@ -17,6 +17,21 @@ _CONNECT_TIMEOUT_MS = 5_000
 T = TypeVar("T")
 
 
+def ask_once_for_metadata(cluster: Any) -> None:
+    """Have a producer's client ask for new metadata once, and not again while the answer is pending.
+
+    Where a partition has no leader, as in an outage, kafka-python's loop asks at every turn, and to ask wakes
+    it for the next: it takes a whole core then, and the interpreter's lock from every other thread.
+    """
+    ask = cluster.request_update
+
+    def request_update() -> Any:
+        pending = cluster._future
+        return ask() if pending is None or pending.is_done or not cluster.need_update else pending
+
+    cluster.request_update = request_update
+
+
 def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> T:
     """A connected client of this kind, of kafka-python's; raises our errors.
 

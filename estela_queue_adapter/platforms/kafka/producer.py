@@ -19,7 +19,7 @@ from estela_queue_adapter.errors import (
     TransientError,
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
-from estela_queue_adapter.platforms.kafka.clients import connect
+from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.serialization import serialize
@@ -127,6 +127,7 @@ class IdempotentProducer(Producer):
                     compression_type=self._settings.compression,
                     max_block_ms=_METADATA_TIMEOUT_MS,
                 )
+                ask_once_for_metadata(self._client._metadata)
             return self._client
 
     def _hand_over(self, record: _Record) -> FutureRecordMetadata:
