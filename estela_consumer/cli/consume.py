@@ -14,11 +14,11 @@ from rich.live import Live
 
 from estela_consumer.chunks import ChunkLimits
 from estela_consumer.cli import estela_variables, logs
+from estela_consumer.cli.store_options import store_settings, tls_ca_file_option
 from estela_consumer.errors import ExitCode, UsageError
 from estela_consumer.pipeline import PipelineSettings
 from estela_consumer.report import print_summary, running
 from estela_consumer.run import ConsumerSettings, Run
-from estela_consumer.stores import StoreSettings
 from estela_consumer.stores.opening import DEFAULT_URL
 
 _EPILOG = """\b
@@ -100,8 +100,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          "With --drain: seconds after which a queue or store that is away is given up.")
 @_option("--grace", "ESTELA_GRACE", _SECONDS, _PIPELINE.grace,
          "Seconds to finish what is in hand after a signal.")
-@_option("--tls-ca-file", "DB_CERTIFICATE_PATH", click.Path(), None,
-         "Certificate authority of the store. PRODUCTION, unless False, insists on TLS.")
+@tls_ca_file_option
 @_flag("--json", "as_json", variable="ESTELA_JSON",
        text="The summary as one JSON object on standard output.")
 @_flag("-v", "--verbose", variable="ESTELA_VERBOSE", text="The drivers' log lines too.")
@@ -138,16 +137,10 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
     estela_variables.warn_of_those_without_effect(environ)
     url = options["store"] or ""
     estela_variables.check_engine(environ, url)
-    tls = estela_variables.wants_tls(environ) and url.startswith("mongodb")
     return ConsumerSettings(
         topics=tuple(dict.fromkeys(options["topics"])),
         group=options["group"] or "",
-        store=StoreSettings(
-            url=url,
-            tls=tls,
-            tls_ca_file=(options["tls_ca_file"] or "") if tls else "",
-            writers=options["writers"],
-        ),
+        store=store_settings(url, options["tls_ca_file"], options["writers"]),
         pipeline=PipelineSettings(
             limits=ChunkLimits(
                 count=options["chunk_count"],

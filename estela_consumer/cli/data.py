@@ -15,11 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from estela_consumer.cli import logs
+from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.datasets import Dataset
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
 from estela_consumer.escaping import unescape_document, unescape_key
 from estela_consumer.report import output
-from estela_consumer.stores import Store, StoreSettings, open_store
+from estela_consumer.stores import Store, open_store
 
 _CELL_WIDTH = 60  # characters of a value that a table shows
 
@@ -34,28 +35,13 @@ def _dataset(value: str) -> Dataset:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--store",
-    envvar="DB_CONNECTION",
-    show_envvar=True,
-    metavar="URL",
-    help="The store to look into.  [default: sqlite:///.estela/store.db]",
-)
-@click.option(
-    "--tls-ca-file",
-    envvar="DB_CERTIFICATE_PATH",
-    show_envvar=True,
-    type=click.Path(),
-    help="Certificate authority of the store; insists on TLS.",
-)
+@store_to_look_into
 @click.pass_context
 def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> None:
     """Look at what is stored."""  # fmt: skip
     logs.set_up(Console(stderr=True), verbose=False)
     try:
-        context.obj = open_store(
-            StoreSettings(url=store or "", tls=bool(tls_ca_file), tls_ca_file=tls_ca_file or "")
-        )
+        context.obj = open_store(store_settings(store, tls_ca_file))
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     context.call_on_close(context.obj.close)

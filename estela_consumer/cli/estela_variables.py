@@ -44,10 +44,10 @@ def chunk_bytes(given: int | None, environ: Mapping[str, str]) -> int | None:
     return max(int(threshold), _SMALLEST_CHUNK_BYTES)
 
 
-def wants_tls(environ: Mapping[str, str]) -> bool:
+def wants_tls(environ: Mapping[str, str], certificate: str) -> bool:
     """PRODUCTION: anything but "False" means TLS; where it is unset, a certificate does."""
     production = environ.get("PRODUCTION")
-    return production != "False" if production else bool(environ.get("DB_CERTIFICATE_PATH"))
+    return production != "False" if production else bool(certificate)
 
 
 def check_engine(environ: Mapping[str, str], url: str) -> None:

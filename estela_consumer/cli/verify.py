@@ -12,9 +12,10 @@ import click
 from rich.console import Console
 
 from estela_consumer.cli import logs
+from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
 from estela_consumer.report import output
-from estela_consumer.stores import StoreSettings, open_store
+from estela_consumer.stores import open_store
 from estela_consumer.verification import Verification, Verifier, look_until
 from estela_consumer.verification_report import as_json, as_table
 from estela_queue_adapter import open_platform
@@ -40,20 +41,7 @@ _EPILOG = (
 
 @click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("job", metavar="JOB")
-@click.option(
-    "--store",
-    envvar="DB_CONNECTION",
-    show_envvar=True,
-    metavar="URL",
-    help="The store to look into.  [default: sqlite:///.estela/store.db]",
-)
-@click.option(
-    "--tls-ca-file",
-    envvar="DB_CERTIFICATE_PATH",
-    show_envvar=True,
-    type=click.Path(),
-    help="Certificate authority of the store; insists on TLS.",
-)
+@store_to_look_into
 @click.option(
     "--jobs-topic",
     envvar="ESTELA_JOBS_TOPIC",
@@ -86,8 +74,7 @@ def verify(
     closing record, is compared with what is stored and what is dead-lettered.
     """
     logs.set_up(Console(stderr=True), verbose=False)
-    settings = StoreSettings(url=store or "", tls=bool(tls_ca_file), tls_ca_file=tls_ca_file or "")
-    with _errors_told(), contextlib.closing(open_store(settings)) as opened:
+    with _errors_told(), contextlib.closing(open_store(store_settings(store, tls_ca_file))) as opened:
         verifier = Verifier(open_platform(), opened, jobs_topic=jobs_topic, group=group)
         found = look_until(partial(verifier.look, job), wait)
     _print(found, job, jobs_topic, as_json_=as_json_)
