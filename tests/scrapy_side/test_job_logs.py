@@ -55,17 +55,23 @@ def log(unique: str) -> Iterator[Log]:
 
 
 def test_a_line_is_published_with_its_time_and_its_traceback(log: Log, unique: str) -> None:
-    log.logger.propagate = False  # the tests' own report cannot carry a lone surrogate
     try:
         raise ValueError("it broke")
     except ValueError:
-        log.logger.exception("a line of %s", "ü\ud800")
+        log.logger.exception("a line of %s", "ü")
 
     [payload] = log.payloads
     assert set(payload) == {"log", "datetime"}
     assert isinstance(payload["datetime"], float)
-    assert payload["log"].startswith(f"[{unique}] a line of ü\ud800\nTraceback (most recent call last)")
+    assert payload["log"].startswith(f"[{unique}] a line of ü\nTraceback (most recent call last)")
     assert payload["log"].endswith("ValueError: it broke")
+
+
+def test_a_lone_surrogate_is_published_as_it_is(log: Log, unique: str) -> None:
+    # Handed over directly: a test's report, which has every line that is logged, could not carry it.
+    log.handler.handle(logging.makeLogRecord({"name": unique, "msg": "\ud800", "levelno": logging.INFO}))
+
+    assert log.lines[0].endswith("\ud800")
 
 
 def test_lines_below_its_level_are_not_taken(log: Log) -> None:
