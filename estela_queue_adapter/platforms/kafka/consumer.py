@@ -35,6 +35,7 @@ class KafkaGroupConsumer(Consumer):
         self._topic = checked_topic(subscription.topic)
         self._where = ",".join(settings.bootstrap_servers)
         self._client: KafkaConsumer | None = None
+        self._asking: KafkaConsumer | None = None
         self._paused = False
 
     @property
@@ -89,19 +90,19 @@ class KafkaGroupConsumer(Consumer):
         positions = []
         for partition in self._partitions():
             with translated(self._where):
-                offset = self._position(self._connected(), partition)
+                offset = self._position(partition)
             positions.append(Position(self._topic, partition.partition, offset))
         return positions
 
     def end_positions(self) -> Sequence[Position]:
         partitions = self._partitions()
         with translated(self._where):
-            ends = self._connected().end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
+            ends = self._asker().end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
         return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
 
     def close(self) -> None:
-        if self._client is not None:
-            client, self._client = self._client, None
+        clients, self._client, self._asking = (self._client, self._asking), None, None
+        for client in filter(None, clients):
             with translated(self._where):
                 client.close(timeout_ms=_CLOSE_TIMEOUT_MS)
 
@@ -129,23 +130,41 @@ class KafkaGroupConsumer(Consumer):
                 client.partitions_for_topic(self._topic)
         return self._client
 
+    def _asker(self) -> KafkaConsumer:
+        """A client for questions, on a connection of its own, which joins no group.
+
+        A broker answers one request of a connection after the other, and a join of the group only when every
+        member has joined: a question behind it would keep this reader from polling, and so from joining.
+        """
+        if self._asking is None:
+            self._asking = connect(
+                KafkaConsumer,
+                self._settings,
+                group_id=self._subscription.group_id,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                allow_auto_create_topics=False,
+            )
+            self._asking._cluster.config["allow_auto_create_topics"] = False  # as above
+        return self._asking
+
     def _partitions(self) -> list[TopicPartition]:
         with translated(self._where):
-            numbers = self._connected().partitions_for_topic(self._topic)
+            numbers = self._asker().partitions_for_topic(self._topic)
         if not numbers:
             raise TopicMissing(f"there is no topic {self._topic} on Kafka at {self._where}")
         return [TopicPartition(self._topic, number) for number in sorted(numbers)]
 
-    def _position(self, client: KafkaConsumer, partition: TopicPartition) -> int:
+    def _position(self, partition: TopicPartition) -> int:
         offset = None
-        if partition in client.assignment():
+        if self._client is not None and partition in self._client.assignment():
             try:
-                offset = client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS)
-            except kafka_errors.NoOffsetForPartitionError:
-                offset = None  # the next poll goes to the beginning
+                offset = self._client.position(partition, timeout_ms=0)  # where it is known already
+            except (kafka_errors.NoOffsetForPartitionError, kafka_errors.KafkaTimeoutError):
+                offset = None  # the next poll finds out
         if offset is None:
-            offset = client.committed(partition, timeout_ms=_ANSWER_TIMEOUT_MS)
-        return self._beginning(client, partition) if offset is None else int(offset)
+            offset = self._asker().committed(partition, timeout_ms=_ANSWER_TIMEOUT_MS)
+        return self._beginning(self._asker(), partition) if offset is None else int(offset)
 
     def _beginning(self, client: KafkaConsumer, partition: TopicPartition) -> int:
         return int(client.beginning_offsets([partition], timeout_ms=_ANSWER_TIMEOUT_MS)[partition])
