@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.net.compat import KafkaNetClient
 
 from estela_queue_adapter.platforms.kafka.errors import translated
@@ -61,3 +61,19 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> 
         # there is would stop a crawl's reactor.
         gc.collect(1)
         raise
+
+
+def connect_reader(settings: KafkaSettings, group_id: str | None, **options: Any) -> KafkaConsumer:
+    """A connected client that reads committed messages, commits nothing by itself and creates no topic."""
+    client = connect(
+        KafkaConsumer,
+        settings,
+        group_id=group_id,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        allow_auto_create_topics=False,
+        **options,
+    )
+    # kafka-python 3.0 does not hand the option on: reading a topic would create it.
+    client._cluster.config["allow_auto_create_topics"] = False
+    return client

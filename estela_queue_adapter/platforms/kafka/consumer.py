@@ -11,7 +11,7 @@ from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import QueueError, TopicMissing
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
-from estela_queue_adapter.platforms.kafka.clients import connect
+from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
 from estela_queue_adapter.platforms.kafka.records import read_as_messages
@@ -108,20 +108,14 @@ class KafkaGroupConsumer(Consumer):
 
     def _connected(self) -> KafkaConsumer:
         if self._client is None:
-            client = connect(
-                KafkaConsumer,
+            client = connect_reader(
                 self._settings,
-                group_id=self._subscription.group_id,
+                self._subscription.group_id,
                 auto_offset_reset="none",  # so that we see, and can tell, where messages are gone
-                isolation_level="read_committed",
                 partition_assignment_strategy=self._settings.assignors,
-                enable_auto_commit=False,
                 fetch_max_bytes=_FETCH_BYTES,
                 session_timeout_ms=_SESSION_TIMEOUT_MS,
-                allow_auto_create_topics=False,
             )
-            # kafka-python 3.0 does not hand the option on: reading a topic would create it.
-            client._cluster.config["allow_auto_create_topics"] = False
             read_as_messages(client)
             client.subscribe([self._topic], listener=Rebalances(client, self._listener, self._assigned))
             self._client = client
@@ -137,15 +131,7 @@ class KafkaGroupConsumer(Consumer):
         member has joined: a question behind it would keep this reader from polling, and so from joining.
         """
         if self._asking is None:
-            self._asking = connect(
-                KafkaConsumer,
-                self._settings,
-                group_id=self._subscription.group_id,
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-                allow_auto_create_topics=False,
-            )
-            self._asking._cluster.config["allow_auto_create_topics"] = False  # as above
+            self._asking = connect_reader(self._settings, self._subscription.group_id)
         return self._asking
 
     def _partitions(self) -> list[TopicPartition]:

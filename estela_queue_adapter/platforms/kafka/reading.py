@@ -8,7 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from estela_queue_adapter.errors import QueueUnreachable, TopicMissing
 from estela_queue_adapter.interfaces import Message
-from estela_queue_adapter.platforms.kafka.clients import connect
+from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
@@ -22,15 +22,7 @@ def read_topic(settings: KafkaSettings, topic: str) -> Iterator[Message]:
     """Every committed message that is in `topic` now; see `Platform.read`."""
     where = ",".join(settings.bootstrap_servers)
     checked_topic(topic)
-    client = connect(
-        KafkaConsumer,
-        settings,
-        group_id=None,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        allow_auto_create_topics=False,
-    )
-    client._cluster.config["allow_auto_create_topics"] = False  # see KafkaGroupConsumer
+    client = connect_reader(settings, None, auto_offset_reset="earliest")
     read_as_messages(client)
     try:
         with translated(where):
