@@ -39,7 +39,7 @@ def parse_jid(jid: Any) -> Job:
     """`<job>.<spider>.<project>`; raises BadMessage."""
     parts = jid.split(".") if isinstance(jid, str) else []
     if len(parts) != 3 or not all(parts):
-        raise BadMessage(Reason.BAD_NAME, f"jid {_shown(jid)} is not <job>.<spider>.<project>")
+        raise BadMessage(Reason.BAD_NAME, f"jid {shown(jid)} is not <job>.<spider>.<project>")
     return Job(*parts)
 
 
@@ -66,30 +66,31 @@ def dataset_of(topic: str, jid: Any, db_name: Any, dataset_name: Any) -> Dataset
 def _checked(database: Any, collection: Any) -> Dataset:
     for kind, name in (("database", database), ("collection", collection)):
         if not isinstance(name, str):
-            raise BadMessage(Reason.BAD_NAME, f"the {kind} name {_shown(name)} is not a string")
+            raise BadMessage(Reason.BAD_NAME, f"the {kind} name {shown(name)} is not a string")
     try:
         database_size, collection_size = len(database.encode()), len(collection.encode())
     except UnicodeEncodeError as error:
         raise BadMessage(Reason.BAD_NAME, f"a name is not UTF-8: {error}") from error
     if bad := _NOT_IN_DATABASE.search(database):
-        raise BadMessage(Reason.BAD_NAME, f"the database name {_shown(database)} contains {bad[0]!r}")
+        raise BadMessage(Reason.BAD_NAME, f"the database name {shown(database)} contains {bad[0]!r}")
     if database.lower() in SERVER_DATABASES:
         raise BadMessage(Reason.BAD_NAME, f"the database {database} belongs to the server")
     if database_size > _MAX_DATABASE:
         raise BadMessage(
-            Reason.BAD_NAME, f"the database name {_shown(database)} is over {_MAX_DATABASE} bytes"
+            Reason.BAD_NAME, f"the database name {shown(database)} is over {_MAX_DATABASE} bytes"
         )
     if bad := _NOT_IN_COLLECTION.search(collection):
-        raise BadMessage(Reason.BAD_NAME, f"the collection name {_shown(collection)} contains {bad[0]!r}")
+        raise BadMessage(Reason.BAD_NAME, f"the collection name {shown(collection)} contains {bad[0]!r}")
     if collection.startswith(("system.", ".")) or collection.endswith(".") or ".." in collection:
-        raise BadMessage(Reason.BAD_NAME, f"the collection name {_shown(collection)} is not a user's")
+        raise BadMessage(Reason.BAD_NAME, f"the collection name {shown(collection)} is not a user's")
     if database_size + 1 + collection_size > _MAX_NAMESPACE:
         raise BadMessage(
-            Reason.BAD_NAME, f"the name {_shown(database + '.' + collection)} is over {_MAX_NAMESPACE} bytes"
+            Reason.BAD_NAME, f"the name {shown(database + '.' + collection)} is over {_MAX_NAMESPACE} bytes"
         )
     return Dataset(database, collection)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """The value for people, cut short."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

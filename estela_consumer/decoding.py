@@ -7,68 +7,86 @@ from functools import lru_cache
 from typing import Any
 
 import bson
-from bson.objectid import ObjectId
 
-from estela_consumer.datasets import STATS_TOPIC, dataset_of, stats_id
-from estela_consumer.documents import MAX_DOCUMENT_BYTES, Document, canonical
+from estela_consumer.datasets import STATS_TOPIC, dataset_of, shown, stats_id
+from estela_consumer.documents import MAX_DOCUMENT_BYTES, Document, canonical, with_id
 from estela_consumer.errors import BadMessage, Reason
-from estela_consumer.escaping import escape_document
+from estela_consumer.escaping import escape_document, has_plain_keys
 from estela_consumer.origin import origin_of
 from estela_queue_adapter import Message
 from estela_queue_adapter.errors import SerializationError
+from estela_queue_adapter.serialization import deserialize
+
+_MAX_DEPTH = 300  # levels of nesting; MongoDB takes 200
 
 
 def decode(message: Message) -> Document | None:
     """The document that the message carries; None for a tombstone. Raises BadMessage."""
-    if message.data is None:
+    data = message.data
+    if data is None:
         return None
-    envelope = _envelope(message)
-    payload = envelope["payload"]
+    envelope = _envelope(data)
     try:
-        dataset = dataset_of(
-            message.topic, envelope.get("jid"), envelope.get("db_name"), envelope.get("dataset_name")
-        )
+        payload = envelope["payload"]
+    except KeyError:
+        raise BadMessage(Reason.BAD_ENVELOPE, "the envelope has no payload") from None
+    if type(payload) is not dict:
+        raise BadMessage(Reason.BAD_ENVELOPE, f"the payload is a JSON {_kind(payload)}, not an object")
+    named = envelope.get
+    try:
+        dataset = dataset_of(message.topic, named("jid"), named("db_name"), named("dataset_name"))
     except TypeError as error:  # a list or an object where a name belongs
         raise BadMessage(Reason.BAD_NAME, f"a name is not a string: {error}") from error
-    try:
-        identity = _identity(message, envelope, payload)
-        return Document(dataset, identity, _encode(identity, payload), message)
-    except RecursionError as error:
-        raise BadMessage(Reason.BAD_VALUE, "the payload is nested too deeply") from error
+    if len(data) > 2 * _MAX_DEPTH and data.count(b"{") + data.count(b"[") > _MAX_DEPTH:
+        _check_depth(payload)
+    identity = _identity(message, envelope)
+    if "_id" in payload or not has_plain_keys(data):
+        payload = escape_document(payload)
+    return Document(dataset, _encode(identity, payload), message)
 
 
-def _envelope(message: Message) -> dict[str, Any]:
+def _check_depth(payload: dict[str, Any]) -> None:
+    """Raise BadMessage for what is nested so deeply that looking into it would exhaust the stack."""
+    level: list[Any] = [payload]
+    for _ in range(_MAX_DEPTH):
+        values = [value.values() if type(value) is dict else value for value in level]
+        level = [inner for inners in values for inner in inners if type(inner) in (dict, list)]
+    if level:
+        raise BadMessage(Reason.BAD_VALUE, f"the payload is nested more than {_MAX_DEPTH} levels deep")
+
+
+def _envelope(data: bytes) -> dict[str, Any]:
     try:
-        envelope = message.value
+        envelope = deserialize(data)
     except SerializationError as error:
         raise BadMessage(Reason.UNDECODABLE, str(error)) from error
-    if not isinstance(envelope, dict):
+    if type(envelope) is not dict:
         raise BadMessage(Reason.BAD_ENVELOPE, f"a JSON {_kind(envelope)} is not an envelope")
-    if "payload" not in envelope:
-        raise BadMessage(Reason.BAD_ENVELOPE, "the envelope has no payload")
-    if not isinstance(envelope["payload"], dict):
-        raise BadMessage(
-            Reason.BAD_ENVELOPE, f"the payload is a JSON {_kind(envelope['payload'])}, not an object"
-        )
     return envelope
 
 
-def _identity(message: Message, envelope: dict[str, Any], payload: dict[str, Any]) -> ObjectId | str:
-    """The `_id`: decided by the message alone, so that a re-delivered message meets itself."""
+def _identity(message: Message, envelope: dict[str, Any]) -> bytes | str:
+    """The `_id`, 12 bytes where it is an ObjectId.
+
+    It is decided by the message alone, so that a message that is delivered again meets itself.
+    """
     if message.topic == STATS_TOPIC:
         return stats_id(envelope.get("jid"))
     if envelope.get("unique") in ("True", True):
-        return ObjectId(hashlib.sha256(canonical(payload)).digest()[:12])
+        return hashlib.sha256(canonical(envelope["payload"])).digest()[:12]
     given = envelope.get("id")
     if given is None:
         origin = origin_of(message)
         seconds = (int(origin.timestamp) & 0xFFFFFFFF).to_bytes(4, "big")
         place = _place(origin.topic, origin.partition)
-        return ObjectId(seconds + place + (origin.offset & 0xFFFFFF).to_bytes(3, "big"))
+        return seconds + place + (origin.offset & 0xFFFFFF).to_bytes(3, "big")
     try:
-        return ObjectId(given)
-    except (bson.errors.InvalidId, TypeError) as error:
-        raise BadMessage(Reason.BAD_ENVELOPE, f"the envelope's id is not 24 hex digits: {error}") from error
+        identity = bytes.fromhex(given)
+    except (ValueError, TypeError):
+        identity = b""
+    if len(identity) != 12 or len(given) != 24:  # spaces between are fine for `fromhex`
+        raise BadMessage(Reason.BAD_ENVELOPE, f"the envelope's id is not 24 hex digits: {shown(given)}")
+    return identity
 
 
 @lru_cache(maxsize=1024)
@@ -76,9 +94,9 @@ def _place(topic: str, partition: int) -> bytes:
     return hashlib.sha256(f"{topic}/{partition}".encode()).digest()[:5]
 
 
-def _encode(identity: ObjectId | str, payload: dict[str, Any]) -> bytes:
+def _encode(identity: bytes | str, payload: dict[str, Any]) -> bytes:
     try:
-        encoded = bson.encode({"_id": identity, **escape_document(payload)})
+        encoded = with_id(identity, bson.encode(payload))
     except OverflowError as error:
         raise BadMessage(Reason.BAD_VALUE, "an integer is beyond 64 bits") from error
     except (bson.errors.BSONError, UnicodeError, ValueError) as error:

@@ -13,16 +13,34 @@ from estela_consumer.datasets import Dataset
 from estela_queue_adapter import Message
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit
+_ID_AS_OBJECT_ID = b"\x07_id\x00"  # the type and the name of a BSON element; its 12 bytes follow
 
 
 class Document(NamedTuple):
     """What one message becomes. A named tuple, because one is made for every message."""
 
     dataset: Dataset
-    id: ObjectId | str
     bson: bytes
     """The whole document, `_id` first."""
     message: Message
+
+    @property
+    def id(self) -> ObjectId | str:
+        """Its `_id`."""
+        start = len(_ID_AS_OBJECT_ID)
+        if self.bson.startswith(_ID_AS_OBJECT_ID, 4):
+            return ObjectId(self.bson[4 + start : 16 + start])
+        identity: str = bson.decode(self.bson)["_id"]
+        return identity
+
+
+def with_id(identity: bytes | str, encoded: bytes) -> bytes:
+    """The BSON document `encoded`, which has no `_id`, with one in front: 12 bytes are an ObjectId."""
+    if isinstance(identity, bytes):
+        first = _ID_AS_OBJECT_ID + identity
+    else:
+        first = bson.encode({"_id": identity})[4:-1]
+    return (len(encoded) + len(first)).to_bytes(4, "little") + first + encoded[4:]
 
 
 def canonical(value: Any) -> bytes:

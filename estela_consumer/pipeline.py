@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 
 from estela_consumer.chunks import Batch, ChunkLimits
 from estela_consumer.decoding import decode
-from estela_consumer.documents import Document
 from estela_consumer.drain import Drain
 from estela_consumer.errors import BadMessage, StoreUnreachable
 from estela_consumer.pace import Pace
@@ -130,9 +129,13 @@ class Pipeline(PartitionListener):
             self._polled.extend(messages)
         if self._polled and not self._batch.messages:
             self._batch = Batch(self._settings.limits, self._clock())
-        while self._polled and not self._batch.full:
-            message = self._polled.popleft()
-            self._batch.add(message, _decoded(message))
+        polled, batch = self._polled, self._batch
+        while polled and not batch.full:
+            message = polled.popleft()
+            try:
+                batch.add(message, decode(message))
+            except BadMessage as error:
+                batch.add(message, error)
 
     def _submit(self) -> None:
         batch, self._batch = self._batch, Batch(self._settings.limits, self._clock())
@@ -261,10 +264,3 @@ class Pipeline(PartitionListener):
             written.present.total(),
             written.dead.total(),
         )
-
-
-def _decoded(message: Message) -> Document | BadMessage | None:
-    try:
-        return decode(message)
-    except BadMessage as error:
-        return error

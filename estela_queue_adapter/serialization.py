@@ -6,6 +6,7 @@ import datetime
 import decimal
 import enum
 import json
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,10 @@ import orjson
 from estela_queue_adapter.errors import SerializationError
 
 # orjson rounds integers beyond 64 bits to floats without a word; 2**63 has 19 digits. With every digit turned
-# into a 0 and everything else into a space, they are found by a search for one string.
+# into a 0 and everything else into a space, a search for one string finds so many; few of those are numbers.
 _ZEROS = bytes(ord("0" if byte in b"0123456789" else " ") for byte in range(256))
-_BIG_INTEGER = b"0" * 19
+_MANY_DIGITS = b"0" * 19
+_BIG_INTEGER = re.compile(rb"(?:\A|[\s:,\[])-?\d{19}")
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME  # `default` says how
 
@@ -47,7 +49,7 @@ def serialize(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
 def deserialize(data: bytes) -> Any:
     """The value in UTF-8 JSON; NaN, Infinity and integers of any size come back as what they are."""
     try:
-        if _BIG_INTEGER not in data.translate(_ZEROS):
+        if _MANY_DIGITS not in data.translate(_ZEROS) or not _BIG_INTEGER.search(data):
             return orjson.loads(data)
     except orjson.JSONDecodeError:
         pass  # NaN, the infinities, lone surrogates: json knows these, or says what is wrong

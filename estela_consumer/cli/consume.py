@@ -54,6 +54,7 @@ class _Number(click.FloatRange):
 _POSITIVE = click.IntRange(min=1)
 _SECONDS = _Number(min=0)
 _OBJECTS_BETWEEN_LOOKS = 50_000  # for Python's cycle collector
+_TURN = 0.001  # seconds that decoding may keep the interpreter from the threads that read and write
 
 _Command: TypeAlias = Callable[..., Any]
 
@@ -164,4 +165,5 @@ def calm_the_collector() -> None:
 def main() -> None:
     """Entry point of the console script."""
     calm_the_collector()
+    sys.setswitchinterval(_TURN)
     consume()

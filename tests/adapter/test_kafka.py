@@ -19,6 +19,7 @@ from estela_queue_adapter import (
     open_platform,
 )
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
+from estela_queue_adapter.platforms.kafka import clients
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer, _Record
 from tests.adapter.contract import PlatformContract, Reader, take
 from tests.adapter.transactions_contract import TransactionsContract
@@ -108,6 +109,26 @@ class TestKafka(PlatformContract, TransactionsContract):
         assert first.commits_in_revocation >= 1
         assert sorted(message.value for message in first.read) == list(range(400))
         assert sorted(message.value for message in second.read) == list(range(400, 420))
+
+    def test_a_reader_takes_large_pieces_off_its_connection(
+        self, producer: Producer, reader: Reader, unique: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pieces: list[int] = []
+        receive = clients._Socket.recv
+
+        def noted(self: Any, size: int) -> bytes:
+            data = receive(self, size)
+            pieces.append(len(data))
+            return data
+
+        monkeypatch.setattr(clients._Socket, "recv", noted)
+        for _ in range(500):
+            producer.send(unique, b'"%b"' % (b"x" * 2_000))
+        producer.flush()
+
+        take(reader(), 500)
+
+        assert max(pieces) > 16 * 1024  # kafka-python asks for 4 KiB
 
     def test_a_tombstone_has_no_value(self, kafka: str, reader: Reader, unique: str) -> None:
         from kafka import KafkaProducer

@@ -54,6 +54,17 @@ def test_integers_keep_every_digit(number: int) -> None:
     assert deserialize(serialize({"n": number})) == {"n": number}
 
 
+@given(
+    st.lists(st.integers(-(10**25), 10**25) | st.integers() | st.floats(allow_nan=False) | st.text("19-., "))
+)
+def test_a_number_is_found_wherever_it_stands(values: list[Any]) -> None:
+    for separators in ((",", ":"), (" , ", " : "), ("\n,\t", "\r:\n")):
+        for value in (values, dict(enumerate(values)), values[0] if values else 10**19):
+            data = json.dumps(value, separators=separators).encode()
+
+            assert same(deserialize(data), json.loads(data))
+
+
 def test_not_a_number_is_not_null() -> None:
     assert serialize([math.nan, None, math.inf]) == b"[NaN,null,Infinity]"
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estela_consumer.decoding import decode
-from estela_consumer.documents import Document
+from estela_consumer.documents import Document, same_content
 from estela_consumer.errors import BadMessage, Reason
+from estela_consumer.escaping import unescape_document
 from estela_queue_adapter import Message
 from tests.consumer.commands import envelope
 
@@ -48,6 +49,25 @@ def test_the_envelopes_id_is_the_documents() -> None:
     given_id = str(ObjectId())
 
     assert document_of(envelope({}, id=given_id)).id == ObjectId(given_id)
+
+
+def test_what_is_nested_less_deeply_can_be_read_back_and_compared() -> None:
+    payload = json.loads(nested(300))["payload"]
+
+    for unique in ("False", "True"):
+        document = document_of({"jid": "1.s.p", "payload": payload, "unique": unique})
+
+        assert unescape_document(bson.decode(document.bson)) == {"_id": document.id, **payload}
+        assert same_content(document.bson, bson.encode({"b": 1, **payload})) is False
+
+
+@given(st.dictionaries(st.text(max_size=3).filter(lambda key: "\0" not in key), st.text(), max_size=3))
+def test_the_id_is_put_before_what_bson_makes_of_the_rest(payload: dict[str, str]) -> None:
+    for topic, jid in (("job_items", "1.spider.project"), ("job_stats", "1.spider.prüfung")):
+        document = document_of({"jid": jid, "payload": payload, "id": "0" * 24}, topic=topic)
+        rest = {key: value for key, value in bson.decode(document.bson).items() if key != "_id"}
+
+        assert document.bson == bson.encode({"_id": document.id, **rest})
 
 
 def test_without_an_id_the_place_in_the_topic_decides_it_on_every_delivery() -> None:
@@ -108,6 +128,9 @@ def nested(depth: int) -> bytes:
         (b'{"jid":"1.s.p","payload":[1]}', Reason.BAD_ENVELOPE),
         (b'{"jid":"1.s.p","payload":{},"id":"xyz"}', Reason.BAD_ENVELOPE),
         (b'{"jid":"1.s.p","payload":{},"id":7}', Reason.BAD_ENVELOPE),
+        (b'{"jid":"1.s.p","payload":{},"id":["aa"]}', Reason.BAD_ENVELOPE),
+        (b'{"jid":"1.s.p","payload":{},"id":"6748a1b2c3 4e5f60718293a"}', Reason.BAD_ENVELOPE),
+        (b'{"jid":"1.s.p","payload":{},"id":"6748a1b2c3d4 e5f60718293a4"}', Reason.BAD_ENVELOPE),
         (b'{"payload":{}}', Reason.BAD_NAME),
         (b'{"jid":["1.s.p"],"payload":{}}', Reason.BAD_NAME),
         (b'{"jid":"1.s.admin","payload":{}}', Reason.BAD_NAME),
@@ -115,7 +138,9 @@ def nested(depth: int) -> bytes:
         (b'{"jid":"1.s.p","payload":{"n":123456789012345678901234567890}}', Reason.BAD_VALUE),
         (b'{"jid":"1.s.p","payload":{"a\\u0000b":1}}', Reason.BAD_VALUE),
         (b'{"jid":"1.s.p","payload":{"a":"\\ud800"}}', Reason.BAD_VALUE),
+        (nested(301), Reason.BAD_VALUE),
         (nested(950), Reason.BAD_VALUE),
+        (b'{"jid":"1.s.p","payload":{"a":' + b"[" * 950 + b"]" * 950 + b"}}", Reason.BAD_VALUE),
         (b'{"jid":"1.s.p","payload":{"a":"' + b"x" * 16 * 1024 * 1024 + b'"}}', Reason.TOO_LARGE),
     ],
 )

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estela_consumer.escaping import escape_document, escape_key, unescape_document, unescape_key
+from estela_consumer.escaping import (
+    escape_document,
+    escape_key,
+    has_plain_keys,
+    unescape_document,
+    unescape_key,
+)
 
 KEYS = st.text(alphabet=st.sampled_from("ab._\\u002efc5/$"), max_size=12) | st.text(max_size=5)
 VALUES = st.recursive(
@@ -47,3 +55,32 @@ def test_a_document_comes_back_as_it_was(payload: dict[str, Any]) -> None:
 
     assert "_id" not in escaped
     assert unescape_document(escaped) == payload
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4), st.booleans(), st.sampled_from([None, 1]))
+def test_keys_that_look_plain_in_json_need_no_escape(
+    payload: dict[str, Any], ascii_only: bool, indent: int | None
+) -> None:
+    data = json.dumps(payload, ensure_ascii=ascii_only, indent=indent, separators=(" ,", "\n: ")).encode()
+
+    if has_plain_keys(data):
+        payload.pop("_id", None)
+        assert escape_document(payload) is payload
+
+
+@pytest.mark.parametrize(
+    ("data", "plain"),
+    [
+        (
+            b'{"url": "https://a.example/b.c", "price": 1.5, "n": [0.1, "x.y"], "z": {"k": ".", "l": ":"}}',
+            True,
+        ),
+        (b'{"a.b": 1}', False),
+        (b'{"a": [{"b.c..d": 1}]}', False),
+        (b'{"a.b" : 1}', False),
+        (b'{"a\\u002eb": 1}', False),
+        (b'{"a\\\\": 1}', False),
+    ],
+)
+def test_what_looks_plain(data: bytes, plain: bool) -> None:
+    assert has_plain_keys(data) is plain

@@ -26,7 +26,7 @@ def message(offset: int = 0, partition: int = 0) -> Message:
 
 
 def document(size: int = 10, collection: str = "c") -> Document:
-    return Document(Dataset("d", collection), "id", b"x" * size, message())
+    return Document(Dataset("d", collection), b"x" * size, message())
 
 
 class Clock:

@@ -19,10 +19,8 @@ from estela_queue_adapter import Message
 
 
 def document(dataset: Dataset, payload: dict[str, Any], identity: ObjectId | str | None = None) -> Document:
-    identity = identity or ObjectId()
-    return Document(
-        dataset, identity, bson.encode({"_id": identity, **payload}), Message("t", 0, 0, 0.0, None, b"", ())
-    )
+    encoded = bson.encode({"_id": identity or ObjectId(), **payload})
+    return Document(dataset, encoded, Message("t", 0, 0, 0.0, None, b"", ()))
 
 
 def reasons(verdicts: list[Verdict]) -> list[Outcome | Reason]:

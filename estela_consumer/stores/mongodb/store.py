@@ -32,6 +32,18 @@ _RAW = CodecOptions(document_class=RawBSONDocument)
 _USERINFO = re.compile(r"//[^/@]*@")
 
 
+class _Encoded(RawBSONDocument):
+    """A document on its way out, without the checks of bytes that may have come from anywhere."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, encoded: bytes) -> None:
+        self.raw = encoded  # type: ignore[misc]  # where pymongo has a property
+
+    def __repr__(self) -> str:
+        return f"<{len(self.raw)} bytes of BSON>"
+
+
 class MongoStore(Store):
     """A MongoDB deployment; writes are acknowledged by a majority."""
 
@@ -72,7 +84,7 @@ class MongoStore(Store):
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
         collection = self._collection(dataset)
         try:
-            collection.insert_many([RawBSONDocument(document.bson) for document in documents], ordered=False)
+            collection.insert_many([_Encoded(document.bson) for document in documents], ordered=False)
         except BulkWriteError as error:
             return self._verdicts(collection, documents, error)
         except OperationFailure as error:

@@ -72,10 +72,25 @@ def messages_of(tp: TopicPartition, batch: DefaultRecordBatch) -> Iterator[Messa
     appended = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else None
     try:
         for _ in range(batch.records_count):
-            length, at = decode_varint(data, at)
-            end = at + length
-            later, at = decode_varint(data, at + 1)  # over the attributes
-            offset, at = decode_varint(data, at)
+            # What most varints are, one byte or two, is read here: a call takes as long as all the rest.
+            low, high = data[at], data[at + 1]
+            if low & 0x80 and high < 0x80:
+                at += 2
+                end = at + ((low & 0x7F | high << 7) >> 1)
+            else:
+                length, at = decode_varint(data, at)
+                end = at + length
+            at += 1  # the attributes
+            later = data[at] >> 1
+            if data[at] & 0x81:
+                later, at = decode_varint(data, at)
+            else:
+                at += 1
+            offset = data[at] >> 1
+            if data[at] & 0x81:
+                offset, at = decode_varint(data, at)
+            else:
+                at += 1
             key: bytes | None = None
             if data[at] == _NO_BYTES:
                 at += 1
@@ -84,7 +99,12 @@ def messages_of(tp: TopicPartition, batch: DefaultRecordBatch) -> Iterator[Messa
                 key = data[at : at + length]
                 at += length
             value: bytes | None = None
-            length, at = decode_varint(data, at)
+            low, high = data[at], data[at + 1]
+            if low & 0x81 == 0x80 and high < 0x80:
+                at += 2
+                length = (low & 0x7F | high << 7) >> 1
+            else:
+                length, at = decode_varint(data, at)
             if length >= 0:
                 value = data[at : at + length]
                 at += length
