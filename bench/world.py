@@ -17,6 +17,7 @@ from tests.faults.servers import servers
 from tests.services.kafka import create_topic
 
 PARTITIONS = 4
+_CACHE_GB = 4  # of mongod: with what tests give it, it would spend its time on evicting
 _ROOT = Path(__file__).parent.parent  # where processes find this package
 
 
@@ -73,7 +74,7 @@ def world() -> Iterator[World]:
         folder = tempfile.TemporaryDirectory(prefix="estela-bench-", ignore_cleanup_errors=True)
         kafka, mongodb = given
         if not (kafka and mongodb):
-            started = stack.enter_context(servers(1))
+            started = stack.enter_context(servers(1, _CACHE_GB))
             kafka, mongodb = started.kafka.bootstrap_servers, started.mongodb.uri
         client = stack.enter_context(MongoClient[dict[str, Any]](mongodb))
         yield World(kafka, mongodb, Path(stack.enter_context(folder)), client)

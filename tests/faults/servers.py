@@ -13,17 +13,17 @@ from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
 from tests.services.kafka import KafkaBroker, KafkaCluster
-from tests.services.mongodb import MongoMember, MongoReplicaSet
+from tests.services.mongodb import CACHE_GB, MongoMember, MongoReplicaSet
 from tests.services.ports import wait_until
 
 
 class Servers:
     """A Kafka cluster and a replica set, of one or of three each."""
 
-    def __init__(self, folder: Path, size: int) -> None:
+    def __init__(self, folder: Path, size: int, mongodb_cache_gb: float) -> None:
         self.size = size
         self.kafka = KafkaCluster(folder / "kafka", size)
-        self.mongodb = MongoReplicaSet(folder / "mongodb", size)
+        self.mongodb = MongoReplicaSet(folder / "mongodb", size, mongodb_cache_gb)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -88,10 +88,10 @@ class Servers:
 
 
 @contextlib.contextmanager
-def servers(size: int) -> Iterator[Servers]:
+def servers(size: int, mongodb_cache_gb: float = CACHE_GB) -> Iterator[Servers]:
     """Servers on free ports in a temporary folder, stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="estela-faults-", ignore_cleanup_errors=True) as folder:
-        started = Servers(Path(folder), size)
+        started = Servers(Path(folder), size, mongodb_cache_gb)
         try:
             started.kafka.start()
             started.mongodb.start()

@@ -13,6 +13,7 @@ from tests.services.ports import free_port, wait_until
 from tests.services.process import ServerProcess
 
 REPLICA_SET = "rs0"
+CACHE_GB = 0.5  # enough for tests; mongod's own default is half of the machine's memory
 
 
 def mongod_binary() -> Path:
@@ -29,8 +30,9 @@ def mongod_binary() -> Path:
 class MongoMember(ServerProcess):
     """One member of the replica set."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache_gb: float = CACHE_GB) -> None:
         super().__init__(folder)
+        self._cache_gb = cache_gb
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         (folder / "data").mkdir(exist_ok=True)
@@ -39,7 +41,8 @@ class MongoMember(ServerProcess):
         return [
             str(mongod_binary()), "--dbpath", str(self.folder / "data"), "--port", str(self.port),
             "--bind_ip", "127.0.0.1", "--replSet", REPLICA_SET, "--nounixsocket",
-            "--wiredTigerCacheSizeGB", "0.5", "--setParameter", "diagnosticDataCollectionEnabled=false",
+            "--wiredTigerCacheSizeGB", str(self._cache_gb),
+            "--setParameter", "diagnosticDataCollectionEnabled=false",
         ]  # fmt: skip
 
     def wait_ready(self) -> None:
@@ -75,8 +78,8 @@ class MongoStandalone(MongoMember):
 class MongoReplicaSet:
     """A replica set of one member or several, all on this machine."""
 
-    def __init__(self, folder: Path, size: int = 1) -> None:
-        self.members = [MongoMember(folder / f"mongod-{number}") for number in range(size)]
+    def __init__(self, folder: Path, size: int = 1, cache_gb: float = CACHE_GB) -> None:
+        self.members = [MongoMember(folder / f"mongod-{number}", cache_gb) for number in range(size)]
 
     @property
     def uri(self) -> str:
