@@ -11,7 +11,9 @@ from estela_consumer.documents import Document
 from estela_consumer.errors import BadMessage
 from estela_queue_adapter import Message, Position
 
-_MESSAGES_PER_CHUNK = 20  # a batch may carry this many chunks' worth of messages over all its datasets
+# What a batch may carry over all its datasets, in chunks. A thousand of them still make inserts of dozens.
+_BYTES_PER_BATCH = 8
+_MESSAGES_PER_BATCH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class ChunkLimits:
     """Bytes of BSON; a single larger document is a chunk of its own."""
     age: float = 1.0
     """Seconds from the arrival of the first message until it is written."""
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of BSON in a batch: a bound for the memory however many datasets are mixed."""
+        return _BYTES_PER_BATCH * self.bytes
 
 
 class BadLetter(NamedTuple):
@@ -46,8 +53,7 @@ class Chunk(list[Document]):
 class Batch:
     """What one commit covers: a slice of the topic, gathered into a chunk for each dataset.
 
-    It is full as soon as one of its chunks is, or when all of them together hold twice a chunk's bytes
-    (a bound for the memory however many datasets are mixed).
+    It is full as soon as one of its chunks is, or when all of them together hold what a batch may.
     """
 
     def __init__(self, limits: ChunkLimits, opened_at: float) -> None:
@@ -55,10 +61,12 @@ class Batch:
         self.bad: list[BadLetter] = []
         self.messages = 0
         self.tombstones = 0
+        self.bytes = 0
         self.full = False
         self._limits = limits
+        self._most_bytes = limits.batch_bytes
+        self._most_messages = _MESSAGES_PER_BATCH * limits.count
         self._opened_at = opened_at
-        self._bytes = 0
         self._last: dict[int, Message] = {}  # of each partition
 
     def add(self, message: Message, made: Document | BadMessage | None) -> None:
@@ -73,15 +81,15 @@ class Batch:
             chunk.append(made)
             size = len(made.bson)
             chunk.bytes += size
-            self._bytes += size
+            self.bytes += size
             if len(chunk) >= limits.count or chunk.bytes >= limits.bytes:
                 self.full = True
         elif isinstance(made, BadMessage):
             self.bad.append(BadLetter(message, made))
-            self._bytes += len(message.data or b"")
+            self.bytes += len(message.data or b"")
         else:
             self.tombstones += 1
-        if self._bytes >= 2 * limits.bytes or self.messages >= _MESSAGES_PER_CHUNK * limits.count:
+        if self.bytes >= self._most_bytes or self.messages >= self._most_messages:
             self.full = True
 
     @property

@@ -28,6 +28,7 @@ from estela_queue_adapter.errors import AccessDenied, CommitRefused, QueueError,
 _POLL = 0.2  # seconds the longest poll takes, so that everything else gets its turn
 _COMMIT_INTERVAL = 0.5  # seconds between commits while messages keep coming
 _ASK_LAG_INTERVAL = 5.0  # seconds
+_BATCHES_AHEAD = 2  # so many are written while the next is gathered
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class Pipeline(PartitionListener):
         if self._drain and not self._drain.begun:
             self._drain.begin(self._consumer.end_positions())
         self._collect()
-        if len(self._in_flight) > self._writers.count:
+        if self._is_far_ahead:
             self._wait_for_writers()
             return
         self._gather()
@@ -169,6 +170,14 @@ class Pipeline(PartitionListener):
                 self._drain.reached(positions)
         self._uncommitted.clear()
         self._committed_at = self._clock()
+
+    @property
+    def _is_far_ahead(self) -> bool:
+        """Whether enough is being written that no more should be gathered."""
+        if len(self._in_flight) <= 1:
+            return False
+        in_flight = sum(batch.bytes for batch, _, _ in self._in_flight)
+        return len(self._in_flight) > _BATCHES_AHEAD or in_flight >= self._settings.limits.batch_bytes
 
     def _wait_for_writers(self) -> None:
         """Every writer is busy: wait for the first, and keep up the membership if that takes long."""

@@ -1,13 +1,14 @@
-"""Writing one batch: documents into the store, the rest to the dead letters, until both are safe."""
+"""Writing batches: documents into the store, the rest to the dead letters, until both are safe."""
 
 from __future__ import annotations
 
 import queue
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 from estela_consumer.chunks import BadLetter, Batch
 from estela_consumer.datasets import Dataset
@@ -30,7 +31,7 @@ class Written:
 
 
 class BatchWriter:
-    """Writes batches, waiting out outages as its patience says. Safe to share among threads."""
+    """Writes the parts of batches, waiting out outages as its patience says. Safe to share among threads."""
 
     def __init__(self, store: Store, dead_letters: DeadLetters, patience: Patience) -> None:
         self._store = store
@@ -39,23 +40,11 @@ class BatchWriter:
         self._store_outage = patience.outage("The store is away")
         self._queue_outage = patience.outage("The queue takes no dead letters")
 
-    def write(self, batch: Batch) -> Written:
-        """Block until every message of the batch is safe.
+    def write(self, dataset: Dataset, documents: Sequence[Document], written: Written) -> list[BadLetter]:
+        """Block until every document is stored, there already, or found to be one for the dead letters.
 
-        Raises StoreUnreachable or QueueError only when patience ends: then write it again, later.
+        Those are returned, the others counted. Raises StoreUnreachable only when patience ends.
         """
-        written = Written()
-        letters = list(batch.bad)
-        written.dead.update({None: len(letters)} if letters else {})
-        for dataset, documents in batch.chunks.items():
-            letters += self._write_chunk(dataset, documents, written)
-        if letters:
-            self._bury(letters)
-        return written
-
-    def _write_chunk(
-        self, dataset: Dataset, documents: Sequence[Document], written: Written
-    ) -> list[BadLetter]:
         letters: list[BadLetter] = []
         left = documents
 
@@ -83,7 +72,8 @@ class BatchWriter:
         self._patience.insist(attempt, self._store_outage, StoreUnreachable)
         return letters
 
-    def _bury(self, letters: Sequence[BadLetter]) -> None:
+    def bury(self, letters: Sequence[BadLetter]) -> None:
+        """Block until every letter is published. Raises QueueError only when patience ends."""
         left = letters
 
         def attempt() -> None:
@@ -97,26 +87,69 @@ class BatchWriter:
         self._patience.insist(attempt, self._queue_outage, QueueError)
 
 
+class _Job:
+    """A batch under way. Its chunks go to whichever threads are free; the last of them ends it."""
+
+    def __init__(self, batch: Batch, writer: BatchWriter) -> None:
+        self.future: Future[Written] = Future()
+        self._batch = batch
+        self._writer = writer
+        self._written = Written()
+        self._letters = list(batch.bad)
+        self._written.dead.update({None: len(batch.bad)} if batch.bad else {})
+        self._left = len(batch.chunks)
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+
+    def parts(self) -> list[Callable[[], None]]:
+        """What there is to do, in any order and at the same time."""
+        chunks = self._batch.chunks.items()
+        return [partial(self._write, dataset, documents) for dataset, documents in chunks] or [self._end]
+
+    def _write(self, dataset: Dataset, documents: Sequence[Document]) -> None:
+        try:
+            # Counted in one object by all: each under its own dataset.
+            letters = self._writer.write(dataset, documents, self._written)
+        except BaseException as error:  # noqa: BLE001  (it is raised again where the result is asked for)
+            letters, self._error = [], error
+        with self._lock:
+            self._letters += letters
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._end()
+
+    def _end(self) -> None:
+        try:
+            if self._error is None and self._letters:
+                self._writer.bury(self._letters)
+        except BaseException as error:  # noqa: BLE001
+            self._error = error
+        if self._error is None:
+            self.future.set_result(self._written)
+        else:
+            self.future.set_exception(self._error)
+
+
 class WriterThreads:
     """Threads that write batches. They are daemons: an outage never keeps the process from ending."""
 
     def __init__(self, writer: BatchWriter, count: int) -> None:
-        self.count = count
         self._writer = writer
-        self._waiting: queue.SimpleQueue[tuple[Batch, Future[Written]]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         for number in range(count):
             threading.Thread(target=self._work, name=f"estela-writer-{number}", daemon=True).start()
 
     def submit(self, batch: Batch) -> Future[Written]:
-        """Have the batch written; the future gives what became of it, or raises as `BatchWriter.write`."""
-        future: Future[Written] = Future()
-        self._waiting.put((batch, future))
-        return future
+        """Have the batch written, after those that were submitted before; the future gives what became of it.
+
+        Or raises StoreUnreachable or QueueError when patience ended: then submit it again, later.
+        """
+        job = _Job(batch, self._writer)
+        for part in job.parts():
+            self._waiting.put(part)
+        return job.future
 
     def _work(self) -> None:
         while True:
-            batch, future = self._waiting.get()
-            try:
-                future.set_result(self._writer.write(batch))
-            except BaseException as error:  # noqa: BLE001  (it is raised again where the result is asked for)
-                future.set_exception(error)
+            self._waiting.get()()

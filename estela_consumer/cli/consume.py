@@ -93,8 +93,8 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          f"Bytes that one insert carries at most.  [default: BATCH_SIZE_THRESHOLD, else {_LIMITS.bytes}]")
 @_option("--chunk-age", ["ESTELA_CHUNK_AGE", "INSERT_TIME_THRESHOLD"], _SECONDS, _LIMITS.age,
          "Seconds a message waits for others at most.")
-@_option("--writers", ["ESTELA_WRITERS", "WORKER_POOL"], click.IntRange(1, 32), 2,
-         "Threads that write, for each topic.")
+@_option("--writers", ["ESTELA_WRITERS", "WORKER_POOL"], click.IntRange(1, 32), 4,
+         "Inserts at the same time at most, for each topic.")
 @_option("--rate", "ESTELA_RATE", _Number(min=0, min_open=True), None,
          "Messages a second at most, for each topic.  [default: no limit]")
 @_option("--max-wait", "ESTELA_MAX_WAIT", _SECONDS, 60.0,

@@ -51,8 +51,6 @@ class Books:
 class ScriptedWriters:
     """Stands in for WriterThreads."""
 
-    count = 2
-
     def __init__(self, books: Books) -> None:
         self._books = books
 

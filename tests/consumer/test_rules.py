@@ -69,7 +69,7 @@ def test_many_datasets_do_not_make_a_batch_grow_without_bound() -> None:
         batch.add(message(added), document(size=30, collection=str(added)))
         added += 1
 
-    assert added == 7  # the first to reach twice a chunk's bytes
+    assert added == 27  # the first to reach what a batch may carry, eight chunks' bytes
 
 
 def test_bad_messages_alone_make_a_batch_full_too() -> None:
@@ -78,7 +78,7 @@ def test_bad_messages_alone_make_a_batch_full_too() -> None:
     while not batch.full:
         batch.add(message(), BadMessage(Reason.UNDECODABLE, "no"))
 
-    assert len(batch.bad) == 100
+    assert len(batch.bad) == 400  # of two bytes each
 
 
 def test_a_batch_is_due_when_its_first_message_is_old_enough() -> None:
