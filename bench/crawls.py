@@ -13,6 +13,11 @@ NOTHING = {"EXTENSIONS": '{"bench.spiders.Nothing": 500}'}
 PLAIN_SEND = {"EXTENSIONS": '{"bench.spiders.PlainSend": 500}'}
 
 
+def always(file: Path) -> dict[str, str]:
+    """The extension, with every message in the outbox before it is sent."""
+    return {**EXTENSION, "ESTELA_OUTBOX": "always", "ESTELA_OUTBOX_PATH": str(file)}
+
+
 def feed(file: Path) -> dict[str, str]:
     """Scrapy's JSON-lines feed."""
     return {"FEEDS": f'{{"file://{file}": {{"format": "jsonlines", "overwrite": true}}}}'}

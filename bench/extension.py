@@ -10,7 +10,8 @@ from bench.watch import Process
 from bench.world import World
 
 _WHY = "the thread that publishes shares the interpreter and the cores with the reactor"
-OURS, FEED, PLAIN, BARE = "estela_scrapy", "JSON-lines feed", "plain send in the handler", "nowhere"
+OURS, ALWAYS, FEED = "estela_scrapy", "estela_scrapy, ESTELA_OUTBOX=always", "JSON-lines feed"
+PLAIN, BARE = "plain send in the handler", "nowhere"
 
 
 def run(world: World, messages: int, rounds: int) -> Outcome:
@@ -19,6 +20,7 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
     topic = world.topic()
     ways: dict[str, dict[str, str]] = {
         OURS: crawls.EXTENSION,
+        ALWAYS: crawls.always(world.folder / "outbox.db"),
         FEED: crawls.feed(world.folder / "items.jsonl"),
         PLAIN: crawls.PLAIN_SEND,
         BARE: {},
@@ -28,7 +30,7 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
         for side, settings in ways.items():
             rates[side].append(crawl_rate(world, items, topic, settings))
     sides = rounds_of(rates, "items a second")
-    ours, feed, _, _ = sides
+    ours, _, feed, _, _ = sides
     ratio = Ratio("the extension against the JSON-lines feed", quotient(ours, feed), 0.9, why=_WHY)
     return Outcome("extension", items, sides, [ratio])
 

@@ -38,6 +38,8 @@ class PipelineSettings:
     """How a pipeline works."""
 
     limits: ChunkLimits = field(default_factory=ChunkLimits)
+    writers: int = 4
+    """Inserts at the same time."""
     drain: bool = False
     """Stop once everything that was in the topic at the start is stored."""
     rate: float | None = None

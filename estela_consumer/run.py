@@ -91,7 +91,7 @@ class Run:
             Pipeline(
                 platform,
                 Subscription(topic=topic, group=self._settings.group),
-                WriterThreads(writer, self._settings.store.writers),
+                WriterThreads(writer, self._settings.pipeline.writers),
                 self._settings.pipeline,
                 self._patience,
                 self.progress,

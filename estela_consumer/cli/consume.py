@@ -93,7 +93,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          f"Bytes that one insert carries at most.  [default: BATCH_SIZE_THRESHOLD, else {_LIMITS.bytes}]")
 @_option("--chunk-age", ["ESTELA_CHUNK_AGE", "INSERT_TIME_THRESHOLD"], _SECONDS, _LIMITS.age,
          "Seconds a message waits for others at most.")
-@_option("--writers", ["ESTELA_WRITERS", "WORKER_POOL"], click.IntRange(1, 32), 4,
+@_option("--writers", ["ESTELA_WRITERS", "WORKER_POOL"], click.IntRange(1, 32), _PIPELINE.writers,
          "Inserts at the same time at most, for each topic.")
 @_option("--rate", "ESTELA_RATE", _Number(min=0, min_open=True), None,
          "Messages a second at most, for each topic.  [default: no limit]")
@@ -141,13 +141,14 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
     return ConsumerSettings(
         topics=tuple(dict.fromkeys(options["topics"])),
         group=options["group"] or "",
-        store=store_settings(url, options["tls_ca_file"], options["writers"]),
+        store=store_settings(url, options["tls_ca_file"]),
         pipeline=PipelineSettings(
             limits=ChunkLimits(
                 count=options["chunk_count"],
                 bytes=estela_variables.chunk_bytes(options["chunk_bytes"], environ) or _LIMITS.bytes,
                 age=options["chunk_age"],
             ),
+            writers=options["writers"],
             drain=options["drain"],
             rate=options["rate"],
             grace=options["grace"],

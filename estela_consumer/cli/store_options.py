@@ -35,8 +35,8 @@ def store_to_look_into(command: _Command) -> _Command:
     return store(tls_ca_file_option(command))
 
 
-def store_settings(url: str | None, tls_ca_file: str | None, writers: int = 1) -> StoreSettings:
+def store_settings(url: str | None, tls_ca_file: str | None) -> StoreSettings:
     """What the options and estela's variables say together."""
     url, tls_ca_file = url or "", tls_ca_file or ""
     tls = url.startswith("mongodb") and estela_variables.wants_tls(os.environ, tls_ca_file)
-    return StoreSettings(url=url, tls=tls, tls_ca_file=tls_ca_file if tls else "", writers=writers)
+    return StoreSettings(url=url, tls=tls, tls_ca_file=tls_ca_file if tls else "")

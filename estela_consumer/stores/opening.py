@@ -24,8 +24,6 @@ class StoreSettings:
     tls: bool = False
     """Insist on TLS, whatever the URL says."""
     tls_ca_file: str = ""
-    writers: int = 1
-    """How many threads call `write` at once."""
 
 
 def open_store(settings: StoreSettings) -> Store:

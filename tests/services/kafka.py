@@ -55,11 +55,12 @@ class KafkaBroker(ServerProcess):
         self.address = f"127.0.0.1:{port}"
         self._properties = folder / "server.properties"
         replicas = min(3, len(voters))
+        listeners = f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{voters[node]}"
         settings = {
             "process.roles": "broker,controller",
             "node.id": node,
             "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{p}" for n, p in voters.items()),
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{voters[node]}",
+            "listeners": listeners,
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": folder / "data",
@@ -75,6 +76,8 @@ class KafkaBroker(ServerProcess):
             "controlled.shutdown.enable": "true",
             **more,
         }
+        if "listeners" in more:
+            settings["listeners"] = f"{listeners},{more['listeners']}"
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         self._format(cluster_id)
 
@@ -114,7 +117,7 @@ class KafkaBroker(ServerProcess):
 
 
 class KafkaCluster:
-    """One broker or several, all on this machine; `more` are properties of each."""
+    """One broker or several, all on this machine; `more` are properties of each, `listeners` further ones."""
 
     def __init__(self, folder: Path, size: int = 1, more: Mapping[str, str] | None = None) -> None:
         # The A keeps it from beginning with a dash, which the storage tool takes for an option.

@@ -67,7 +67,6 @@ class MongoStore(Store):
                     settings.url,
                     connect=False,
                     appname="estela-consume",
-                    maxPoolSize=settings.writers + 4,
                     **options,
                 )
         except Exception as error:  # noqa: BLE001  (pyOpenSSL has its own, and there are others)

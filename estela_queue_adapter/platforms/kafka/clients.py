@@ -11,7 +11,8 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
-from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.errors import QueueUnreachable
+from estela_queue_adapter.platforms.kafka.errors import LOGINS, translate, translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _CONNECT_TIMEOUT_MS = 5_000
@@ -22,24 +23,38 @@ T = TypeVar("T")
 
 
 class _Socket:
-    """A socket that is read in large pieces.
+    """A socket that is read in large pieces, and to its end.
 
     kafka-python asks for 4 KiB at a time, and each time has to wait for the interpreter's lock: while another
     thread works, that is 4 KiB in 5 ms, and a reader that decodes what it has gets nothing more meanwhile.
+    And where a broker hangs up, it forgets what came just before: that a password is wrong, say.
     """
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
+        self._unread = False
 
     def recv(self, size: int) -> bytes:
-        return bytes(self._sock.recv(max(size, _READ_BYTES)))
+        data: bytes = self._sock.recv(max(size, _READ_BYTES))
+        if self._unread and not data:
+            self._unread = False
+            raise BlockingIOError  # the end comes again; what came before it is looked at first
+        self._unread = bool(data)
+        return data
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
 
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python has no types
-    """A client's connections, which are read in large pieces."""
+    """A client's connections, on such sockets; it keeps why a login failed, which kafka-python only logs."""
+
+    refused: BaseException | None = None
+
+    async def _connect(self, node: Any, conn: Any, *args: Any, **options: Any) -> None:
+        await super()._connect(node, conn, *args, **options)
+        if conn.init_future.is_done and isinstance(conn.init_future.exception, LOGINS):
+            self.refused = conn.init_future.exception
 
     async def _build_transport(self, *args: Any, **options: Any) -> Any:
         transport = await super()._build_transport(*args, **options)
@@ -77,20 +92,24 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> 
 
     if kind is not KafkaAdminClient:  # which has none, and says no to the option
         options["metrics_enabled"] = False
+    where = ",".join(settings.bootstrap_servers)
     try:
-        with translated(",".join(settings.bootstrap_servers)):
+        with translated(where):
             return kind(
                 **settings.client_options(),
                 bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
                 kafka_client=network,
                 **options,
             )
-    except BaseException:
+    except BaseException as error:
         for attempt in attempts:
             attempt.close()
         # Failed connections hang in cycles, and the collector may look rarely. They are young: to look at all
         # there is would stop a crawl's reactor.
         gc.collect(1)
+        refused = attempts[-1]._manager.refused if attempts else None
+        if refused is not None and isinstance(error, QueueUnreachable):
+            raise translate(refused, where) from error
         raise
 
 

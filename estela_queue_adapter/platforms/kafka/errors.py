@@ -31,7 +31,7 @@ _REJECTIONS = (
     kafka_errors.InvalidRecordError,
     kafka_errors.InvalidTopicError,
 )
-_LOGINS = (
+LOGINS = (
     kafka_errors.AuthorizationError,
     kafka_errors.SaslAuthenticationFailedError,
     kafka_errors.UnsupportedSaslMechanismError,
@@ -47,7 +47,7 @@ def translate(error: BaseException, where: str) -> QueueError:
         return CommitRefused(text)
     if isinstance(error, kafka_errors.TopicAuthorizationFailedError):
         return TopicDenied(text)
-    if isinstance(error, _LOGINS):
+    if isinstance(error, LOGINS):
         return AccessDenied(text)
     if isinstance(error, _REJECTIONS):
         return MessageRejected(text)

@@ -27,26 +27,28 @@ _NO_BYTES = 1  # -1 as a varint: no key, or no value
 class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no types
     """What one fetch brought of one partition, as our messages."""
 
+    next_fetch_offset: int
+
+    def take(self, n: int | None = None) -> list[Message]:
+        messages: list[Message] = super().take(n)
+        if messages:  # and the next fetch, should one come in between, begins after them
+            self.next_fetch_offset = max(self.next_fetch_offset, messages[-1].offset + 1)
+        return messages
+
     def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Iterator[Message]:
         while (batch := records.next_batch()) is not None:
             if self.check_crcs and not batch.validate_crc():
                 raise CorruptRecordError(f"{tp}: the batch at offset {batch.base_offset} fails its checksum")
             if batch.magic < _MAGIC:
-                yield from self._told(messages_of_old(tp, batch))
+                yield from messages_of_old(tp, batch)
                 continue
             self.leader_epoch = batch.leader_epoch
             if not (self._is_undone(batch) or batch.is_control_batch):
-                yield from self._told(messages_of(tp, batch))
+                yield from messages_of(tp, batch)
             # Compaction may have removed the last records of the batch.
             self.next_fetch_offset = batch.next_offset
             self.bytes_read += batch.size_in_bytes
         self.drain()
-
-    def _told(self, messages: Iterator[Message]) -> Iterator[Message]:
-        """The same, with the fetcher told where it is."""
-        for message in messages:
-            self.next_fetch_offset = message.offset + 1
-            yield message
 
     def _is_undone(self, batch: DefaultRecordBatch) -> bool:
         """Whether it belongs to a transaction that was aborted."""
