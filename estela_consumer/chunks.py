@@ -75,11 +75,12 @@ class Batch:
         self.messages += 1
         limits = self._limits
         if type(made) is Document:
-            chunk = self.chunks.get(made.dataset)
+            dataset, encoded, _ = made
+            chunk = self.chunks.get(dataset)
             if chunk is None:
-                chunk = self.chunks[made.dataset] = Chunk()
+                chunk = self.chunks[dataset] = Chunk()
             chunk.append(made)
-            size = len(made.bson)
+            size = len(encoded)
             chunk.bytes += size
             self.bytes += size
             if len(chunk) >= limits.count or chunk.bytes >= limits.bytes:

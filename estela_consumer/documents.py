@@ -25,13 +25,17 @@ class Document(NamedTuple):
     message: Message
 
     @property
-    def id(self) -> ObjectId | str:
-        """Its `_id`."""
-        start = len(_ID_AS_OBJECT_ID)
+    def key(self) -> bytes | str:
+        """Its `_id`, 12 bytes where it is an ObjectId."""
         if self.bson.startswith(_ID_AS_OBJECT_ID, 4):
-            return ObjectId(self.bson[4 + start : 16 + start])
+            return self.bson[9:21]
         identity: str = bson.decode(self.bson)["_id"]
         return identity
+
+    @property
+    def id(self) -> ObjectId | str:
+        """Its `_id`."""
+        return self.key if isinstance(self.key, str) else ObjectId(self.key)
 
 
 def with_id(identity: bytes | str, encoded: bytes) -> bytes:

@@ -26,7 +26,7 @@ from estela_queue_adapter import Message, PartitionListener, Platform, Position,
 from estela_queue_adapter.errors import AccessDenied, CommitRefused, QueueError, TopicMissing, TransientError
 
 _POLL = 0.2  # seconds the longest poll takes, so that everything else gets its turn
-_COMMIT_INTERVAL = 0.5  # seconds between commits while messages keep coming
+_COMMIT_INTERVAL = 1.0  # seconds between commits while messages keep coming
 _ASK_LAG_INTERVAL = 5.0  # seconds
 _BATCHES_AHEAD = 2  # so many are written while the next is gathered
 

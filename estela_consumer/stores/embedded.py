@@ -65,7 +65,7 @@ class EmbeddedStore(Store):
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
         with self._lock, self._errors():
             number = self._number(dataset)
-            rows = [(number, _key(document.id), document.bson) for document in documents]
+            rows = [(number, document.key, document.bson) for document in documents]
             try:
                 with self._transaction() as db:
                     db.executemany(self._SQL_INSERT, rows)
