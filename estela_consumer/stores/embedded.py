@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from estela_queue_adapter import sqlite_files
 
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
 _PAGE = 500  # documents read at a time
+# Inserted by one statement: Python's sqlite3 lets go of the interpreter at each, and must wait for it again.
+# With three values a row they stay below the 999 that old versions of SQLite take.
+_ROWS = 300
 
 
 class EmbeddedStore(Store):
@@ -35,6 +39,7 @@ class EmbeddedStore(Store):
     _SQL_ADD_DATASET = "INSERT OR IGNORE INTO datasets (database, collection) VALUES (?, ?)"
     _SQL_DATASET = "SELECT number FROM datasets WHERE database = ? AND collection = ?"
     _SQL_INSERT = "INSERT INTO documents (dataset, id, bson) VALUES (?, ?, ?)"
+    _SQL_INSERT_ROWS = _SQL_INSERT + ", (?, ?, ?)" * (_ROWS - 1)
     _SQL_INSERT_NEW = "INSERT OR IGNORE INTO documents (dataset, id, bson) VALUES (?, ?, ?)"
     _SQL_ONE = "SELECT bson FROM documents WHERE dataset = ? AND id = ?"
     _SQL_PAGE = "SELECT id, bson FROM documents WHERE dataset = ? AND id > ? ORDER BY id LIMIT ?"
@@ -68,7 +73,10 @@ class EmbeddedStore(Store):
             rows = [(number, document.key, document.bson) for document in documents]
             try:
                 with self._transaction() as db:
-                    db.executemany(self._SQL_INSERT, rows)
+                    whole = len(rows) // _ROWS * _ROWS
+                    for at in range(0, whole, _ROWS):
+                        db.execute(self._SQL_INSERT_ROWS, list(chain.from_iterable(rows[at : at + _ROWS])))
+                    db.executemany(self._SQL_INSERT, rows[whole:])
                 return [Outcome.STORED] * len(rows)
             except sqlite3.IntegrityError:  # some are there already: look at each
                 with self._transaction():
