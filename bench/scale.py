@@ -10,7 +10,7 @@ from bench.outcome import Outcome, Ratio, quotient, rounds_of
 from bench.world import World
 
 PROCESSES = 3
-_WHY = "broker and mongod leave no core to the other processes"
+_WHY = "broker and mongod leave the others no core, and one of three has two of the four partitions"
 
 
 def run(world: World, messages: int, rounds: int) -> Outcome:
