@@ -52,8 +52,9 @@ def _check_depth(payload: dict[str, Any]) -> None:
     for _ in range(_MAX_DEPTH):
         values = [value.values() if type(value) is dict else value for value in level]
         level = [inner for inners in values for inner in inners if type(inner) in (dict, list)]
-    if level:
-        raise BadMessage(Reason.BAD_VALUE, f"the payload is nested more than {_MAX_DEPTH} levels deep")
+        if not level:
+            return
+    raise BadMessage(Reason.BAD_VALUE, f"the payload is nested more than {_MAX_DEPTH} levels deep")
 
 
 def _envelope(data: bytes) -> dict[str, Any]:
