@@ -9,7 +9,7 @@ from typing import Any
 import bson
 
 from estela_consumer.datasets import STATS_TOPIC, dataset_of, shown, stats_id
-from estela_consumer.documents import MAX_DOCUMENT_BYTES, Document, canonical, with_id
+from estela_consumer.documents import MAX_DOCUMENT_BYTES, Document, canonical, id_bytes, with_id
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.escaping import escape_document, has_plain_keys
 from estela_consumer.origin import origin_of
@@ -82,11 +82,8 @@ def _identity(message: Message, envelope: dict[str, Any]) -> bytes | str:
         seconds = (int(origin.timestamp) & 0xFFFFFFFF).to_bytes(4, "big")
         place = _place(origin.topic, origin.partition)
         return seconds + place + (origin.offset & 0xFFFFFF).to_bytes(3, "big")
-    try:
-        identity = bytes.fromhex(given)
-    except (ValueError, TypeError):
-        identity = b""
-    if len(identity) != 12 or len(given) != 24:  # spaces between are fine for `fromhex`
+    identity = id_bytes(given)
+    if identity is None:
         raise BadMessage(Reason.BAD_ENVELOPE, f"the envelope's id is not 24 hex digits: {shown(given)}")
     return identity
 

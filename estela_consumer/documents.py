@@ -13,7 +13,7 @@ from estela_consumer.datasets import Dataset
 from estela_queue_adapter import Message
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit
-_ID_AS_OBJECT_ID = b"\x07_id\x00"  # the type and the name of a BSON element; its 12 bytes follow
+_ID_AS_OBJECT_ID = b"\x07_id\x00"  # how a document begins behind its size, and the 12 bytes follow
 
 
 class Document(NamedTuple):
@@ -35,7 +35,17 @@ class Document(NamedTuple):
     @property
     def id(self) -> ObjectId | str:
         """Its `_id`."""
-        return self.key if isinstance(self.key, str) else ObjectId(self.key)
+        key = self.key
+        return key if isinstance(key, str) else ObjectId(key)
+
+
+def id_bytes(given: Any) -> bytes | None:
+    """The 12 bytes of an ObjectId that an envelope's `id` says in 24 hex digits; None for anything else."""
+    try:
+        identity = bytes.fromhex(given)
+    except (ValueError, TypeError):
+        return None
+    return identity if len(identity) == 12 and len(given) == 24 else None  # `fromhex` passes over spaces
 
 
 def with_id(identity: bytes | str, encoded: bytes) -> bytes:

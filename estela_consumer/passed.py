@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import bson
-from bson.objectid import ObjectId
-
+from estela_consumer.documents import id_bytes
 from estela_queue_adapter import Message, Platform, Subscription
 from estela_queue_adapter.closing import IdRange, nonce_of
 from estela_queue_adapter.errors import SerializationError
+from estela_queue_adapter.serialization import deserialize
 
 _COUNTS = 2**24  # the ids of one stream and run that differ in their last 3 bytes
 
@@ -47,7 +46,7 @@ class Passed:
         self._begins.setdefault(message.partition, message.offset)
         if message.data is None or message.offset >= self._positions.get(message.partition, 0):
             return False
-        identity = id_of(envelope_of(message.data))
+        identity = id_bytes(envelope_of(message.data).get("id"))
         ids = self._ranges.get(nonce_of(identity)) if identity else None
         return bool(identity and ids and ids.holds(identity) and self._seen[ids].add(identity))
 
@@ -77,15 +76,7 @@ def envelope_of(data: bytes, *, whole: bool = True) -> dict[str, Any]:
     if not whole:
         data = data.partition(b'"payload"')[0].rstrip(b", ") + b"}"
     try:
-        envelope = Message("", 0, 0, 0.0, None, data, ()).value
+        envelope = deserialize(data)
     except SerializationError:
         return {}
     return envelope if isinstance(envelope, dict) else {}
-
-
-def id_of(envelope: dict[str, Any]) -> bytes | None:
-    """The envelope's id, where it has one that can be stored."""
-    try:
-        return ObjectId(envelope["id"]).binary
-    except (KeyError, TypeError, bson.errors.InvalidId):
-        return None

@@ -13,9 +13,10 @@ from bson.objectid import ObjectId
 
 from estela_consumer.closing_records import ClosingRecords
 from estela_consumer.datasets import STATS_TOPIC, Dataset, dataset_of, stats_id
+from estela_consumer.documents import id_bytes
 from estela_consumer.errors import BadMessage, ExitCode, StoreUnreachable
 from estela_consumer.letters import Letter, Mailbox
-from estela_consumer.passed import Passed, envelope_of, id_of
+from estela_consumer.passed import Passed, envelope_of
 from estela_consumer.stores import Store
 from estela_queue_adapter import Platform, Subscription
 from estela_queue_adapter.closing import IdRange, StreamRecord, nonce_of
@@ -238,6 +239,6 @@ def _sorted(streams: Iterable[StreamRecord]) -> list[_Books]:
 def _sender(letter: Letter) -> tuple[str, bytes] | None:
     """The jid and the nonce of the message that the letter is of."""
     envelope = envelope_of(letter.data, whole=letter.truncated is None)
-    identity = id_of(envelope)
+    identity = id_bytes(envelope.get("id"))
     jid = envelope.get("jid")
     return (jid, nonce_of(identity)) if identity is not None and isinstance(jid, str) else None
