@@ -51,6 +51,10 @@ def _drain(world: World, number: int, messages: int) -> Measured:
     process = Process(command, environ, world.folder / f"embedded-{number}.log")
     rate = steady_rate(lambda: _seen(store), messages, process.check)
     cpu, peak = process.wait()
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        (stored,) = db.execute("SELECT COUNT(*) FROM documents").fetchone()
+    if stored != messages:
+        raise RuntimeError(f"{stored:,} of {messages:,} documents are in {store}")
     store.unlink()
     return Measured(rate, cpu / messages * 1e6, peak)
 

@@ -48,8 +48,8 @@ def _parts(world: World, topic: str) -> dict[str, float]:
     fetched = (time.process_time() - began) / len(read) * 1e6
     made = [document for document in map(decode, read) if document]
     decoding = _cpu(decode, read)
-    json = _cpu(deserialize, [message.data or b"" for message in read])
-    escaping = _cpu(has_plain_keys, [message.data or b"" for message in read])
+    data = [message.data or b"" for message in read]
+    json, escaping = _cpu(deserialize, data), _cpu(has_plain_keys, data)
     batch = Batch(ChunkLimits(), 0.0)
     gathering = _cpu(lambda one: batch.add(one.message, one), made)
     store = open_store(StoreSettings(url=world.mongodb))

@@ -96,7 +96,8 @@ class _Job:
         self._writer = writer
         self._written = Written()
         self._letters = list(batch.bad)
-        self._written.dead.update({None: len(batch.bad)} if batch.bad else {})
+        if batch.bad:
+            self._written.dead[None] = len(batch.bad)
         self._left = len(batch.chunks)
         self._error: BaseException | None = None
         self._lock = threading.Lock()
@@ -123,7 +124,7 @@ class _Job:
         try:
             if self._error is None and self._letters:
                 self._writer.bury(self._letters)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  (as above)
             self._error = error
         if self._error is None:
             self.future.set_result(self._written)

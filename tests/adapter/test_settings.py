@@ -4,15 +4,10 @@ import logging
 import subprocess
 import sys
 import textwrap
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from estela_queue_adapter import (
     get_consumer_interface,
@@ -25,6 +20,7 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import read
+from tests.services.certificates import make_certificate
 
 KAFKA = {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": "host"}
 
@@ -62,17 +58,8 @@ def test_arguments_win_over_variables_and_empty_counts_as_unset() -> None:
     assert (settings.listeners, settings.port, settings.sasl_mechanism) == ("b", 9092, "")
 
 
-def self_signed() -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(timezone.utc)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-
 def test_tls_and_sasl_reach_the_client(tmp_path: Path) -> None:
-    certificate = tmp_path / "ca.pem"
-    certificate.write_bytes(self_signed())
+    certificate, _ = make_certificate(tmp_path)
 
     options = kafka(
         LISTENERS="a", SECURITY_PROTOCOL="SASL_SSL", SASL_MECHANISM="PLAIN", SASL_USERNAME="me",

@@ -141,9 +141,9 @@ def test_nothing_is_committed_that_is_not_safe_and_in_the_end_everything_is(
 ) -> None:
     books = Books(random.Random(seed))
     pipeline = Pipeline(
-        ScriptedPlatform(books, per_partition),  # type: ignore[arg-type]
+        ScriptedPlatform(books, per_partition),  # type: ignore[arg-type]  # it has no more than is asked for here
         Subscription(topic="t"),
-        ScriptedWriters(books),  # type: ignore[arg-type]
+        ScriptedWriters(books),  # type: ignore[arg-type]  # so do they
         PipelineSettings(limits=ChunkLimits(count=count, age=0.0), drain=True, grace=0.0),
         Patience(),
         Progress(("t",)),

@@ -55,12 +55,12 @@ class KafkaBroker(ServerProcess):
         self.address = f"127.0.0.1:{port}"
         self._properties = folder / "server.properties"
         replicas = min(3, len(voters))
-        listeners = f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{voters[node]}"
+        listeners = [f"PLAINTEXT://{self.address}", f"CONTROLLER://127.0.0.1:{voters[node]}"]
+        listeners += filter(None, [more.get("listeners")])
         settings = {
             "process.roles": "broker,controller",
             "node.id": node,
             "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{p}" for n, p in voters.items()),
-            "listeners": listeners,
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": folder / "data",
@@ -75,9 +75,8 @@ class KafkaBroker(ServerProcess):
             "group.initial.rebalance.delay.ms": 0,
             "controlled.shutdown.enable": "true",
             **more,
+            "listeners": ",".join(listeners),
         }
-        if "listeners" in more:
-            settings["listeners"] = f"{listeners},{more['listeners']}"
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         self._format(cluster_id)
 

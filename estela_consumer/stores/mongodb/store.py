@@ -58,7 +58,7 @@ class MongoStore(Store):
         if settings.tls_ca_file:
             _check_certificates(settings.tls_ca_file)
             options["tlsCAFile"] = settings.tls_ca_file
-        self._collection = lru_cache(maxsize=4096)(self._open_collection)  # to make one takes 30 µs
+        self._collection = lru_cache(maxsize=4096)(self._open_collection)  # a batch may have a thousand
         try:
             with warnings.catch_warnings():  # a value that is wrong is an error, not a warning
                 warnings.simplefilter("error", UserWarning)

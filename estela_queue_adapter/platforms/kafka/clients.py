@@ -17,7 +17,7 @@ from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _CONNECT_TIMEOUT_MS = 5_000
 
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 256 * 1024  # of a connection at once
 
 T = TypeVar("T")
 
