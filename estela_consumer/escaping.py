@@ -14,14 +14,11 @@ from typing import Any
 _TO_ESCAPE = re.compile(r"\.|\\(?=u00(?:2e|2f|5c|5f))")
 _ESCAPED = re.compile(r"\\u00(2e|2f|5c|5f)")
 _OWN_ID = "\\u005fid"
-# For JSON without backslashes, where a quote always begins or ends a string. From a dot it looks no further
-# than the next one: a text of many dots takes no longer for that.
-_DOT_IN_A_KEY = re.compile(rb'\.[^".]*"\s*:')
 
 
-def has_plain_keys(data: bytes) -> bool:
-    """Whether a glance at this JSON shows that no key in it has a dot or a backslash."""
-    return b"\\" not in data and not _DOT_IN_A_KEY.search(data)
+def may_hold_backslashes(data: bytes) -> bool:
+    """Whether a key or text in this JSON may: it says so with two backslashes, or with one and a number."""
+    return b"\\\\" in data or b"\\u005" in data
 
 
 def escape_key(key: str) -> str:

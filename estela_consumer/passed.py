@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from estela_consumer.documents import id_bytes
+from estela_consumer.envelopes import envelope_of
 from estela_queue_adapter import Message, Platform, Subscription
 from estela_queue_adapter.closing import IdRange, nonce_of
-from estela_queue_adapter.errors import SerializationError
-from estela_queue_adapter.serialization import deserialize
 
 _COUNTS = 2**24  # the ids of one stream and run that differ in their last 3 bytes
 
@@ -69,14 +67,3 @@ class _Seen:
         new = not self._bits[byte] & (1 << bit)
         self._bits[byte] |= 1 << bit
         return new
-
-
-def envelope_of(data: bytes, *, whole: bool = True) -> dict[str, Any]:
-    """What an envelope says; of one that was cut short, what it says before its payload. Empty if nothing."""
-    if not whole:
-        data = data.partition(b'"payload"')[0].rstrip(b", ") + b"}"
-    try:
-        envelope = deserialize(data)
-    except SerializationError:
-        return {}
-    return envelope if isinstance(envelope, dict) else {}

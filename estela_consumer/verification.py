@@ -14,9 +14,10 @@ from bson.objectid import ObjectId
 from estela_consumer.closing_records import ClosingRecords
 from estela_consumer.datasets import STATS_TOPIC, Dataset, dataset_of, stats_id
 from estela_consumer.documents import id_bytes
+from estela_consumer.envelopes import envelope_of
 from estela_consumer.errors import BadMessage, ExitCode, StoreUnreachable
 from estela_consumer.letters import Letter, Mailbox
-from estela_consumer.passed import Passed, envelope_of
+from estela_consumer.passed import Passed
 from estela_consumer.stores import Store
 from estela_queue_adapter import Platform, Subscription
 from estela_queue_adapter.closing import IdRange, StreamRecord, nonce_of

@@ -15,6 +15,10 @@ class SerializationError(QueueError):
     """A value cannot become bytes, or bytes are not a value."""
 
 
+class NestedTooDeeply(SerializationError):
+    """It is JSON, as far as it can be followed: some hundred levels deep."""
+
+
 class TransientError(QueueError):
     """It passes by itself: wait, then try again."""
 

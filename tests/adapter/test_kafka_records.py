@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -18,6 +19,9 @@ from estela_queue_adapter.platforms.kafka.records import messages_of, messages_o
 Record: TypeAlias = tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
 
 TP = TopicPartition("topic", 3)
+_ATTRIBUTES = (
+    21  # where a batch has them; the offset of its last record follows, as the distance to its first
+)
 BYTES = st.none() | st.binary(max_size=300) | st.just(b"x" * 9_000)
 HEADERS = st.lists(st.tuples(st.text(max_size=80), BYTES), max_size=3)
 RECORDS = st.lists(st.tuples(st.integers(0, 1 << 42), BYTES, BYTES, HEADERS), min_size=1, max_size=70)
@@ -52,6 +56,22 @@ def test_a_batch_reads_as_kafka_python_reads_it(records: list[Record], codec: in
 
     assert ours == as_kafka_python_reads(batch_of(records, codec))
     assert [message.data for message in ours] == [value for _, _, value, _ in records]
+    assert [message.offset for message in ours] == [*range(7, 7 + len(records))]
+
+
+@given(RECORDS, st.booleans())
+def test_so_does_one_that_was_compacted_or_stamped_by_the_broker(
+    records: list[Record], stamped: bool
+) -> None:
+    """Its last offset lies beyond its last record then; or the time is the broker's."""
+    whole = bytearray(batch_of(records, 0)._buffer)
+    attributes = int.from_bytes(whole[_ATTRIBUTES : _ATTRIBUTES + 2], "big") | (8 if stamped else 0)
+    struct.pack_into(">hi", whole, _ATTRIBUTES, attributes, len(records) + 2)
+
+    ours = list(messages_of(TP, MemoryRecords(whole).next_batch()))
+
+    assert ours == as_kafka_python_reads(MemoryRecords(whole))
+    assert len(ours) == len(records)
 
 
 @pytest.mark.parametrize("magic", [0, 1])
