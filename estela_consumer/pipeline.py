@@ -165,12 +165,12 @@ class Pipeline(PartitionListener):
         try:
             self._consumer.commit(positions)
         except CommitRefused as error:
-            # Another reader has these by now and will meet what is stored already.
-            logger.warning("%s: not committed: %s", self._topic, error)
+            # The group is moving partitions: we are told which go, and what stays is committed then.
+            logger.warning("%s: not committed yet: %s", self._topic, error)
         else:
+            self._uncommitted.clear()
             if self._drain:
                 self._drain.reached(positions)
-        self._uncommitted.clear()
         self._committed_at = self._clock()
 
     @property
@@ -198,7 +198,7 @@ class Pipeline(PartitionListener):
 
     def _idle(self) -> None:
         now = self._clock()
-        if self._drain:
+        if self._drain and not self._uncommitted:
             self._drain.reached(self._consumer.positions())
         if now - self._asked_lag_at >= _ASK_LAG_INTERVAL:
             self._asked_lag_at = now

@@ -20,6 +20,7 @@ from estela_consumer.pipeline import Pipeline, PipelineSettings
 from estela_consumer.progress import Progress
 from estela_consumer.writing import Written
 from estela_queue_adapter import Consumer, Message, PartitionListener, Position, Subscription
+from estela_queue_adapter.errors import CommitRefused
 
 PARTITIONS = 3
 
@@ -86,6 +87,8 @@ class ScriptedConsumer(Consumer):
         return list(self._some(self._books.chance.randint(1, 7)))
 
     def commit(self, positions: Iterable[Position]) -> None:
+        if self._books.chance.random() < 0.3:
+            raise CommitRefused("the group is moving partitions")
         for position in positions:
             # What was handed out before the partition was taken away is the next reader's to commit.
             assert position.offset <= self._next[position.partition]
