@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourceType,
+)
 
-from estela_queue_adapter import Subscription, open_platform
-from estela_queue_adapter.errors import AccessDenied, QueueUnreachable
+from estela_queue_adapter import Message, Platform, Subscription, open_platform
+from estela_queue_adapter.errors import AccessDenied, QueueUnreachable, TopicDenied
 from tests.adapter.contract import take
 from tests.services.certificates import make_certificate
 from tests.services.kafka import KafkaCluster
-from tests.services.ports import free_port
+from tests.services.ports import free_port, wait_until
 
 PASSWORD = "open-sesame"
 
 
 @pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The settings that a client of such a broker needs."""
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where it listens to those who may do everything, and the settings that any other client needs."""
     folder, port = tmp_path_factory.mktemp("secure-kafka"), free_port()
     certificate, with_key = make_certificate(folder)
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -31,22 +41,53 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
             "listener.name.secure.ssl.keystore.type": "PEM",
             "listener.name.secure.ssl.keystore.location": str(with_key),
             "listener.name.secure.sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.secure.plain.sasl.jaas.config": f'{login} user_crawler="{PASSWORD}";',
+            "listener.name.secure.plain.sasl.jaas.config": (
+                f'{login} user_crawler="{PASSWORD}" user_guest="{PASSWORD}";'
+            ),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS;User:crawler",  # the first is everyone on the other listener
         },
     )
     try:
         cluster.start()
-        yield {
-            "platform": "kafka",
-            "listeners": f"localhost:{port}",
-            "security_protocol": "SASL_SSL",
-            "sasl_mechanism": "PLAIN",
-            "sasl_username": "crawler",
-            "sasl_password": PASSWORD,
-            "ssl_cafile": str(certificate),
-        }
+        allow(cluster.bootstrap_servers, "User:guest", "open-")
+        yield (
+            cluster.bootstrap_servers,
+            {
+                "platform": "kafka",
+                "listeners": f"localhost:{port}",
+                "security_protocol": "SASL_SSL",
+                "sasl_mechanism": "PLAIN",
+                "sasl_username": "crawler",
+                "sasl_password": PASSWORD,
+                "ssl_cafile": str(certificate),
+            },
+        )
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def secure(broker: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """The settings of a crawler, who may do everything."""
+    return broker[1]
+
+
+@pytest.fixture
+def guest(secure: dict[str, Any]) -> Platform:
+    """The platform of one who may use what begins with "open-"."""
+    return open_platform(**{**secure, "sasl_username": "guest"})
+
+
+def allow(bootstrap_servers: str, principal: str, prefix: str) -> None:
+    """Let a principal do anything with the topics and groups that begin so, and nothing else."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        for kind in (ResourceType.TOPIC, ResourceType.GROUP):
+            names = ResourcePattern(kind, prefix, ACLResourcePatternType.PREFIXED)
+            admin.create_acls([ACL(principal, "*", ACLOperation.ALL, ACLPermissionType.ALLOW, names)])
+    finally:
+        admin.close()
 
 
 def test_messages_come_as_they_were_sent_over_tls(secure: dict[str, Any], unique: str) -> None:
@@ -74,3 +115,62 @@ def test_a_wrong_password_is_said_so_without_telling_it(secure: dict[str, Any], 
 def test_a_broker_that_nobody_vouches_for_is_not_talked_to(secure: dict[str, Any], unique: str) -> None:
     with pytest.raises(QueueUnreachable):
         open_platform(**{**secure, "ssl_cafile": ""}).producer().send(unique, 1)
+
+
+def test_a_topic_without_permission_is_denied_and_the_others_go_on(
+    secure: dict[str, Any], guest: Platform, unique: str
+) -> None:
+    ours = f"open-{unique}"
+    with open_platform(**secure).producer() as producer:
+        producer.send(unique, "not theirs")
+    delivered: list[BaseException | None] = []
+
+    with guest.producer() as producer:
+        for topic in (ours, unique, ours):
+            producer.send(topic, topic, on_delivery=delivered.append)
+        producer.flush(30)
+    with guest.consumer(Subscription(topic=ours, group="open-group")) as consumer:
+        read = take(consumer, 2)
+
+    assert [type(error) for error in delivered if error] == [TopicDenied]
+    assert [message.value for message in read] == [ours, ours]
+
+
+def test_a_reader_says_that_it_has_no_permission_and_goes_on_when_it_is_given_one(
+    broker: tuple[str, dict[str, Any]], secure: dict[str, Any], guest: Platform, unique: str
+) -> None:
+    with open_platform(**secure).producer() as producer:
+        producer.send(unique, "theirs now")
+    read: list[Message] = []
+
+    with guest.consumer(Subscription(topic=unique, group="open-group")) as consumer:
+        with pytest.raises(TopicDenied, match=unique):
+            take(consumer, 1)
+        allow(broker[0], "User:guest", unique)
+
+        def has_come() -> bool:
+            with contextlib.suppress(TopicDenied):
+                read.extend(consumer.poll(0.5, 1))
+            return bool(read)
+
+        wait_until(has_come, "the message")
+
+    assert read[0].value == "theirs now"
+
+
+def test_reading_a_topic_without_permission_is_not_taken_for_its_absence(
+    secure: dict[str, Any], guest: Platform, unique: str
+) -> None:
+    with open_platform(**secure).producer() as producer:
+        producer.send(unique, "not theirs")
+
+    with pytest.raises(TopicDenied, match=unique):
+        next(guest.read(unique))
+    with guest.consumer(Subscription(topic=unique, group="open-group")) as consumer:
+        with pytest.raises(TopicDenied, match=unique):
+            consumer.end_positions()
+        with pytest.raises(TopicDenied, match=unique):
+            consumer.lag()
+    stranger = guest.consumer(Subscription(topic=f"open-{unique}", group="theirs"))
+    with stranger, pytest.raises(AccessDenied, match="theirs"):
+        stranger.poll(5, 1)

@@ -9,13 +9,14 @@ from itertools import chain
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import QueueError, TopicMissing
+from estela_queue_adapter.errors import QueueError
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
 from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
 from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
+from estela_queue_adapter.platforms.kafka.topics import absence, appeared, denied
 
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
@@ -65,6 +66,9 @@ class KafkaGroupConsumer(Consumer):
                 else:
                     break
         self._take_up_the_join(client)
+        if self._topic in client._cluster.unauthorized_topics:  # of which kafka-python only writes to the log
+            client._cluster.request_update()  # so that it is seen when we are let in
+            raise denied(self._topic, self._where)
         return list(chain.from_iterable(fetched.values()))
 
     def commit(self, positions: Iterable[Position]) -> None:
@@ -138,7 +142,7 @@ class KafkaGroupConsumer(Consumer):
         with translated(self._where):
             numbers = self._asker().partitions_for_topic(self._topic)
         if not numbers:
-            raise TopicMissing(f"there is no topic {self._topic} on Kafka at {self._where}")
+            raise absence(self._settings, self._topic) or appeared(self._topic)
         return [TopicPartition(self._topic, number) for number in sorted(numbers)]
 
     def _position(self, partition: TopicPartition) -> int:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.producer.future import FutureRecordMetadata
 
@@ -15,13 +15,13 @@ from estela_queue_adapter.errors import (
     AccessDenied,
     DeliveryError,
     QueueError,
-    TopicMissing,
     TransientError,
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
+from estela_queue_adapter.platforms.kafka.topics import absence
 from estela_queue_adapter.serialization import serialize
 
 _METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is away or the topic missing
@@ -136,19 +136,10 @@ class IdempotentProducer(Producer):
             try:
                 return client.send(record.topic, record.value, key=record.key, headers=list(record.headers))
             except kafka_errors.KafkaTimeoutError:
-                if self._lacks(record.topic):
-                    raise TopicMissing(
-                        f"there is no topic {record.topic} on Kafka at {self._where}, and it makes none"
-                    ) from None
+                # The client says only that time is up.
+                if absent := absence(self._settings, record.topic):
+                    raise absent from None
                 raise
-
-    def _lacks(self, topic: str) -> bool:
-        """Whether the brokers answer and have no such topic; the client itself says only that time is up."""
-        admin = connect(KafkaAdminClient, self._settings)
-        try:
-            return topic not in admin.list_topics()
-        finally:
-            admin.close()
 
     def _refused(self, record: _Record, error: BaseException) -> None:
         ours = translate(error, self._where)

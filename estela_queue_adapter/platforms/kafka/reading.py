@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from kafka import KafkaConsumer, TopicPartition
 
-from estela_queue_adapter.errors import QueueUnreachable, TopicMissing
+from estela_queue_adapter.errors import QueueUnreachable
 from estela_queue_adapter.interfaces import Message
 from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
+from estela_queue_adapter.platforms.kafka.topics import absence, appeared
 
 _ANSWER_TIMEOUT_MS = 10_000
 _SILENT_POLLS = 6  # so many polls of 5 s each without a message or a step forward, and the queue is away
@@ -28,7 +29,7 @@ def read_topic(settings: KafkaSettings, topic: str) -> Iterator[Message]:
         with translated(where):
             numbers = client.partitions_for_topic(topic)
         if not numbers:
-            raise TopicMissing(f"there is no topic {topic} on Kafka at {where}")
+            raise absence(settings, topic) or appeared(topic)
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         with translated(where):
             ends = client.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
