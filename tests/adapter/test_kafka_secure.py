@@ -1,4 +1,4 @@
-"""TLS and a login, against a broker that insists on both."""
+"""TLS, a login and permissions, against a broker that insists on all three."""
 
 from __future__ import annotations
 
@@ -7,87 +7,39 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient
-from kafka.admin import (
-    ACL,
-    ACLOperation,
-    ACLPermissionType,
-    ACLResourcePatternType,
-    ResourcePattern,
-    ResourceType,
-)
+from kafka.admin import ACLOperation, ResourceType
 
 from estela_queue_adapter import Message, Platform, Subscription, open_platform
 from estela_queue_adapter.errors import AccessDenied, QueueUnreachable, TopicDenied
 from tests.adapter.contract import take
-from tests.services.certificates import make_certificate
-from tests.services.kafka import KafkaCluster
-from tests.services.ports import free_port, wait_until
+from tests.services.ports import wait_until
+from tests.services.secure_kafka import OWNER, SecureKafka
 
-PASSWORD = "open-sesame"
+GUEST = "guest"
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where it listens to those who may do everything, and the settings that any other client needs."""
-    folder, port = tmp_path_factory.mktemp("secure-kafka"), free_port()
-    certificate, with_key = make_certificate(folder)
-    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-    cluster = KafkaCluster(
-        folder,
-        more={
-            "listeners": f"SECURE://localhost:{port}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
-            "listener.name.secure.ssl.keystore.type": "PEM",
-            "listener.name.secure.ssl.keystore.location": str(with_key),
-            "listener.name.secure.sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.secure.plain.sasl.jaas.config": (
-                f'{login} user_crawler="{PASSWORD}" user_guest="{PASSWORD}";'
-            ),
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS;User:crawler",  # the first is everyone on the other listener
-        },
-    )
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    kafka = SecureKafka(tmp_path_factory.mktemp("secure-kafka"), [GUEST])
     try:
-        cluster.start()
-        allow(cluster.bootstrap_servers, "User:guest", "open-")
-        yield (
-            cluster.bootstrap_servers,
-            {
-                "platform": "kafka",
-                "listeners": f"localhost:{port}",
-                "security_protocol": "SASL_SSL",
-                "sasl_mechanism": "PLAIN",
-                "sasl_username": "crawler",
-                "sasl_password": PASSWORD,
-                "ssl_cafile": str(certificate),
-            },
-        )
-    finally:
-        cluster.stop()
-
-
-@pytest.fixture
-def secure(broker: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-    """The settings of a crawler, who may do everything."""
-    return broker[1]
-
-
-@pytest.fixture
-def guest(secure: dict[str, Any]) -> Platform:
-    """The platform of one who may use what begins with "open-"."""
-    return open_platform(**{**secure, "sasl_username": "guest"})
-
-
-def allow(bootstrap_servers: str, principal: str, prefix: str) -> None:
-    """Let a principal do anything with the topics and groups that begin so, and nothing else."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    try:
+        kafka.start()
         for kind in (ResourceType.TOPIC, ResourceType.GROUP):
-            names = ResourcePattern(kind, prefix, ACLResourcePatternType.PREFIXED)
-            admin.create_acls([ACL(principal, "*", ACLOperation.ALL, ACLPermissionType.ALLOW, names)])
+            kafka.allow(GUEST, ACLOperation.ALL, kind, "open-", prefix=True)
+        yield kafka
     finally:
-        admin.close()
+        kafka.stop()
+
+
+@pytest.fixture
+def secure(broker: SecureKafka) -> dict[str, Any]:
+    """The settings of the owner."""
+    return broker.settings(OWNER)
+
+
+@pytest.fixture
+def guest(broker: SecureKafka) -> Platform:
+    """The platform of one who may use what begins with "open-"."""
+    return open_platform(**broker.settings(GUEST))
 
 
 def test_messages_come_as_they_were_sent_over_tls(secure: dict[str, Any], unique: str) -> None:
@@ -137,7 +89,7 @@ def test_a_topic_without_permission_is_denied_and_the_others_go_on(
 
 
 def test_a_reader_says_that_it_has_no_permission_and_goes_on_when_it_is_given_one(
-    broker: tuple[str, dict[str, Any]], secure: dict[str, Any], guest: Platform, unique: str
+    broker: SecureKafka, secure: dict[str, Any], guest: Platform, unique: str
 ) -> None:
     with open_platform(**secure).producer() as producer:
         producer.send(unique, "theirs now")
@@ -146,7 +98,7 @@ def test_a_reader_says_that_it_has_no_permission_and_goes_on_when_it_is_given_on
     with guest.consumer(Subscription(topic=unique, group="open-group")) as consumer:
         with pytest.raises(TopicDenied, match=unique):
             take(consumer, 1)
-        allow(broker[0], "User:guest", unique)
+        broker.allow(GUEST, ACLOperation.READ, ResourceType.TOPIC, unique)
 
         def has_come() -> bool:
             with contextlib.suppress(TopicDenied):

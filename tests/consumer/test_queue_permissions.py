@@ -1,0 +1,84 @@
+"""The permissions that the documents name are enough, command by command."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka.admin import ACLOperation, ResourceType
+
+from tests.consumer.commands import drain, run
+from tests.consumer.ended_jobs import EndedJob
+from tests.services.secure_kafka import SecureKafka
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+USERS = {  # of the broker, to what the documents call the command
+    "crawl": ["a crawl, `estela-outbox send`"],
+    "consume": ["`estela-consume`"],
+    "verify": ["`estela-verify`"],
+    "look": ["`estela-dead-letters`"],
+    "replay": ["`estela-dead-letters`", "`estela-dead-letters replay`"],
+}
+KINDS = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional id": ResourceType.TRANSACTIONAL_ID,
+}
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[SecureKafka]:
+    kafka = SecureKafka(tmp_path, list(USERS))
+    try:
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+def permissions() -> list[list[str]]:
+    """The rows of the table: command, operations, kind, name."""
+    found = re.search(r"<!-- kafka permissions -->\n(.*)<!-- /kafka", OPERATIONS.read_text(), re.DOTALL)
+    assert found
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in found[1].splitlines()[2:]]
+
+
+@pytest.mark.usefixtures("workdir")
+def test_each_command_works_with_the_permissions_that_the_documents_name(
+    broker: SecureKafka, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command, operations, kind, name in permissions():
+        for user in (user for user, commands in USERS.items() if command in commands):
+            for operation in operations.split(", "):
+                named = name.strip("`").replace("<topic>", unique)
+                broker.allow(user, ACLOperation[operation.upper()], KINDS[kind], named)
+
+    def come_as(user: str) -> None:
+        for setting, value in broker.settings(user).items():
+            variable = "QUEUE_PLATFORM" if setting == "platform" else f"QUEUE_PLATFORM_{setting.upper()}"
+            monkeypatch.setenv(variable, value)
+
+    come_as("crawl")
+    job = EndedJob(f"1.s.{unique}", "jobs_topic")
+    job.stream(unique, [{"n": 1}, {"n": 2, "big": 1 << 64}])
+    job.close()
+    come_as("consume")
+    consumed = drain(unique)
+    come_as("verify")
+    verified = run("estela-verify", job.jid, "--json")
+    come_as("look")
+    listed = run("estela-dead-letters", "list", unique, "--json")
+    come_as("replay")
+    replayed = run("estela-dead-letters", "replay", unique)
+    come_as("consume")
+    again = drain(unique)
+
+    assert consumed.code == 3, consumed.err
+    assert consumed.summary["topics"][unique]["stored"] == 1
+    assert [stream["stored"] for stream in json.loads(verified.out)["streams"]] == [1], verified.err
+    assert json.loads(listed.out)["letters"] == 1, listed.err
+    assert replayed.code == 0, replayed.err
+    assert again.summary["topics"][unique]["dead_lettered"] == 1, again.err
