@@ -57,7 +57,8 @@ class QueueExtension:
             settings = ExtensionSettings.from_scrapy(crawler.settings)
             platform = open_platform(environ=settings.environ)
             project = crawler.settings.get("BOT_NAME", "")
-            job = identify(crawler.spidercls.name, project, settings.environ)
+            jobdir = crawler.settings.get("JOBDIR")
+            job = identify(crawler.spidercls.name, project, settings.environ, jobdir=jobdir)
         except ConfigurationError as error:
             return Misconfigured(crawler, error)
         for library in queue_noisy_libraries:  # what an outage means, the publisher says in one line

@@ -53,7 +53,7 @@ class _Site(BaseHTTPRequestHandler):
             self._answer(302, b"", Location="/page")
         elif self.path == "/flaky" and self.visits[self.path] == 1:
             self._answer(503)
-        elif self.path in ("/page", "/flaky"):
+        elif self.path.partition("?")[0] in ("/page", "/flaky"):
             self._answer(200, b"<html><body><h1>hello</h1></body></html>")
         else:
             self._answer(404)

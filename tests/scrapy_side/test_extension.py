@@ -58,6 +58,21 @@ def test_a_spider_that_crashes_and_one_that_is_closed_early_lose_nothing(base: s
     assert len(published("items_topic")) == 1 + done.stats["item_scraped_count"]
 
 
+def test_a_crawl_that_is_paused_goes_on_as_the_same_job(base: str) -> None:
+    nine_pages = SPIDER.replace('["/page"]', '[f"/page?{n}" for n in range(9)]')
+    nine_pages = nine_pages.replace(", dont_filter=True", "")
+    settings = {"JOBDIR": "paused", "CONCURRENT_REQUESTS": 1}
+    first = crawl(nine_pages, "-a", base, "-a", "items=1", CLOSESPIDER_ITEMCOUNT=2, **settings)
+    second = crawl(nine_pages, "-a", base, "-a", "items=1", **settings)
+
+    items = published("items_topic")
+    assert first.stats["finish_reason"] == "closespider_itemcount"
+    assert second.stats["item_scraped_count"] == 9 - first.stats["item_scraped_count"]
+    assert len(items) == 9
+    assert len({message.value["jid"] for message in items}) == 1
+    assert len({message.value["id"] for message in items}) == 9
+
+
 def test_the_extension_can_be_switched_off(base: str, workdir: Path) -> None:
     done = crawl(SPIDER, "-a", base, ESTELA_ENABLED=False)
 

@@ -8,6 +8,7 @@ import io
 import json
 import math
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -86,13 +87,31 @@ def test_a_request_is_recorded_as_estela_records_it() -> None:
 
 
 def test_a_job_is_named_after_the_spider_and_the_project_with_an_id_that_sorts_by_time() -> None:
-    job = identify("books.example", "my shop", {}, NOW)
+    job = identify("books.example", "my shop", {}, now=NOW)
 
     assert (job.spider, job.project) == ("books_example", "my_shop")
     assert job.job.startswith("20260131T093015123-")
     assert len(job.jid.split(".")) == 3
     assert new_job_id(NOW) != new_job_id(NOW)
     assert new_job_id(NOW) < new_job_id(NOW + datetime.timedelta(milliseconds=1))
+
+
+def test_the_parts_of_a_crawl_that_is_paused_and_resumed_are_one_job(tmp_path: Path) -> None:
+    folder = str(tmp_path / "crawl-1")
+
+    jobs = [identify("s", "p", {}, jobdir=folder).job for _ in range(2)]
+
+    assert len(set(jobs)) == 1
+    assert identify("s", "p", {}, jobdir=str(tmp_path / "crawl-2")).job not in jobs
+    assert identify("s", "p", {"ESTELA_SPIDER_JOB": "7.s.p"}, jobdir=folder).job == "7"
+
+
+@pytest.mark.parametrize("kept", [b"../../etc\n", b"\xff"])
+def test_an_id_that_is_none_is_told_with_its_place(tmp_path: Path, kept: bytes) -> None:
+    (tmp_path / "estela-job-id").write_bytes(kept)
+
+    with pytest.raises(ConfigurationError, match="estela-job-id"):
+        identify("s", "p", {}, jobdir=str(tmp_path))
 
 
 def test_estelas_variables_name_the_job() -> None:
