@@ -33,9 +33,10 @@ class _Socket:
     def __init__(self, sock: Any) -> None:
         self._sock = sock
         self._unread = False
+        self._buffer = memoryview(bytearray(_READ_BYTES))  # one for all: large pieces leave holes in the heap
 
     def recv(self, size: int) -> bytes:
-        data: bytes = self._sock.recv(max(size, _READ_BYTES))
+        data = bytes(self._buffer[: self._sock.recv_into(self._buffer)])
         if self._unread and not data:
             self._unread = False
             raise BlockingIOError  # the end comes again; what came before it is looked at first

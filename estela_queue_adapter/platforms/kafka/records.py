@@ -105,7 +105,7 @@ def _none_is_plain(data: bytes, at: int) -> None:
     """For batches whose offsets have to be read."""
 
 
-@functools.lru_cache(maxsize=1 << 14)
+@functools.lru_cache(maxsize=1 << 12)
 def _varint(encoded: bytes) -> int:
     """A number of a record; the same few come again and again."""
     number: int = decode_varint(encoded)[0]
