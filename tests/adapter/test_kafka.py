@@ -161,8 +161,9 @@ class TestKafka(PlatformContract, TransactionsContract):
 
         kinds = sorted(type(report).__name__ for report in reports)
         assert kinds == ["MessageRejected"] + ["NoneType"] * 5
-        sizes = {len(message.value) for message in take(reader(), 5)}
-        assert sizes == {10, 20, 30, 40}
+        consumer, sizes = reader(), set[int]()
+        while sizes != {10, 20, 30, 40}:  # one may be there twice: it had arrived when another was refused
+            sizes.update(len(message.value) for message in take(consumer, 1))
 
     def test_an_error_that_nobody_took_is_raised_by_the_flush(
         self, arguments: dict[str, Any], unique: str

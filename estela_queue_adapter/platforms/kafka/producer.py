@@ -43,7 +43,8 @@ class IdempotentProducer(Producer):
 
     A broker that refuses one message ends an idempotent client: everything in flight fails with the same
     error, and the client sends nothing more. So each of these is sent again by itself, by a new client,
-    which tells the guilty one from its neighbours.
+    which tells the guilty one from its neighbours. A neighbour that had arrived all the same is in the topic
+    twice then; consumers know it by the id in its envelope.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
