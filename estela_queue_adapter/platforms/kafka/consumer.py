@@ -66,7 +66,8 @@ class KafkaGroupConsumer(Consumer):
                 else:
                     break
         self._take_up_the_join(client)
-        if self._topic in client._cluster.unauthorized_topics:  # of which kafka-python only writes to the log
+        # kafka-python only writes this to the log. What was fetched before is handed out first.
+        if not fetched and self._topic in client._cluster.unauthorized_topics:
             client._cluster.request_update()  # so that it is seen when we are let in
             raise denied(self._topic, self._where)
         return list(chain.from_iterable(fetched.values()))
