@@ -19,9 +19,8 @@ from estela_queue_adapter.platforms.kafka.records import messages_of, messages_o
 Record: TypeAlias = tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
 
 TP = TopicPartition("topic", 3)
-_ATTRIBUTES = (
-    21  # where a batch has them; the offset of its last record follows, as the distance to its first
-)
+# Where a batch has them; the offset of its last record follows, as the distance to its first.
+_ATTRIBUTES = 21
 BYTES = st.none() | st.binary(max_size=300) | st.just(b"x" * 9_000)
 HEADERS = st.lists(st.tuples(st.text(max_size=80), BYTES), max_size=3)
 RECORDS = st.lists(st.tuples(st.integers(0, 1 << 42), BYTES, BYTES, HEADERS), min_size=1, max_size=70)

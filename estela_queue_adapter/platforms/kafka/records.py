@@ -80,10 +80,10 @@ def messages_of(tp: TopicPartition, batch: DefaultRecordBatch) -> Iterator[Messa
     base, first = batch.base_offset, batch.first_timestamp
     appended = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else None
     # Compaction leaves gaps between the offsets; without it they need not be read.
-    plain = _PLAIN.match if batch.last_offset_delta + 1 == batch.records_count else _none_is_plain
+    dense, plain = batch.last_offset_delta + 1 == batch.records_count, _PLAIN.match
     try:
         for number in range(batch.records_count):
-            if found := plain(data, at):
+            if dense and (found := plain(data, at)):
                 later, size = found.groups()
                 begin = found.end()
                 end = begin + _varint(size)
@@ -99,10 +99,6 @@ def messages_of(tp: TopicPartition, batch: DefaultRecordBatch) -> Iterator[Messa
         raise CorruptRecordError(f"{tp}: not a record: {error!r}") from error
     if at != len(data):
         raise CorruptRecordError(f"{tp}: the records of a batch end at {at}, not at {len(data)}")
-
-
-def _none_is_plain(data: bytes, at: int) -> None:
-    """For batches whose offsets have to be read."""
 
 
 @functools.lru_cache(maxsize=1 << 12)
