@@ -16,7 +16,7 @@ from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
 from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
-from estela_queue_adapter.platforms.kafka.topics import absence, appeared, denied
+from estela_queue_adapter.platforms.kafka.topics import denied, partitions_of
 
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
@@ -140,11 +140,7 @@ class KafkaGroupConsumer(Consumer):
         return self._asking
 
     def _partitions(self) -> list[TopicPartition]:
-        with translated(self._where):
-            numbers = self._asker().partitions_for_topic(self._topic)
-        if not numbers:
-            raise absence(self._settings, self._topic) or appeared(self._topic)
-        return [TopicPartition(self._topic, number) for number in sorted(numbers)]
+        return partitions_of(self._asker(), self._settings, self._topic)
 
     def _position(self, partition: TopicPartition) -> int:
         offset = None

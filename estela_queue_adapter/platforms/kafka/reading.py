@@ -12,7 +12,7 @@ from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
-from estela_queue_adapter.platforms.kafka.topics import absence, appeared
+from estela_queue_adapter.platforms.kafka.topics import partitions_of
 
 _ANSWER_TIMEOUT_MS = 10_000
 _SILENT_POLLS = 6  # so many polls of 5 s each without a message or a step forward, and the queue is away
@@ -26,11 +26,7 @@ def read_topic(settings: KafkaSettings, topic: str) -> Iterator[Message]:
     client = connect_reader(settings, None, auto_offset_reset="earliest")
     read_as_messages(client)
     try:
-        with translated(where):
-            numbers = client.partitions_for_topic(topic)
-        if not numbers:
-            raise absence(settings, topic) or appeared(topic)
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        partitions = partitions_of(client, settings, topic)
         with translated(where):
             ends = client.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
         for partition in partitions:

@@ -1,14 +1,25 @@
-"""Finding out why a topic is not shown to us."""
+"""Finding a topic's partitions, or why it is not shown to us."""
 
 from __future__ import annotations
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import QueueUnreachable, TopicDenied, TopicMissing
 from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+
+
+def partitions_of(client: KafkaConsumer, settings: KafkaSettings, topic: str) -> list[TopicPartition]:
+    """The topic's partitions, in their order. Blocks; raises TopicMissing, TopicDenied, QueueUnreachable."""
+    with translated(",".join(settings.bootstrap_servers)):
+        numbers = client.partitions_for_topic(topic)
+    if not numbers:
+        raise absence(settings, topic) or QueueUnreachable(
+            f"the topic {topic} has only just appeared; try again"
+        )
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
 def absence(settings: KafkaSettings, topic: str) -> TopicMissing | TopicDenied | None:
@@ -34,8 +45,3 @@ def absence(settings: KafkaSettings, topic: str) -> TopicMissing | TopicDenied |
 def denied(topic: str, where: str) -> TopicDenied:
     """What to raise for a topic that we have no permission for."""
     return TopicDenied(f"Kafka at {where}: no permission for the topic {topic}")
-
-
-def appeared(topic: str) -> QueueUnreachable:
-    """What to raise for a topic that was not there, and is when asked about."""
-    return QueueUnreachable(f"the topic {topic} has only just appeared; try again")
