@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("estela_queue_adapter", "estela_scrapy", "estela_consumer", "sample_project", "bench", "tests")
-MAX_LINES = 300
+MAX_LINES = 400
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 # What may be imported by whom: module prefix -> the prefixes of the files that may.
@@ -64,7 +64,7 @@ def test_the_house_keeps_its_rules() -> None:
         ("estela_consumer/x.py", "from kafka import KafkaConsumer", "imports kafka"),
         ("estela_consumer/decoding.py", "import pymongo", "imports pymongo"),
         ("estela_consumer/utils.py", "", "named after nothing"),
-        ("estela_consumer/x.py", "\n" * 301, "301 lines"),
+        ("estela_consumer/x.py", "\n" * 401, "401 lines"),
     ],
 )
 def test_a_breach_is_seen(tmp_path: Path, name: str, source: str, told: str) -> None:
