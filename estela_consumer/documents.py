@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, NamedTuple
 
@@ -70,6 +71,11 @@ def canonical(value: Any) -> bytes:
     except TypeError:
         pass  # a lone surrogate, an integer beyond 64 bits, a type of the store's own: json has an answer
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr).encode()
+
+
+def content_id(payload: dict[str, Any]) -> bytes:
+    """The 12 bytes of `_id` in a unique dataset, where equal payloads are one document."""
+    return hashlib.sha256(canonical(payload)).digest()[:12]
 
 
 def same_content(one: bytes, other: bytes) -> bool:
