@@ -18,7 +18,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, InvalidName, Opera
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.datasets import SERVER_DATABASES, Dataset
-from estela_consumer.documents import Document, same_content
+from estela_consumer.documents import Document, is_there
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
@@ -234,7 +234,7 @@ def _check_certificates(path: str) -> None:
 def _of_duplicate(document: Document, stored: dict[Any, bytes], write_error: dict[str, Any]) -> Verdict:
     content = stored.get(document.id)
     if content is not None:
-        return Outcome.PRESENT if same_content(content, document.bson) else duplicate(write_error)
+        return Outcome.PRESENT if is_there(content, document) else duplicate(write_error)
     if is_of_id(write_error):
         return Outcome.RETRY  # not on a majority yet, or deleted in between
     return duplicate(write_error)
