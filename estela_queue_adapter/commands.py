@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from estela_queue_adapter.output import OutputFailed, flush_output, print_lines, say, settle
+from estela_queue_adapter.output import OutputFailed, flush_output, print_lines, say, say_error, settle
 from estela_queue_adapter.printable import printable, printable_traceback
 
 OUTPUT_FAILED = 13  # exit code: what was asked for could not be printed, or only in part
@@ -58,7 +58,7 @@ def _exit_code(work: Callable[[], Any]) -> int:
     try:
         return _done(work)
     except OutputFailed as error:
-        say(f"Error: {error}; what came out is not all.")
+        say_error(f"{error}; what came out is not all")
         return OUTPUT_FAILED
     except click.ClickException as error:
         say(_told(error))

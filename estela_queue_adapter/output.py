@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from rich.console import Console, JustifyMethod, RenderableType
 from rich.table import Table
@@ -71,7 +71,7 @@ def as_text(value: object, style: str = "") -> Text:
     return Text(_encodable(printable(value), sys.stdout), style)
 
 
-def is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: IO[str] | None) -> bool:
     """Whether a person looks at it. FORCE_COLOR asks for colours, and makes no terminal of a file."""
     try:
         return stream is not None and stream.isatty()
@@ -91,8 +91,8 @@ def print_lines(text: str) -> None:
 
 def print_table(*parts: RenderableType) -> None:
     """Tables and texts (see `as_text`) on standard output, one below the other."""
-    console = DataConsole(sys.stdout)
-    with console.capture() as captured:
+    console = DataConsole(_standard_output())
+    with _failures_told(), console.capture() as captured:  # at its end rich writes nothing, which can fail
         for part in parts:
             console.print(part)
     _write(captured.get())
@@ -114,6 +114,24 @@ def flush_output() -> None:
     if sys.stdout is not None:
         with _failures_told():
             sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def after_the_work() -> Iterator[None]:
+    """What is printed within tells of work that is done: if it cannot be, the exit code stays the work's.
+
+    A line on standard error says so.
+    """
+    try:
+        yield
+        flush_output()
+    except OutputFailed as error:
+        say_error(f"{error}; the exit code is that of the work")
+
+
+def say_error(error: object) -> None:
+    """An error in one line on standard error, if that takes it. Never raises."""
+    say(f"Error: {printable(error)}")
 
 
 def say(text: str) -> None:
@@ -140,8 +158,7 @@ def _write(text: str) -> None:
     stream = _standard_output()
     with _failures_told():
         stream.write(_encodable(text, stream))
-        if is_terminal(stream):
-            stream.flush()
+        stream.flush()  # what comes next may go past its buffer
 
 
 def _write_bytes(data: bytes) -> None:
