@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import signal
@@ -16,13 +15,15 @@ from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.datasets import STATS_TOPIC, Dataset
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
 from estela_consumer.stores import Store
+from estela_queue_adapter.commands import DataCommand
+from estela_queue_adapter.output import after_the_work, print_json, print_line, say_error
 
 _OF_A_SCHEDULED_JOB = re.compile(r"-scj\w+-")  # estela calls its unique collections so
 
 logger = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(cls=DataCommand)
 @dataset_argument
 @click.option("--dry-run", is_flag=True, help="Say what would become of the documents, and change nothing.")
 @click.option("--unique", is_flag=True, help="It stores equal items once, though its name does not say so.")
@@ -36,12 +37,13 @@ def adopt(store: Store, dataset: Dataset, dry_run: bool, unique: bool, cancel: b
     consumer first. Readers, and consumers of this package, may go on: they see the old collection until the
     new one takes its place, and writes wait so long. It can be interrupted at any time, and run again.
     """
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # in good order: consumers go on
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # in good order, so that consumers go on
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:
         replacement = _replacement(store, dataset)
         if cancel:
             undone = replacement.cancel()
-            click.echo(
+            print_line(
                 f"{dataset}: cancelled; it is as it was." if undone else f"{dataset}: nothing to cancel."
             )
             return
@@ -51,10 +53,11 @@ def adopt(store: Store, dataset: Dataset, dry_run: bool, unique: bool, cancel: b
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     except (StoreUnreachable, AdoptionFailed) as error:
-        click.echo(f"Error: {error}", err=True)
+        say_error(error)
         unreachable = isinstance(error, StoreUnreachable)
         sys.exit(ExitCode.STORE_UNREACHABLE if unreachable else ExitCode.FAILED)
-    _print(dataset, report, dry_run=dry_run, as_json=as_json)
+    with after_the_work():
+        _print(dataset, report, dry_run=dry_run, as_json=as_json)
 
 
 def _replacement(store: Store, dataset: Dataset) -> Replacement:
@@ -86,17 +89,17 @@ def _run(replacement: Replacement, dataset: Dataset, *, dry_run: bool) -> Adopti
 def _print(dataset: Dataset, report: AdoptionReport, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         told = {"database": dataset.database, "collection": dataset.collection, "dry_run": dry_run}
-        click.echo(json.dumps({**told, **report.as_dict()}))
+        print_json({**told, **report.as_dict()})
         return
     would = "would " if dry_run else ""
-    click.echo(f"{dataset}: {report.documents:,} documents")
-    click.echo(f"{report.adopted:12,} {would}get an id by their content")
-    click.echo(f"{report.ours:12,} have it already")
-    click.echo(f"{report.merged:12,} of these {would}merge with an equal one")
+    print_line(f"{dataset}: {report.documents:,} documents")
+    print_line(f"{report.adopted:12,} {would}get an id by their content")
+    print_line(f"{report.ours:12,} have it already")
+    print_line(f"{report.merged:12,} of these {would}merge with an equal one")
     why = ", ".join(f"{name} in {count:,}" for name, count in sorted(report.reasons.items()))
-    click.echo(
+    print_line(
         f"{report.kept:12,} {would}keep their id" + (f", as no message holds such values: {why}" * bool(why))
     )
     if not dry_run:
         state = "replaced" if report.changed else "nothing to do"
-        click.echo(f"{state}; {'clustered on _id' if report.clustered else 'not clustered on _id'}")
+        print_line(f"{state}; {'clustered on _id' if report.clustered else 'not clustered on _id'}")
