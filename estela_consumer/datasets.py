@@ -11,6 +11,7 @@ from estela_consumer.errors import BadMessage, Reason
 STATS_TOPIC = "job_stats"  # estela's: one document a job, all jobs in one collection
 
 _MAX_DATABASE = 63  # bytes, MongoDB's limit
+_MAX_JID = 1_000  # characters; they are kept for as long as the dataset is
 _MAX_NAMESPACE = 255  # bytes of `<database>.<collection>`, MongoDB's limit
 SERVER_DATABASES = frozenset({"admin", "config", "local"})
 _NOT_IN_DATABASE = re.compile(r'[/\\. "$*<>:|?\x00]')
@@ -37,7 +38,7 @@ class Job(NamedTuple):
 
 def parse_jid(jid: Any) -> Job:
     """`<job>.<spider>.<project>`; raises BadMessage."""
-    parts = jid.split(".") if isinstance(jid, str) else []
+    parts = jid.split(".") if isinstance(jid, str) and len(jid) <= _MAX_JID else []
     if len(parts) != 3 or not all(parts):
         raise BadMessage(Reason.BAD_NAME, f"jid {shown(jid)} is not <job>.<spider>.<project>")
     return Job(*parts)

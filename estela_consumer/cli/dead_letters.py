@@ -93,9 +93,14 @@ def list_(topic: str, *, as_json: bool) -> None:
 def show(topic: str, place: str) -> None:
     """One letter, whole: the one of the message that was at PARTITION:OFFSET."""
     with _mailbox(topic) as mailbox:
-        letter = next(mailbox.letters(lambda letter: letter.place == place), None)
-    if letter is None:
+        letters = list(mailbox.letters(lambda letter: letter.place == place))
+    if not letters:
         raise click.UsageError(f"{topic} has no dead letter of {place}; `export` names all there are")
+    for letter in letters:
+        _show(letter)
+
+
+def _show(letter: Letter) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     told = {name: value for name, value in letter.as_json().items() if value is not None}
     for name in ("text", "base64", "headers", "key"):
@@ -103,7 +108,7 @@ def show(topic: str, place: str) -> None:
     if letter.key is not None:
         told["key"] = letter.key.decode(errors="backslashreplace")
     for name, value in letter.headers:
-        told[f"header {name}"] = value.decode(errors="backslashreplace")
+        told[f"header {name}"] = "-" if value is None else value.decode(errors="backslashreplace")
     for name, value in told.items():
         table.add_row(Text(name, style="bold"), Text(str(value)))
     console = output()
