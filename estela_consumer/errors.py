@@ -50,6 +50,10 @@ class Reason(str, enum.Enum):
         "the jid, `db_name` or `dataset_name` give no name that MongoDB takes, or one that is the server's "
         "(`admin`, `config`, `local`, `system.`)",
     )
+    UNREADABLE = (
+        "unreadable",
+        "the queue's own bytes are no message: damaged, or written so; the letter holds them raw",
+    )
     BAD_VALUE = "bad_value", "an integer beyond 64 bits, a NUL in a key, a lone surrogate, too deep a nesting"
     TOO_LARGE = "too_large", "over 16 MiB as a document"
     DUPLICATE_ID = "duplicate_id", "another document with another content has this `_id`"
