@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection, Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from estela_consumer.drain import DrainReport
 from estela_consumer.errors import ExitCode
-from estela_consumer.progress import COUNTS, Snapshot
+from estela_consumer.progress import COUNTS, KINDS, Snapshot
 
 _DATASETS_SHOWN = 20
 _TITLES = {
@@ -36,7 +38,8 @@ def summary(snapshot: Snapshot, code: ExitCode) -> RenderableType:
     parts: list[RenderableType] = [_topics(snapshot)]
     if snapshot.datasets:
         parts += [Text(), _datasets(snapshot)]
-    return Group(*parts, Text(), _last_line(snapshot, code))
+    told = [Text(line, style="red") for line in _drain_lines(snapshot)]
+    return Group(*parts, Text(), *told, _last_line(snapshot, code))
 
 
 def running(snapshot: Snapshot) -> RenderableType:
@@ -75,15 +78,41 @@ def _topics(snapshot: Snapshot) -> Table:
 def _datasets(snapshot: Snapshot) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("dataset", overflow="fold")
-    kinds = ("stored", "present", "dead_lettered")
-    for kind in kinds:
+    for kind in KINDS:
         table.add_column(_TITLES[kind], justify="right")
     for name, counts in list(snapshot.datasets.items())[:_DATASETS_SHOWN]:
-        table.add_row(name, *(f"{counts[kind]:,}" for kind in kinds))
+        table.add_row(name, *(f"{counts[kind]:,}" for kind in KINDS))
     more = len(snapshot.datasets) - _DATASETS_SHOWN
     if more > 0:
         table.add_row(f"and {more:,} more", "", "", "")
+    if any(snapshot.other_datasets.values()):
+        table.add_row("written to earlier", *(f"{snapshot.other_datasets[kind]:,}" for kind in KINDS))
     return table
+
+
+def _drain_lines(snapshot: Snapshot) -> Iterator[str]:
+    """What kept the drain of each topic from its end, and what was lost on the way."""
+    for topic, report in (snapshot.drains or {}).items():
+        for partition, messages in sorted(report.gone.items()):
+            yield f"{topic} partition {partition}: {messages:,} messages were gone before they were read"
+        if report.committed_beyond_end:
+            partitions = _partitions(report.committed_beyond_end)
+            yield f"{topic} {partitions}: the group's position lay beyond the end (recreated, or cut short)"
+        if report.open_transactions:
+            yield f"{topic} {_partitions(report.open_transactions)}: a transaction is still open"
+        if not report.drained:
+            yield f"{topic}: not drained, {_remaining(report)}"
+
+
+def _remaining(report: DrainReport) -> str:
+    if report.remaining is None:
+        return "nothing was read"
+    return f"up to {sum(report.remaining.values()):,} messages remain in {_partitions(report.remaining)}"
+
+
+def _partitions(numbers: Collection[int]) -> str:
+    told = ", ".join(map(str, sorted(numbers)))
+    return f"partition {told}" if len(numbers) == 1 else f"partitions {told}"
 
 
 def _last_line(snapshot: Snapshot, code: ExitCode) -> Text:

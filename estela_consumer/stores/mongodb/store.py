@@ -21,7 +21,7 @@ from estela_consumer.datasets import SERVER_DATABASES, Dataset
 from estela_consumer.documents import Document, same_content
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
-from estela_consumer.stores.mongodb.rules import BAD_DATASET, DUPLICATE_KEY, duplicate, is_transient, verdict
+from estela_consumer.stores.mongodb.rules import BAD_DOCUMENT, DUPLICATE_KEY, duplicate, is_transient, verdict
 from estela_consumer.stores.opening import StoreSettings
 
 # No call may hang for ever. Milliseconds; the URL wins where it says otherwise.
@@ -155,7 +155,7 @@ class MongoStore(Store):
             if code == DUPLICATE_KEY:
                 duplicates[index] = write_error
             elif is_transient(error, code):
-                verdicts[index] = Outcome.RETRY
+                verdicts[index] = self._unreachable_for(code, str(write_error.get("errmsg")))
             else:
                 verdicts[index] = verdict(code, str(write_error.get("errmsg")))
         if duplicates:
@@ -174,13 +174,20 @@ class MongoStore(Store):
     def _after_refusal(
         self, dataset: Dataset, documents: Sequence[Document], error: OperationFailure
     ) -> list[Verdict]:
-        """The whole command was refused: for all of it, or for one document that the server cannot parse."""
+        """The whole command was refused: for all of it, or for one document that the server cannot parse.
+
+        If nobody knows which of the two the code means, whoever writes finds out.
+        """
         if is_transient(error, error.code):
             raise self._unreachable(error) from error
-        if len(documents) == 1 or error.code in BAD_DATASET:
-            return [verdict(error.code, _told(error)) for _ in documents]
+        if len(documents) == 1 or error.code not in BAD_DOCUMENT:
+            alone = len(documents) == 1
+            return [verdict(error.code, _told(error), alone=alone) for _ in documents]
         half = len(documents) // 2
         return self.write(dataset, documents[:half]) + self.write(dataset, documents[half:])
+
+    def _unreachable_for(self, code: int | None, text: str) -> StoreUnreachable:
+        return StoreUnreachable(f"{self.describe()} cannot take it now: code {code}: {text[:500]}")
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
         kind = "does not answer" if isinstance(error, ConnectionFailure) else "cannot take it now"
