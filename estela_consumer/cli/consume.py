@@ -106,7 +106,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 @_option("--rate", "ESTELA_RATE", _Number(min=0, min_open=True), None,
          "Messages a second at most, for each topic.  [default: no limit]")
 @_option("--max-wait", "ESTELA_MAX_WAIT", _SECONDS, 60.0,
-         "With --drain: seconds after which an unavailable queue or store, or an open transaction, is given up.")
+         "With --drain: seconds until an unavailable queue or store, or an open transaction, is given up.")
 @_option("--grace", "ESTELA_GRACE", _SECONDS, _PIPELINE.grace,
          "Seconds from a signal until the process has ended; what is in hand is finished, if it can be.")
 @tls_ca_file_option
