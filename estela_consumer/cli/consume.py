@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import os
@@ -11,17 +10,17 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 import click
-from rich.console import Console
-from rich.live import Live
 
 from estela_consumer.chunks import ChunkLimits
 from estela_consumer.cli import estela_variables, logs
+from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, tls_ca_file_option
 from estela_consumer.errors import ExitCode, UsageError
 from estela_consumer.pipeline import PipelineSettings
-from estela_consumer.report import print_summary, running
+from estela_consumer.report import print_summary
 from estela_consumer.run import ConsumerSettings, Run
 from estela_consumer.stores.opening import DEFAULT_URL
+from estela_queue_adapter.commands import DataCommand
 
 _EPILOG = """\b
 Exit codes:
@@ -87,7 +86,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 
 
 # fmt: off
-@click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=DataCommand, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("topics", nargs=-1, required=True, envvar="QUEUE_PLATFORM_TOPIC", metavar="TOPIC...")
 @_flag("--drain", variable="ESTELA_DRAIN",
        text="Stop once everything that is in the topics now is stored, for cron and CI.")
@@ -116,18 +115,18 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     """Move the messages of each TOPIC into the database, each exactly once.
 
-    Runs until it gets SIGTERM or SIGINT, or with --drain until what is there now is stored. What cannot be
-    stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the database is
-    waited out.
+    Runs until it gets SIGTERM, SIGINT or SIGHUP, or with --drain until what is there now is stored. What
+    cannot be stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the
+    database is waited out.
     """
-    console = Console(stderr=True)
-    logs.set_up(console, verbose=verbose)
+    console = logs.set_up(verbose=verbose)
     try:
         settings = _settings(options)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     run = Run(settings)
-    code = _run(run, console)
+    with live_progress(console, run.progress) as draw:
+        code = run(draw)
     if code is not ExitCode.USAGE:
         print_summary(run.progress.snapshot(), code, as_json=as_json)
     if run.hangs:
@@ -139,16 +138,7 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
 def _end_at_once(code: ExitCode) -> NoReturn:
     """End without waiting for clients whose servers hang; nothing of theirs is committed."""
     logging.shutdown()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
     os._exit(code)
-
-
-def _run(run: Run, console: Console) -> ExitCode:
-    if not console.is_terminal:
-        return run()
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        return run(lambda: live.update(running(run.progress.snapshot()), refresh=True))
 
 
 def _settings(options: dict[str, Any]) -> ConsumerSettings:

@@ -222,18 +222,23 @@ class TestOnKafka:
         assert again.code == 0  # and the marker at the end is nothing to wait for
         transaction.close()
 
-    def test_two_share_the_group_and_one_is_killed(self, kafka: str, unique: str, tmp_path: Path) -> None:
+    def test_another_member_has_some_partitions_until_it_leaves(
+        self, kafka: str, unique: str, tmp_path: Path
+    ) -> None:
         producing = Producing(kafka, unique, partitions=2)
         for partition in (0, 1):
             producing.send(200, partition)
 
-        with background(unique, tmp_path / "one", "--rate", "50") as one:
-            with background(unique, tmp_path / "two", "--rate", "50") as two:
-                wait_until(lambda: one.has_stored() and two.has_stored(), "both to have work")
-                two.process.kill()
-            out, _ = one.process.communicate(timeout=60)
+        with background(unique, tmp_path / "other", "--rate", "5", drain=False) as other:
+            wait_until(other.has_stored, "the other to have work")
+            with background(unique, tmp_path / "log") as draining:
+                wait_until(draining.has_stored, "one partition for the drain")
+                with pytest.raises(subprocess.TimeoutExpired):  # the other partition is not drained
+                    draining.process.wait(3)
+                other.process.terminate()
+                out, _ = draining.process.communicate(timeout=60)
 
-        assert one.process.returncode == 0, (tmp_path / "one").read_text()
+        assert draining.process.returncode == 0, (tmp_path / "log").read_text()
         assert json.loads(out)["drain"]["drained"]
         assert producing.stored() == list(range(400))
 
@@ -253,10 +258,13 @@ class Background:
 
 
 @contextlib.contextmanager
-def background(topic: str, log: Path, *options: str, as_json: bool = True) -> Iterator[Background]:
+def background(
+    topic: str, log: Path, *options: str, drain: bool = True, as_json: bool = True
+) -> Iterator[Background]:
+    flags = [flag for flag, wanted in (("--drain", drain), ("--json", as_json)) if wanted]
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            [*command("estela-consume"), topic, "--drain", *options, *(["--json"] if as_json else [])],
+            [*command("estela-consume"), topic, *options, *flags],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

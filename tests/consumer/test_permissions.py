@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -26,6 +27,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with MongoClient[dict[str, object]](f"mongodb://root:root@{server.address}") as client:
         roles = [{"role": "readWrite", "db": "mine"}]
         client.admin.command("createUser", "crawler", pwd="secret", roles=roles)
+        privilege = {"resource": {"db": "mine", "collection": ""}, "actions": ["find", "insert"]}
+        client.admin.command("createRole", "inserts", privileges=[privilege], roles=[])
+        client.admin.command("createUser", "inserter", pwd="secret", roles=["inserts"])
     yield server.address
     server.stop()
 
@@ -43,6 +47,20 @@ def test_without_permission_on_one_database_its_messages_are_bad_and_the_others_
     for verdict in refused:
         assert isinstance(verdict, BadMessage)
         assert verdict.reason is Reason.NOT_PERMITTED
+    store.close()
+
+
+@pytest.mark.parametrize("user", ["crawler", "inserter"])
+def test_to_insert_is_permission_enough_for_a_clustered_collection(guarded: str, user: str) -> None:
+    store = open_store(StoreSettings(url=f"mongodb://{user}:secret@{guarded}"))
+    dataset = Dataset("mine", f"of-{user}")
+
+    [stored] = store.write(dataset, [document(dataset, {"n": 1})])
+
+    assert stored is Outcome.STORED
+    with MongoClient[dict[str, Any]](f"mongodb://root:root@{guarded}") as client:
+        [created] = client["mine"].list_collections(filter={"name": dataset.collection})
+    assert "clusteredIndex" in created["options"]
     store.close()
 
 
