@@ -233,7 +233,17 @@ class Consumer(_Closing):
 
     @abstractmethod
     def end_positions(self) -> Sequence[Position]:
-        """The position after the last message, for every partition of the topic. Raises TopicMissing."""
+        """The position after the last message that may be read, for every partition of the topic.
+
+        Raises TopicMissing.
+        """
+
+    def log_end_positions(self) -> Sequence[Position]:
+        """Like `end_positions`, but after what nobody may read yet too: messages of open transactions.
+
+        The same on a queue where nothing is ever held back. Raises TopicMissing.
+        """
+        return self.end_positions()
 
     def lag(self) -> int:
         """How many messages of the topic the group has not been given yet."""
