@@ -26,6 +26,7 @@ class ExitCode(enum.IntEnum):
     TOPIC_MISSING = 6, "`--drain` found no such topic"
     INCOMPLETE = 7, ""
     NO_CLOSING_RECORD = 8, ""
+    CUT_SHORT = 13, ""
 
     def __new__(cls, number: int, meaning: str) -> ExitCode:
         """A number that knows what it means."""
