@@ -37,6 +37,7 @@ class ExitCode(enum.IntEnum):
         12,
         "`--drain` gave up on a transaction that stayed open; what lies behind it is not read",
     )
+    CUT_SHORT = 14, ""
 
     def __new__(cls, number: int, meaning: str) -> ExitCode:
         """A number that knows what it means."""
