@@ -13,7 +13,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from estela_queue_adapter.errors import CommitRefused, ConfigurationError, QueueError, QueueUnreachable
+from estela_queue_adapter.errors import (
+    CommitRefused,
+    ConfigurationError,
+    ConsumerClosed,
+    ProducerClosed,
+    QueueError,
+    QueueUnreachable,
+)
 from estela_queue_adapter.interfaces import (
     Consumer,
     Headers,
@@ -27,11 +34,15 @@ from estela_queue_adapter.interfaces import (
     Subscription,
     Transactions,
 )
+from estela_queue_adapter.lifecycle import interpreter_ended, watch
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
 from estela_queue_adapter.serialization import serialize
 
 _READ_AT_ONCE = 500  # messages
 _LOOK_AGAIN = 0.02  # seconds between looks at a log that has nothing new
+
+# SQLite's connections must not be closed in a forked process, so they are kept.
+_of_parents: list[EmbeddedLog] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +57,13 @@ class EmbeddedProducer(Producer):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._closed = False
         self._log: EmbeddedLog | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # signal handlers may send too
+        watch(self)
 
     def get_connection(self) -> bool:
-        try:
-            self._open()
-        except QueueUnreachable:
-            return False
+        self._open()
         return True
 
     def send(
@@ -65,9 +75,13 @@ class EmbeddedProducer(Producer):
         headers: Headers = (),
         on_delivery: OnDelivery | None = None,
     ) -> None:
+        self._check_open()
         value = serialize(data)
         try:
-            self._open().append([Outgoing(topic, value, key, headers)])
+            with self._lock:  # so that nobody closes the log meanwhile
+                self._open().append([Outgoing(topic, value, key, headers)])
+        except ProducerClosed:
+            raise
         except QueueError as error:
             if on_delivery is None:
                 raise
@@ -77,18 +91,34 @@ class EmbeddedProducer(Producer):
                 on_delivery(None)
 
     def flush(self, timeout: float | None = None) -> None:
-        if self._log is not None:
-            self._log.sync()
-
-    def close(self, timeout: float = 30.0) -> None:
         with self._lock:
             if self._log is not None:
                 self._log.sync()
-                self._log.close()
-                self._log = None
+
+    def close(self, timeout: float = 30.0) -> None:
+        with self._lock:
+            self._closed = True
+            log, self._log = self._log, None
+            if log is not None:
+                log.sync()
+                log.close()
+
+    def end(self, timeout: float) -> None:
+        self.close(timeout)
+
+    def forked(self) -> None:
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        if self._log is not None:
+            _of_parents.append(self._log)
+            self._log = None
+
+    def _check_open(self) -> None:
+        if self._closed or interpreter_ended():
+            raise ProducerClosed("the producer is closed")
 
     def _open(self) -> EmbeddedLog:
         with self._lock:
+            self._check_open()
             if self._log is None:
                 self._log = EmbeddedLog(self._path)
             return self._log
@@ -103,10 +133,12 @@ class EmbeddedConsumer(Consumer):
         self._listener = listener
         self._group, self._topic = subscription.group_id, subscription.topic
         name = hashlib.sha256(f"{self._group}\0{self._topic}".encode()).hexdigest()[:16]
-        self._turn = FileLock(f"{path}-reader-{name}.lock")
+        # Any thread may commit: loops have one of their own.
+        self._turn = FileLock(f"{path}-reader-{name}.lock", thread_local=False)
         self._log: EmbeddedLog | None = None
         self._offset = 0
-        self._paused = False
+        self._closed = False
+        watch(self)
 
     @property
     def subscription(self) -> Subscription:
@@ -120,46 +152,81 @@ class EmbeddedConsumer(Consumer):
         return True
 
     def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
-        log, deadline = self._open(), time.monotonic() + timeout
+        return self.iteration.take(self.fetch, max_messages) or self.fetch(timeout, max_messages)
+
+    def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
+        deadline = time.monotonic() + timeout
         while True:
-            if self._my_turn(log) and not self._paused:
-                messages = log.read(self._topic, self._offset, max_messages)
+            log = self._open()
+            if self._my_turn(log) and not self.iteration.paused:
+                messages = self._read(log, max_messages)
                 if messages:
-                    self._offset = messages[-1].offset + 1
                     return messages
             left = deadline - time.monotonic()
             if left <= 0:
                 return []
             time.sleep(min(_LOOK_AGAIN, left))
 
+    def _read(self, log: EmbeddedLog, max_messages: int) -> Sequence[Message]:
+        before = self._offset
+        try:
+            messages = log.read(self._topic, before, max_messages)
+            if messages:
+                self._offset = messages[-1].offset + 1
+            return messages
+        except BaseException:  # Ctrl-C, say: what was not handed out is read again
+            self._offset = before
+            raise
+
     def commit(self, positions: Iterable[Position]) -> None:
         for position in positions:
-            if not self._turn.is_locked:
-                raise CommitRefused(f"another reader of {self._group} has {self._topic}")
-            self._open().commit(self._group, self._topic, position.offset)
+            with self.iteration.committing:
+                log = self._open()
+                if not self._turn.is_locked:
+                    raise CommitRefused(f"another reader of {self._group} has {self._topic}")
+                log.commit(self._group, self._topic, position.offset)
+            self.iteration.committed([position])
 
     def pause(self) -> None:
-        self._paused = True
+        self.iteration.paused = True
 
     def resume(self) -> None:
-        self._paused = False
+        self.iteration.paused = False
 
     def positions(self) -> Sequence[Position]:
         log = self._open()
         log.end(self._topic)
         offset = self._offset if self._turn.is_locked else log.position(self._group, self._topic)
+        waiting = self.iteration.next_offset(PARTITION)
+        offset = offset if waiting is None else waiting
         return [Position(self._topic, PARTITION, offset)]
 
     def end_positions(self) -> Sequence[Position]:
         return [Position(self._topic, PARTITION, self._open().end(self._topic))]
 
     def close(self) -> None:
-        self._turn.release()
+        try:
+            self.iteration.close(self.commit)
+        finally:
+            self._closed = True
+            self._turn.release()
+            log, self._log = self._log, None
+            if log is not None:
+                log.close()
+
+    def end(self, timeout: float) -> None:
+        self.close()
+
+    def forked(self) -> None:
+        self.iteration.forked()
+        self._closed = True
         if self._log is not None:
-            self._log.close()
+            _of_parents.append(self._log)
             self._log = None
 
     def _open(self) -> EmbeddedLog:
+        if self._closed or interpreter_ended():
+            raise ConsumerClosed(f"the consumer of {self._topic} is closed")
         if self._log is None:
             self._log = EmbeddedLog(self._path)
         return self._log
