@@ -19,6 +19,7 @@ from typing_extensions import Self
 
 from estela_queue_adapter import Platform, open_platform, queue_noisy_libraries
 from estela_queue_adapter.errors import ConfigurationError, SerializationError
+from estela_queue_adapter.printable import printable_logger
 from estela_scrapy.accounts import account, say_what_is_left
 from estela_scrapy.identity import Job, identify
 from estela_scrapy.outbox import Outbox
@@ -31,7 +32,7 @@ from estela_scrapy.streams import Streams
 
 _STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class QueueExtension:

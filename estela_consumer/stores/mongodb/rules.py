@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from pymongo.errors import PyMongoError
 from estela_consumer.errors import BadMessage, Reason
 
 DUPLICATE_KEY = 11000
+_OF_ID = re.compile(r" index: (\S+\$)?_id_ | dup key: \{ _id: ")
 
 # Codes that pass by themselves, or once an operator has done something: nothing is wrong with the message.
 WAIT = {
@@ -87,9 +89,17 @@ def verdict(code: int | None, text: str) -> BadMessage:
     return BadMessage(reason, f"MongoDB refuses the document (code {code}): {text[:500]}")
 
 
+def is_of_id(write_error: Mapping[str, Any]) -> bool:
+    """Whether a duplicate is one of `_id`; servers that do not name the index's keys say it in words."""
+    keys = write_error.get("keyPattern")
+    if keys is not None:
+        return list(keys) == ["_id"]
+    return _OF_ID.search(str(write_error.get("errmsg"))) is not None
+
+
 def duplicate(write_error: Mapping[str, Any]) -> BadMessage:
     """The dead letter for a document that meets another one in a unique index."""
-    if list(write_error.get("keyPattern", ())) == ["_id"]:
+    if is_of_id(write_error):
         return BadMessage(Reason.DUPLICATE_ID, "another document with another content has this _id")
     return BadMessage(
         Reason.DUPLICATE_KEY, f"a unique index refuses it: {str(write_error.get('errmsg'))[:500]}"

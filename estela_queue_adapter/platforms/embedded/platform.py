@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from estela_queue_adapter.errors import (
     CommitRefused,
     ConfigurationError,
@@ -36,13 +34,14 @@ from estela_queue_adapter.interfaces import (
 )
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
+from estela_queue_adapter.private_files import LockFile
 from estela_queue_adapter.serialization import serialize
 
 _READ_AT_ONCE = 500  # messages
 _LOOK_AGAIN = 0.02  # seconds between looks at a log that has nothing new
 
-# SQLite's connections must not be closed in a forked process, so they are kept.
-_of_parents: list[EmbeddedLog] = []
+# In a forked process SQLite's connections must not be closed, nor locks let go, so they are kept.
+_of_parents: list[EmbeddedLog | LockFile] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +132,10 @@ class EmbeddedConsumer(Consumer):
         self._listener = listener
         self._group, self._topic = subscription.group_id, subscription.topic
         name = hashlib.sha256(f"{self._group}\0{self._topic}".encode()).hexdigest()[:16]
-        # Any thread may commit: loops have one of their own.
-        self._turn = FileLock(f"{path}-reader-{name}.lock", thread_local=False)
+        self._turn = LockFile(Path(f"{path}-reader-{name}.lock"))
+        self._reading = False
+        """Whether the partition is ours, as the listener was told."""
+        self._generation = 0
         self._log: EmbeddedLog | None = None
         self._offset = 0
         self._closed = False
@@ -182,8 +183,10 @@ class EmbeddedConsumer(Consumer):
         for position in positions:
             with self.iteration.committing:
                 log = self._open()
-                if not self._turn.is_locked:
-                    raise CommitRefused(f"another reader of {self._group} has {self._topic}")
+                if not self._keeps_turn(log):
+                    raise CommitRefused(
+                        f"another reader of {self._group} has {self._topic}, or it was recreated"
+                    )
                 log.commit(self._group, self._topic, position.offset)
             self.iteration.committed([position])
 
@@ -196,7 +199,7 @@ class EmbeddedConsumer(Consumer):
     def positions(self) -> Sequence[Position]:
         log = self._open()
         log.end(self._topic)
-        offset = self._offset if self._turn.is_locked else log.position(self._group, self._topic)
+        offset = self._offset if self._keeps_turn(log) else log.position(self._group, self._topic)
         waiting = self.iteration.next_offset(PARTITION)
         offset = offset if waiting is None else waiting
         return [Position(self._topic, PARTITION, offset)]
@@ -209,6 +212,7 @@ class EmbeddedConsumer(Consumer):
             self.iteration.close(self.commit)
         finally:
             self._closed = True
+            self._reading = False
             self._turn.release()
             log, self._log = self._log, None
             if log is not None:
@@ -220,6 +224,9 @@ class EmbeddedConsumer(Consumer):
     def forked(self) -> None:
         self.iteration.forked()
         self._closed = True
+        self._reading = False
+        _of_parents.append(self._turn)
+        self._turn = LockFile(self._turn.path)
         if self._log is not None:
             _of_parents.append(self._log)
             self._log = None
@@ -232,17 +239,37 @@ class EmbeddedConsumer(Consumer):
         return self._log
 
     def _my_turn(self, log: EmbeddedLog) -> bool:
-        if self._turn.is_locked:
+        if self._keeps_turn(log):
             return True
-        try:
-            self._turn.acquire(blocking=False)
-        except Timeout:
-            return False
-        except OSError as error:
-            raise QueueUnreachable(f"{self._turn.lock_file} cannot be locked: {error}") from error
-        self._offset = log.position(self._group, self._topic)
+        with self.iteration.committing:  # what was done in another turn is not committed in this one
+            self._lose_turn(log)
+            try:
+                if not self._turn.acquire():
+                    return False
+            except OSError as error:
+                raise QueueUnreachable(f"{self._turn.path} cannot be locked: {error}") from error
+            self._offset = log.position(self._group, self._topic)
+            self._generation = log.generation
+            self._reading = True
         self._listener.partitions_assigned([PARTITION])
         return True
+
+    def _keeps_turn(self, log: EmbeddedLog) -> bool:
+        """Whether the turn is still ours: neither the lock nor the log was removed or replaced."""
+        try:
+            return self._reading and self._generation == log.generation and self._turn.held
+        except OSError as error:
+            raise QueueUnreachable(f"{self._turn.path} cannot be looked at: {error}") from error
+
+    def _lose_turn(self, log: EmbeddedLog) -> None:
+        """Tell the listener that what it has in hand can no longer be committed."""
+        self._turn.release()
+        if self._reading:
+            self._reading = False
+            self.iteration.lost([PARTITION])
+            self._listener.partitions_lost([PARTITION])
+            if self._generation != log.generation:
+                self._listener.messages_gone(PARTITION, self._offset, log.position(self._group, self._topic))
 
 
 class EmbeddedTransactions(Transactions):
@@ -283,6 +310,8 @@ class EmbeddedPlatform(Platform):
             offset, end = 0, log.end(topic)
             while offset < end:
                 messages = log.read(topic, offset, _READ_AT_ONCE)
+                if not messages:
+                    raise QueueUnreachable(f"{self._path} was removed or replaced while it was read")
                 yield from (message for message in messages if message.offset < end)
                 offset = messages[-1].offset + 1
 
