@@ -23,6 +23,7 @@ from estela_queue_adapter.writing import Converted, Unwritable
 from estela_scrapy.accounts import account, say_what_is_left
 from estela_scrapy.failures import ConversionLog, FailureLog, page_of, printable
 from estela_scrapy.identity import Job, identify
+from estela_scrapy.job_runs import count_run
 from estela_scrapy.outbox import Outbox
 from estela_scrapy.payloads import ItemSerializer, request_payload
 from estela_scrapy.publisher import Publisher
@@ -83,7 +84,8 @@ class QueueExtension:
             mode=settings.outbox,
             interval=settings.outbox_interval,
         )
-        self._streams = Streams(self._publisher, settings, self._job)
+        run = count_run(self._crawler.settings.get("JOBDIR"), self._job.jid)
+        self._streams = Streams(self._publisher, settings, self._job, run)
         self._room = Room(self._crawler, lambda: self._publisher.full)
         self._connect()
         atexit.register(self._ended_by_force)
