@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 
 from estela_consumer.errors import ExitCode
 from estela_consumer.verification import FINISHED, ITEMS, StreamCount, Verification
+from estela_queue_adapter.output import as_text, data_table
 
 _TITLES = {
     "scraped": "scraped",
@@ -27,33 +26,26 @@ _IF_ANY = frozenset({"scraped", "too_many", "unaccounted", "unscraped"})  # colu
 _ONCE = "once each"  # in the place of a count
 
 
-def as_table(found: Verification) -> RenderableType:
+def as_table(found: Verification) -> list[RenderableType]:
     """The table, the sentence, and what to look at next."""
     names = [name for name in _TITLES if name not in _IF_ANY or found.total(name)]
-    table = Table("stream", "topic", box=None, header_style="bold", pad_edge=False)
-    for name in names:
-        table.add_column(_TITLES[name], justify="right")
+    table = data_table("stream", "topic", numbers=tuple(_TITLES[name] for name in names))
     for stream in found.streams:
-        table.add_row(stream.stream, stream.topic, *(_cell(stream, name) for name in names))
+        table.add_data_row(stream.stream, stream.topic, *(_cell(stream, name) for name in names))
     style = "green" if found.code is ExitCode.OK else "red"
-    lines = [Text(sentence(found), style=style), *(Text(f"  {line}") for line in advice(found))]
-    return Group(table, Text(), *lines)
+    return [table, "", as_text(sentence(found), style), *(as_text(f"  {line}") for line in advice(found))]
 
 
-def as_json(found: Verification) -> str:
-    """The same as one JSON object."""
-    totals = {name: found.total(name) for name in _TITLES}
-    return json.dumps(
-        {
-            **found.as_json(),
-            **totals,
-            "told": sentence(found),
-            "advice": list(advice(found)),
-            "exit": found.code.name,
-            "exit_code": int(found.code),
-        },
-        ensure_ascii=False,
-    )
+def as_json(found: Verification) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        **found.as_json(),
+        **{name: found.total(name) for name in _TITLES},
+        "told": sentence(found),
+        "advice": list(advice(found)),
+        "exit": found.code.name,
+        "exit_code": int(found.code),
+    }
 
 
 def _cell(stream: StreamCount, name: str) -> str:

@@ -19,6 +19,7 @@ from typing_extensions import Self
 
 from estela_queue_adapter import Platform, open_platform, queue_noisy_libraries
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.writing import Converted, Unwritable
 from estela_scrapy.accounts import account, say_what_is_left
 from estela_scrapy.failures import ConversionLog, FailureLog, page_of, printable
@@ -34,7 +35,7 @@ from estela_scrapy.streams import Streams
 
 _STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class QueueExtension:

@@ -10,6 +10,7 @@ from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
 from estela_queue_adapter.closing import ClosingRecord, StreamRecord
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
 from estela_scrapy.identity import Job
 from estela_scrapy.ids import IdSource
@@ -18,7 +19,7 @@ from estela_scrapy.job_stats import stats_payload
 from estela_scrapy.publisher import Publisher
 from estela_scrapy.settings import ExtensionSettings
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class Stream:
