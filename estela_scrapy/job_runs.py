@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
+
+from estela_queue_adapter.printable import printable_logger
 
 _FILE = "estela-job-runs"
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 def count_run(jobdir: str | None, jid: str) -> int | None:

@@ -152,7 +152,7 @@ def test_a_crawl_that_is_stopped_by_a_signal_is_cut_short_until_it_has_gone_on(
     drain("items_topic", "requests_topic")
     second, finished, _ = verify()
 
-    assert (first, paused["exit"], paused["finish_reason"]) == (13, "CUT_SHORT", "shutdown")
+    assert (first, paused["exit"], paused["finish_reason"]) == (14, "CUT_SHORT", "shutdown")
     assert "cut short: the crawl of job 7.s.p ended with shutdown" in table
     assert (second, finished["runs"], finished["scraped"]) == (0, 2, 27)
 
