@@ -114,10 +114,16 @@ def test_values_without_a_word_in_json_are_stored_and_the_job_is_complete(
     base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ESTELA_SPIDER_JOB", "7.s.p")
-    spider = SPIDER.replace("import scrapy", "import scrapy, datetime, numpy").replace(
+    monkeypatch.setenv("ESTELA_SERIALIZER", "spider.own")
+    own = """import scrapy, datetime, numpy
+
+    def own(value):
+        return "mine" if isinstance(value, complex) else NotImplemented
+    """
+    spider = SPIDER.replace("import scrapy", own).replace(
         '"title": response.css("h1::text").get()}',
         '"value": {3: b"caf\\xc3\\xa9", 30: datetime.timedelta(seconds=90), 50: numpy.float32(1.5),'
-        " 70: numpy.arange(3), 90: object()}.get(n)}",
+        " 70: numpy.arange(3), 71: 1j, 90: object()}.get(n)}",
     )
 
     done = crawl(spider, "-a", base, "-a", "items=100")
@@ -128,7 +134,7 @@ def test_values_without_a_word_in_json_are_stored_and_the_job_is_complete(
     assert (summary["scraped"], summary["failed"]) == (100, 0)
     stored = {document["n"]: document["value"] for document in exported("p/s-7-items_topic")}
     assert len(stored) == 100
-    assert [stored[n] for n in (3, 30, 50, 70)] == ["café", 90.0, 1.5, [0, 1, 2]]
+    assert [stored[n] for n in (3, 30, 50, 70, 71)] == ["café", 90.0, 1.5, [0, 1, 2], "mine"]
     assert stored[90].startswith("<object object at")
     assert done.log.count("WARNING: Item converted: dict: field value: a object is written as its str()") == 1
     assert (done.stats["estela/items/converted"], done.stats["estela/items/failed"]) == (1, 0)

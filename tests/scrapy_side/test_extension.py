@@ -89,6 +89,7 @@ def test_scrapys_settings_win_over_the_environment(
         ({"ESTELA_DATASET": "{spidr}"}, "{spidr} is not known"),
         ({"ESTELA_BUFFER_BYTES": "many"}, "ESTELA_BUFFER_BYTES=many"),
         ({"ESTELA_UNIQUE": "perhaps"}, "ESTELA_UNIQUE=perhaps"),
+        ({"ESTELA_SERIALIZER": "nowhere.to_json"}, "ESTELA_SERIALIZER=nowhere.to_json"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_the_crawl_does_not_start(
