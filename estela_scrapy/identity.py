@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from estela_queue_adapter import private_files
 from estela_queue_adapter.errors import ConfigurationError
 
 # What MongoDB takes in no database name; the dot parts a jid.
@@ -72,7 +73,7 @@ def _kept_id(jobdir: Path, now: datetime | None) -> str:
                 return kept
             raise ConfigurationError(f"{path} holds no job id; remove it to begin a new job")
         made = new_job_id(now)
-        jobdir.mkdir(parents=True, exist_ok=True)
+        private_files.create(path)
         path.write_text(f"{made}\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
