@@ -23,7 +23,7 @@ def document(dataset: Dataset, payload: dict[str, Any], identity: ObjectId | str
     return Document(dataset, encoded, Message("t", 0, 0, 0.0, None, b"", ()))
 
 
-def reasons(verdicts: list[Verdict]) -> list[Outcome | Reason]:
+def reasons(verdicts: list[Verdict]) -> list[Outcome | Reason | StoreUnreachable]:
     return [verdict.reason if isinstance(verdict, BadMessage) else verdict for verdict in verdicts]
 
 

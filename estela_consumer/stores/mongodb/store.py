@@ -6,7 +6,6 @@ import re
 import ssl
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -24,7 +23,7 @@ from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
 from estela_consumer.stores.mongodb.replacement import MongoReplacement, is_held
 from estela_consumer.stores.mongodb.rules import (
-    BAD_DATASET,
+    BAD_DOCUMENT,
     DUPLICATE_KEY,
     duplicate,
     is_of_id,
@@ -67,7 +66,6 @@ class MongoStore(Store):
         if settings.tls_ca_file:
             _check_certificates(settings.tls_ca_file)
             options["tlsCAFile"] = settings.tls_ca_file
-        self._collection = lru_cache(maxsize=4096)(self._open_collection)  # a batch may have a thousand
         try:
             with warnings.catch_warnings():  # a value that is wrong is an error, not a warning
                 warnings.simplefilter("error", UserWarning)
@@ -147,7 +145,8 @@ class MongoStore(Store):
     def close(self) -> None:
         self._client.close()
 
-    def _open_collection(self, dataset: Dataset) -> Collection[Any]:
+    def _collection(self, dataset: Dataset) -> Collection[Any]:
+        # Made anew each time: that takes 8 µs, and to keep one for each dataset a kilobyte.
         # Reading back with majority too: what a duplicate is compared with must not be rolled back either.
         return self._client[dataset.database].get_collection(
             dataset.collection,
@@ -186,7 +185,7 @@ class MongoStore(Store):
             if code == DUPLICATE_KEY:
                 duplicates[index] = write_error
             elif is_transient(error, code):
-                verdicts[index] = Outcome.RETRY
+                verdicts[index] = self._unreachable_for(code, str(write_error.get("errmsg")))
             else:
                 verdicts[index] = verdict(code, str(write_error.get("errmsg")))
         if duplicates:
@@ -202,13 +201,20 @@ class MongoStore(Store):
     def _after_refusal(
         self, dataset: Dataset, documents: Sequence[Document], error: OperationFailure
     ) -> list[Verdict]:
-        """The whole command was refused: for all of it, or for one document that the server cannot parse."""
+        """The whole command was refused: for all of it, or for one document that the server cannot parse.
+
+        If nobody knows which of the two the code means, whoever writes finds out.
+        """
         if is_transient(error, error.code):
             raise error
-        if len(documents) == 1 or error.code in BAD_DATASET:
-            return [verdict(error.code, _told(error)) for _ in documents]
+        if len(documents) == 1 or error.code not in BAD_DOCUMENT:
+            alone = len(documents) == 1
+            return [verdict(error.code, _told(error), alone=alone) for _ in documents]
         half = len(documents) // 2
         return self._insert(dataset, documents[:half]) + self._insert(dataset, documents[half:])
+
+    def _unreachable_for(self, code: int | None, text: str) -> StoreUnreachable:
+        return StoreUnreachable(f"{self.describe()} cannot take it now: code {code}: {text[:500]}")
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
         kind = "does not answer" if isinstance(error, ConnectionFailure) else "cannot take it now"
