@@ -121,8 +121,7 @@ def store_codes(world: World) -> None:
 
 def retention(world: RetentionWorld) -> None:
     """It removes what a drain has not read yet; a consumer reads the rest."""
-    for _ in range(world.times(2)):
-        world.overtaken_drain()
+    world.overtaken_drain()
     world.start_consumer()
 
 
@@ -191,7 +190,7 @@ CONSUMER_FAULTS = {
         "each insert answered with 215, 16500 and 264, for 5 s each", store_codes, expected_seconds=30
     ),
     "retention": Fault(
-        "retention overtaking a drain, 2 times; promised is what the drain does not call gone",
+        "retention overtaking a drain; promised is what the drain does not call gone",
         retention,
         RetentionWorld,
         consumers=0,

@@ -38,7 +38,7 @@ class DroppedWorld(World):
 
 
 class RetentionWorld(World):
-    """Retention overtakes its drains: what a drain calls gone must be exactly what is missing."""
+    """Retention overtakes its drain: what that calls gone must be exactly what is missing."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -49,7 +49,7 @@ class RetentionWorld(World):
         return "x" * max(200, _BYTES // self.messages)
 
     def overtaken_drain(self) -> None:
-        """One drain, before whose position most of what it has not read yet is removed."""
+        """A drain under which most of what it has not read yet is removed. Before anything else is read."""
         rate = max(10.0, self.messages / 2 / _DRAIN_SECONDS)
         with (self.folder / "drain.log").open("ab") as log:
             process = subprocess.Popen(
@@ -66,7 +66,7 @@ class RetentionWorld(World):
         if process.returncode != ExitCode.MESSAGES_GONE:
             raise AssertionError(f"the drain ended with {process.returncode}: {summary}")
         gone = summary["drain"]["messages_gone"][self.topic]
-        self._called_gone += sum(gone.values())
+        self._called_gone = sum(gone.values())
 
     def _remove_most_of_what_is_unread(self) -> None:
         """As retention does, up to some offset in each partition."""
@@ -82,9 +82,7 @@ class RetentionWorld(World):
             admin.delete_records({TopicPartition(self.topic, part): offset for part, offset in upto.items()})
         finally:
             admin.close()
-        self._removed.update(
-            number for (part, offset), number in numbers.items() if offset < upto.get(part, 0)
-        )
+        self._removed = {number for (part, offset), number in numbers.items() if offset < upto[part]}
 
     def promised(self) -> Collection[int]:
         return set(range(self._good)) - self._never_stored()
