@@ -37,6 +37,7 @@ class ExitCode(enum.IntEnum):
         12,
         "`--drain` gave up on a transaction that stayed open; what lies behind it is not read",
     )
+    CUT_SHORT = 14, ""
 
     def __new__(cls, number: int, meaning: str) -> ExitCode:
         """A number that knows what it means."""
@@ -60,6 +61,10 @@ class Reason(str, enum.Enum):
         "bad_name",
         "the jid, `db_name` or `dataset_name` give no name that MongoDB takes, or one that is the server's "
         "(`admin`, `config`, `local`, `system.`)",
+    )
+    UNREADABLE = (
+        "unreadable",
+        "the queue's own bytes are no message: damaged, or written so; the letter holds them raw",
     )
     BAD_VALUE = "bad_value", "an integer beyond 64 bits, a NUL in a key, a lone surrogate, too deep a nesting"
     TOO_LARGE = "too_large", "over 16 MiB as a document"

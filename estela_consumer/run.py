@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
 
-from estela_consumer.dead_letters import DeadLetters
+from estela_consumer.dead_letters import DeadLetters, tell_shortened
 from estela_consumer.drain import DrainReport
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
 from estela_consumer.patience import Patience
@@ -103,6 +103,7 @@ class Run:
         return thread
 
     def _open_pipelines(self, platform: Platform, producer: Producer, store: Store) -> list[Pipeline]:
+        tell_shortened(self._settings.topics)
         writer = BatchWriter(store, DeadLetters(producer), self._patience)
         return [
             Pipeline(

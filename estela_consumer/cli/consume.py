@@ -100,8 +100,8 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          f"Bytes that one insert carries at most.  [default: BATCH_SIZE_THRESHOLD, else {_LIMITS.bytes}]")
 @_option("--chunk-age", ["ESTELA_CHUNK_AGE", "INSERT_TIME_THRESHOLD"], _SECONDS, _LIMITS.age,
          "Seconds a message waits for others at most.")
-@_option("--writers", ["ESTELA_WRITERS", "WORKER_POOL"], click.IntRange(1, 32), _PIPELINE.writers,
-         "Inserts at the same time at most, for each topic.")
+@_option("--writers", "ESTELA_WRITERS", click.IntRange(1, estela_variables.MAX_WRITERS), None,
+         f"Inserts at the same time at most, for a topic.  [default: WORKER_POOL, else {_PIPELINE.writers}]")
 @_option("--rate", "ESTELA_RATE", _Number(min=0, min_open=True), None,
          "Messages a second at most, for each topic.  [default: no limit]")
 @_option("--max-wait", "ESTELA_MAX_WAIT", _SECONDS, 60.0,
@@ -156,7 +156,7 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
                 bytes=estela_variables.chunk_bytes(options["chunk_bytes"], environ) or _LIMITS.bytes,
                 age=options["chunk_age"],
             ),
-            writers=options["writers"],
+            writers=estela_variables.writers(options["writers"], environ) or _PIPELINE.writers,
             drain=options["drain"],
             rate=options["rate"],
             grace=options["grace"],

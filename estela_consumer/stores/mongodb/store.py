@@ -17,10 +17,11 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, InvalidName, Opera
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.datasets import SERVER_DATABASES, Dataset
-from estela_consumer.documents import Document, same_content
+from estela_consumer.documents import Document, is_there
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
+from estela_consumer.stores.mongodb.replacement import MongoReplacement, is_held
 from estela_consumer.stores.mongodb.rules import (
     BAD_DOCUMENT,
     DUPLICATE_KEY,
@@ -137,6 +138,10 @@ class MongoStore(Store):
         except PyMongoError as error:
             raise self._unreachable(error) from error
 
+    def replacement(self, dataset: Dataset) -> MongoReplacement:
+        """How its collection can be replaced. Raises UsageError if it cannot, and StoreUnreachable."""
+        return MongoReplacement(self._client, self, dataset)
+
     def close(self) -> None:
         self._client.close()
 
@@ -151,17 +156,17 @@ class MongoStore(Store):
         )
 
     def _insert(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
-        collection = self._collection(dataset)
+        encoded = [_Encoded(document.bson) for document in documents]
         try:
-            collection.insert_many([_Encoded(document.bson) for document in documents], ordered=False)
+            self._collection(dataset).insert_many(encoded, ordered=False)
         except BulkWriteError as error:
-            return self._verdicts(collection, documents, error)
+            return self._verdicts(dataset, documents, error)
         except OperationFailure as error:
             return self._after_refusal(dataset, documents, error)
         return [Outcome.STORED] * len(documents)
 
     def _verdicts(
-        self, collection: Collection[Any], documents: Sequence[Document], error: BulkWriteError
+        self, dataset: Dataset, documents: Sequence[Document], error: BulkWriteError
     ) -> list[Verdict]:
         """Map the errors of an unordered write back to its documents, each by its index."""
         details = error.details or {}
@@ -172,6 +177,11 @@ class MongoStore(Store):
         duplicates = {}
         for write_error in details.get("writeErrors", ()):
             index, code = write_error["index"], write_error.get("code")
+            if is_held(write_error):
+                raise StoreUnreachable(
+                    f"nothing can be written to {dataset} until `estela-data adopt` has replaced it; if that "
+                    "was interrupted, run it again, or with --cancel"
+                )
             if code == DUPLICATE_KEY:
                 duplicates[index] = write_error
             elif is_transient(error, code):
@@ -179,13 +189,13 @@ class MongoStore(Store):
             else:
                 verdicts[index] = verdict(code, str(write_error.get("errmsg")))
         if duplicates:
-            stored = self._stored(collection, [documents[index] for index in duplicates])
+            stored = self._stored(dataset, [documents[index] for index in duplicates])
             for index, write_error in duplicates.items():
                 verdicts[index] = _of_duplicate(documents[index], stored, write_error)
         return verdicts
 
-    def _stored(self, collection: Collection[Any], documents: Sequence[Document]) -> dict[Any, bytes]:
-        found = collection.find({"_id": {"$in": [document.id for document in documents]}})
+    def _stored(self, dataset: Dataset, documents: Sequence[Document]) -> dict[Any, bytes]:
+        found = self._collection(dataset).find({"_id": {"$in": [document.id for document in documents]}})
         return {document["_id"]: document.raw for document in found}
 
     def _after_refusal(
@@ -230,7 +240,7 @@ def _check_certificates(path: str) -> None:
 def _of_duplicate(document: Document, stored: dict[Any, bytes], write_error: dict[str, Any]) -> Verdict:
     content = stored.get(document.id)
     if content is not None:
-        return Outcome.PRESENT if same_content(content, document.bson) else duplicate(write_error)
+        return Outcome.PRESENT if is_there(content, document) else duplicate(write_error)
     if is_of_id(write_error):
         return Outcome.RETRY  # not on a majority yet, or deleted in between
     return duplicate(write_error)
