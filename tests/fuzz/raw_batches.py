@@ -74,11 +74,9 @@ def spoiled(chance: random.Random, raw: bytes) -> bytes:
     """The batch after an accident, or an attack: then its length or checksum are right again."""
     data = bytearray(raw)
     for _ in range(chance.choice([1, 1, 4])):
-        at = (
-            chance.randrange(len(data))
-            if chance.random() < 0.5
-            else chance.randrange(min(HEAD + 12, len(data)))
-        )
+        if not data:
+            break
+        at = chance.randrange(len(data) if chance.random() < 0.5 else min(HEAD + 12, len(data)))
         kind = chance.random()
         if kind < 0.6:
             data[at] ^= 1 << chance.randrange(8)
@@ -92,7 +90,7 @@ def spoiled(chance: random.Random, raw: bytes) -> bytes:
         struct.pack_into(">i", data, 8, len(data) - _AFTER_LENGTH)
         if chance.random() < 0.8:
             data = bytearray(checked_again(bytes(data)))
-    return bytes(data)
+    return bytes(data) or raw[:1]
 
 
 def _framed(record: Record, delta: int) -> bytes:
