@@ -203,7 +203,7 @@ class KafkaGroupConsumer(Consumer):
 
     @contextlib.contextmanager
     def _asked(self) -> Iterator[None]:
-        """Raise our errors: also for a topic that was deleted, which a client that knew it goes on asking for."""
+        """Raise our errors: also for a topic that was deleted, which its client goes on asking for."""
         with self._translated():
             try:
                 yield
