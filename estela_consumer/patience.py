@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from estela_consumer.retry import Outage, pause_before
+from estela_consumer.retry import Outage
+from estela_queue_adapter.backoff import pause_before
 
 T = TypeVar("T")
 

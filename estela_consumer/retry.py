@@ -1,4 +1,4 @@
-"""Waiting out an outage: how long a pause is, and what the log says of it."""
+"""Waiting out an outage: what the log says of it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,7 @@ from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-_FIRST_PAUSE = 0.1  # seconds
-_LONGEST_PAUSE = 10.0  # seconds
 _SAY_AGAIN = 60.0  # seconds between two lines about one outage
-
-
-def pause_before(attempt: int, random: Callable[[], float]) -> float:
-    """Seconds to wait before the `attempt`-th new try (from 1): doubling, with jitter, up to a ceiling.
-
-    `random` gives a number from 0 to 1; the pause is between half and the whole of its step.
-    """
-    step = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt - 1, 30))
-    return step * (0.5 + random() / 2)
 
 
 class Outage:

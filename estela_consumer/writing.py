@@ -19,8 +19,8 @@ from estela_consumer.documents import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable, UnknownRefusal
 from estela_consumer.patience import Patience
 from estela_consumer.refusals import Refusals, Trial
-from estela_consumer.retry import pause_before
 from estela_consumer.stores import Outcome, Store, Verdict
+from estela_queue_adapter.backoff import pause_before
 from estela_queue_adapter.errors import QueueError
 
 logger = logging.getLogger(__name__)

@@ -25,8 +25,8 @@ from estela_queue_adapter.output import (
     print_table,
     say_error,
 )
-from estela_scrapy.outbox import Outbox, OutboxError, Rejected
-from estela_scrapy.publisher import Publisher
+from estela_scrapy.delivery.outbox import Outbox, OutboxError, RefusedMessage
+from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.settings import ExtensionSettings
 
 _LEFT, _UNREACHABLE, _UNREADABLE = 3, 4, 5  # exit codes; --help says what they mean
@@ -105,8 +105,9 @@ def send(settings: ExtensionSettings, *, max_wait: float) -> None:
         Outbox(settings.outbox_path, settings.outbox_max_bytes),
         buffer_bytes=settings.buffer_bytes,
     )
+    publisher.start()
     done = _wait(publisher, max_wait)
-    left, refused = publisher.close(), publisher.rejected.total()
+    left, refused = publisher.close(), publisher.counts.rejected.total()
     with after_the_work():
         print_line(f"{before - left.waiting - refused:,} sent to {platform.describe()}")
         if refused:
@@ -144,20 +145,20 @@ def _opened(settings: ExtensionSettings) -> Iterator[Outbox]:
 def _wait(publisher: Publisher, max_wait: float) -> bool:
     """Return True when all is sent or refused, False when nothing more has been for `max_wait` seconds."""
     answered = -1
-    while publisher.answered > answered:
-        answered = publisher.answered
+    while publisher.counts.answered > answered:
+        answered = publisher.counts.answered
         if publisher.wait(max_wait):
             return True
     return False
 
 
-def _as_json(message: Rejected) -> dict[str, Any]:
-    letter, reason = message
-    told = {"stream": letter.stream, "topic": letter.topic, "reason": reason or None}
+def _as_json(message: RefusedMessage) -> dict[str, Any]:
+    pending, reason = message
+    told = {"stream": pending.stream, "topic": pending.topic, "reason": reason or None}
     try:
-        return {**told, "text": letter.data.decode()}
+        return {**told, "text": pending.data.decode()}
     except UnicodeDecodeError:
-        return {**told, "base64": base64.b64encode(letter.data).decode()}
+        return {**told, "base64": base64.b64encode(pending.data).decode()}
 
 
 def main() -> None:

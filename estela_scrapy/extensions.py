@@ -21,16 +21,16 @@ from estela_queue_adapter import Platform, open_platform, queue_noisy_libraries
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.writing import Converted, Unwritable
-from estela_scrapy.accounts import account, say_what_is_left
+from estela_scrapy.delivery.buffer import Undelivered
+from estela_scrapy.delivery.outbox import Outbox
+from estela_scrapy.delivery.publisher import Publisher
+from estela_scrapy.delivery_report import account, say_what_is_left
 from estela_scrapy.failures import ConversionLog, FailureLog, cut, page_of
 from estela_scrapy.identity import Job, identify
 from estela_scrapy.job_runs import count_run
-from estela_scrapy.outbox import Outbox
 from estela_scrapy.payloads import ItemSerializer, request_payload
-from estela_scrapy.publisher import Publisher
 from estela_scrapy.room import Room
 from estela_scrapy.settings import ExtensionSettings
-from estela_scrapy.spool import Left
 from estela_scrapy.streams import Streams
 
 _STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
@@ -85,6 +85,7 @@ class QueueExtension:
             mode=settings.outbox,
             interval=settings.outbox_interval,
         )
+        self._publisher.start()
         run = count_run(self._crawler.settings.get("JOBDIR"), self._job.jid)
         self._streams = Streams(self._publisher, settings, self._job, run)
         self._room = Room(self._crawler, lambda: self._publisher.full)
@@ -160,7 +161,7 @@ class QueueExtension:
         self._failures.sum_up(self._crawler.spider)
         self._say_what_is_left(self._publisher.close(), "the crawl was ended by force")
 
-    def _say_what_is_left(self, left: Left, why: str) -> None:
+    def _say_what_is_left(self, left: Undelivered, why: str) -> None:
         path = self._settings.outbox_path
         say_what_is_left(self._publisher, left, why, path, self._crawler.spider)
 

@@ -16,9 +16,9 @@ from scrapy.settings import BaseSettings
 from estela_queue_adapter.closing import JOBS_TOPIC
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.settings import PREFIX
+from estela_scrapy.delivery.buffer import Mode
 from estela_scrapy.identity import Job
 from estela_scrapy.payloads import load_serializer
-from estela_scrapy.spool import Mode
 
 ITEMS_TOPIC = "items_topic"
 REQUESTS_TOPIC = "requests_topic"

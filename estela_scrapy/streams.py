@@ -12,11 +12,11 @@ from scrapy.statscollectors import StatsCollector
 from estela_queue_adapter.closing import ClosingRecord, StreamRecord
 from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
+from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.identity import Job
 from estela_scrapy.ids import IdSource
 from estela_scrapy.job_logs import JobLogHandler
 from estela_scrapy.job_stats import stats_payload
-from estela_scrapy.publisher import Publisher
 from estela_scrapy.settings import ExtensionSettings
 
 logger = printable_logger(__name__)

@@ -56,8 +56,8 @@ def test_the_house_keeps_its_rules() -> None:
     [
         (
             "estela_consumer/x.py",
-            "from estela_scrapy.publisher import Publisher",
-            "imports estela_scrapy.publisher",
+            "from estela_scrapy.delivery.publisher import Publisher",
+            "imports estela_scrapy.delivery.publisher",
         ),
         ("estela_scrapy/x.py", "def f():\n    import estela_consumer", "imports estela_consumer"),
         ("estela_queue_adapter/x.py", "import scrapy", "imports scrapy"),

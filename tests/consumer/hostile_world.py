@@ -19,7 +19,7 @@ from estela_consumer.cli.verify import verify
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.closing import JOBS_TOPIC, ClosingRecord, StreamRecord
 from estela_scrapy.cli import outbox
-from estela_scrapy.outbox import Letter, Outbox, Rejected
+from estela_scrapy.delivery.outbox import Outbox, PendingMessage, RefusedMessage
 
 COMMANDS = {
     "estela-consume": consume,
@@ -81,9 +81,9 @@ def closing_record(job: str) -> ClosingRecord:
 
 def fill_outbox(path: Path) -> None:
     box = Outbox(path, 1_000_000)
-    letter = Letter(box.session, 1, evil("stream"), TOPIC, VALUE.encode())
+    letter = PendingMessage(box.session, 1, evil("stream"), TOPIC, VALUE.encode())
     box.add([letter])
-    box.reject([Rejected(letter._replace(number=2), REFUSED)])
+    box.reject([RefusedMessage(letter._replace(number=2), REFUSED)])
     box.close()
 
 

@@ -16,8 +16,9 @@ from estela_consumer.documents import Document
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.pace import Pace
 from estela_consumer.patience import Patience
-from estela_consumer.retry import Outage, pause_before
+from estela_consumer.retry import Outage
 from estela_queue_adapter import Message, Position
+from estela_queue_adapter.backoff import pause_before
 
 
 def message(offset: int = 0, partition: int = 0) -> Message:

@@ -154,7 +154,7 @@ def test_a_queue_that_is_never_there_is_told_in_one_line(base: str) -> None:
 
     assert done.code == 0
     assert (done.stats["estela/outbox/waiting"], done.stats["estela/lost"]) == (5, 0)
-    [line] = [line for line in done.log.splitlines() if "The queue is away" in line]
+    [line] = [line for line in done.log.splitlines() if "Queue unavailable" in line]
     assert "127.0.0.1:1" in line
     assert "[kafka" not in done.log  # the client's own lines, hundreds of them
 

@@ -19,9 +19,9 @@ from estela_queue_adapter.errors import (
     TopicDenied,
     TopicMissing,
 )
-from estela_scrapy.outbox import Outbox
-from estela_scrapy.publisher import Publisher
-from estela_scrapy.spool import Left, Mode
+from estela_scrapy.delivery.buffer import Mode, Undelivered
+from estela_scrapy.delivery.outbox import Outbox
+from estela_scrapy.delivery.publisher import Publisher
 from tests.scrapy_side.scripted_producer import ScriptedProducer
 from tests.services.ports import wait_until
 
@@ -41,6 +41,7 @@ def outbox(tmp_path: Path) -> Outbox:
 @pytest.fixture
 def publisher(queue: ScriptedProducer, outbox: Outbox) -> Iterator[Publisher]:
     publisher = Publisher(lambda: queue, outbox, buffer_bytes=MB, interval=0.01)
+    publisher.start()
     yield publisher
     publisher.close()
 
@@ -61,9 +62,9 @@ def test_what_is_put_reaches_the_queue_in_order_and_touches_no_file(
 
     assert publisher.wait(10)
     assert queue.taken == numbers(*range(1_000))
-    assert publisher.published["items"] == publisher.accepted["items"] == 1_000
-    assert publisher.bytes["items"] == sum(map(len, queue.taken))
-    assert publisher.close() == Left(0, 0)
+    assert publisher.counts.published["items"] == publisher.accepted["items"] == 1_000
+    assert publisher.counts.bytes["items"] == sum(map(len, queue.taken))
+    assert publisher.close() == Undelivered(0, 0)
     assert not outbox.exists()
 
 
@@ -84,7 +85,7 @@ def test_a_queue_that_is_away_gets_everything_in_order_when_it_is_back(
 
     away.set()
     put(publisher, *range(1, 50))
-    wait_until(lambda: publisher.spilled > 0, "the outbox")
+    wait_until(lambda: publisher.counts.spilled > 0, "the outbox")
     put(publisher, *range(50, 100))
     away.clear()
 
@@ -92,10 +93,10 @@ def test_a_queue_that_is_away_gets_everything_in_order_when_it_is_back(
     assert queue.taken == numbers(*range(100))
     assert outbox.pending() == 0
     assert [
-        record.message.split(" after")[0] for record in caplog.records if "queue is" in record.message
+        record.message.split(" after")[0] for record in caplog.records if "available" in record.message
     ] == [
-        f"The queue is away: {error}. The crawl goes on; what it brings waits.",
-        "The queue is back",
+        f"Queue unavailable: {error}. The crawl goes on; its messages wait.",
+        "Queue available again",
     ]
 
 
@@ -107,10 +108,10 @@ def test_a_message_that_the_queue_refuses_is_kept_with_the_reason_and_costs_only
 
     assert publisher.wait(10)
     assert queue.taken == numbers(0, 2)
-    assert publisher.rejected["items"] == 1
-    assert publisher.close() == Left(0, 0)
+    assert publisher.counts.rejected["items"] == 1
+    assert publisher.close() == Undelivered(0, 0)
     [kept] = outbox.everything()
-    assert (kept.letter.data, kept.reason) == (b"1", "too large")
+    assert (kept.message.data, kept.reason) == (b"1", "too large")
     assert "refuses a message for t (1 so far); it is kept in the outbox: too large" in caplog.text
 
 
@@ -133,35 +134,37 @@ def test_a_topic_that_is_closed_to_us_does_not_keep_the_others_waiting(
 def test_a_queue_that_takes_and_never_answers_counts_as_away_and_what_it_took_is_kept(
     publisher: Publisher, queue: ScriptedProducer, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("estela_scrapy.publisher._SILENCE", 0.05)
+    monkeypatch.setattr("estela_scrapy.delivery.health._SILENCE", 0.05)
     queue.silent = True
     put(publisher, 1)
     wait_until(lambda: queue.asked == 1, "the first message")
-    wait_until(lambda: publisher._away_since is not None, "the silence")
+    wait_until(lambda: publisher._health.unavailable, "the silence")
     put(publisher, 2)
 
     assert not publisher.wait(0.2)
-    assert publisher.close() == Left(2, 0)
+    assert publisher.close() == Undelivered(2, 0)
     queue.held[0](None)  # an answer that comes too late does no harm
-    assert [kept.letter.data for kept in outbox.everything()] == numbers(1, 2)
+    assert [kept.message.data for kept in outbox.everything()] == numbers(1, 2)
 
 
 def test_what_is_left_by_one_is_sent_by_the_next_before_its_own(tmp_path: Path) -> None:
     path, queue = tmp_path / "outbox.db", ScriptedProducer()
     queue.silent = True
     first = Publisher(lambda: queue, Outbox(path, MB), buffer_bytes=MB, interval=0.01)
+    first.start()
     put(first, 1, 2)
-    assert first.close() == Left(2, 0)
+    assert first.close() == Undelivered(2, 0)
 
     queue = ScriptedProducer()
     second = Publisher(lambda: queue, Outbox(path, MB), buffer_bytes=MB, interval=0.01)
+    second.start()
     assert second.wait(10)
     put(second, 3)
 
     assert second.wait(10)
-    assert second.close() == Left(0, 0)
+    assert second.close() == Undelivered(0, 0)
     assert queue.taken == numbers(1, 2, 3)
-    assert second.published["items"] == 1  # the others were the first one's
+    assert second.counts.published["items"] == 1  # the others were the first one's
 
 
 def test_always_means_that_a_message_is_in_the_file_before_it_is_sent(
@@ -170,15 +173,16 @@ def test_always_means_that_a_message_is_in_the_file_before_it_is_sent(
     seen: list[bool] = []
 
     def look(topic: str, data: bytes) -> None:
-        seen.append(data in [kept.letter.data for kept in outbox.everything()])
+        seen.append(data in [kept.message.data for kept in outbox.everything()])
 
     queue.script = look
     publisher = Publisher(lambda: queue, outbox, buffer_bytes=MB, mode=Mode.ALWAYS, interval=0.01)
+    publisher.start()
     put(publisher, *range(10))
 
     assert publisher.wait(10)
     assert seen == [True] * 10
-    assert publisher.close() == Left(0, 0)
+    assert publisher.close() == Undelivered(0, 0)
 
 
 def test_an_outbox_that_cannot_be_written_is_told_once_and_nothing_is_dropped_before_the_end(
@@ -190,6 +194,7 @@ def test_an_outbox_that_cannot_be_written_is_told_once_and_nothing_is_dropped_be
     publisher = Publisher(
         lambda: queue, Outbox(tmp_path / "file" / "o.db", MB), buffer_bytes=MB, interval=0.01
     )
+    publisher.start()
     put(publisher, 1, 2)
     wait_until(lambda: "cannot be used" in caplog.text, "the complaint")
 
@@ -208,6 +213,7 @@ def test_an_outbox_that_cannot_be_written_is_told_once_and_nothing_is_dropped_be
 def test_in_flight_and_memory_together_stay_below_the_bound(queue: ScriptedProducer, tmp_path: Path) -> None:
     queue.silent = True
     publisher = Publisher(lambda: queue, Outbox(tmp_path / "o.db", 10), buffer_bytes=10_000, interval=0.01)
+    publisher.start()
     count = 0
     while not publisher.full:
         publisher.put("items", "t", b"x" * 100)
@@ -216,7 +222,7 @@ def test_in_flight_and_memory_together_stay_below_the_bound(queue: ScriptedProdu
 
     assert count <= 10_000 // 100
     assert queue.asked <= count // 2 + 1  # half of the buffer may be in flight
-    assert publisher.close() == Left(count, 0)
+    assert publisher.close() == Undelivered(count, 0)
 
 
 def test_a_fault_of_the_platform_is_told_and_ends_neither_thread_nor_message(
@@ -230,15 +236,15 @@ def test_a_fault_of_the_platform_is_told_and_ends_neither_thread_nor_message(
         if data == b"0":
             raise RuntimeError("no error of ours")
 
-    monkeypatch.setattr("estela_scrapy.publisher._LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("estela_scrapy.delivery.publisher.LONGEST_PAUSE", 0.01)
     queue.script = fails_once
     put(publisher, 0)
     wait_until(lambda: "RuntimeError: no error of ours" in caplog.text, "the fault")
     put(publisher, 1)
     wait_until(lambda: queue.taken == [b"1"], "the next message")
 
-    assert publisher.close() == Left(waiting=1, lost=0)
-    assert [message.letter.data for message in outbox.everything()] == [b"0"]
+    assert publisher.close() == Undelivered(waiting=1, lost=0)
+    assert [message.message.data for message in outbox.everything()] == [b"0"]
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -248,8 +254,9 @@ def test_an_outbox_that_cannot_be_used_costs_nothing_while_the_queue_is_there(
     file = tmp_path / "outbox.db"
     file.write_bytes(b"this is no database" * 100)
     publisher = Publisher(lambda: queue, Outbox(file, MB), buffer_bytes=MB, mode=mode, interval=0.01)
+    publisher.start()
     put(publisher, *range(100))
 
     assert publisher.wait(10)
-    assert publisher.close() == Left(waiting=0, lost=0)
+    assert publisher.close() == Undelivered(waiting=0, lost=0)
     assert queue.taken == numbers(*range(100))

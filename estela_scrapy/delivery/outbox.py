@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _BUSY_TIMEOUT = 10.0  # seconds a writer waits for the other crawls that share the file
 
 
-class Letter(NamedTuple):
+class PendingMessage(NamedTuple):
     """One message on its way: the session that took it, its number there, and where it goes."""
 
     session: str
@@ -31,11 +31,16 @@ class Letter(NamedTuple):
     topic: str
     data: bytes
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from every other message."""
+        return self.session, self.number
 
-class Rejected(NamedTuple):
+
+class RefusedMessage(NamedTuple):
     """A message that the queue refused for good, and why; an empty reason where it only waits."""
 
-    letter: Letter
+    message: PendingMessage
     reason: str
 
 
@@ -120,43 +125,43 @@ class Outbox:
         with self._connection() as db:
             return int(db.execute(self._SQL_PENDING, (self._mine,)).fetchone()[0])
 
-    def add(self, letters: Sequence[Letter]) -> None:
+    def add(self, messages: Sequence[PendingMessage]) -> None:
         """Keep them, all or none. Not bounded: see `room`. Raises OutboxError."""
         with self._transaction() as db:
-            db.executemany(self._SQL_ADD, letters)
+            db.executemany(self._SQL_ADD, messages)
         with self._lock:
-            self._size += sum(len(letter.data) for letter in letters)
+            self._size += sum(len(message.data) for message in messages)
 
-    def read(self, after: Letter | None, count: int, size: int) -> list[Letter]:
+    def read(self, after: PendingMessage | None, count: int, size: int) -> list[PendingMessage]:
         """What is to be sent next, behind `after`: up to `count` messages, or `size` bytes.
 
         One larger message comes alone. Raises OutboxError.
         """
-        place = ("", -1) if after is None else after[:2]
-        letters: list[Letter] = []
+        place = ("", -1) if after is None else after.key
+        messages: list[PendingMessage] = []
         with self._connection() as db:
             for row in db.execute(self._SQL_READ, (*place, self._mine)):
-                letter = Letter(*row)
-                size -= len(letter.data)
-                if letters and size < 0:
+                message = PendingMessage(*row)
+                size -= len(message.data)
+                if messages and size < 0:
                     break
-                letters.append(letter)
-                if len(letters) == count:
+                messages.append(message)
+                if len(messages) == count:
                     break
-        return letters
+        return messages
 
-    def done(self, letters: Iterable[Letter]) -> None:
+    def done(self, messages: Iterable[PendingMessage]) -> None:
         """Forget what the queue has acknowledged. Raises OutboxError."""
-        gone = list(letters)
+        gone = list(messages)
         with self._transaction() as db:
-            db.executemany(self._SQL_DONE, [letter[:2] for letter in gone])
+            db.executemany(self._SQL_DONE, [message.key for message in gone])
         with self._lock:
-            self._size = max(0, self._size - sum(len(letter.data) for letter in gone))
+            self._size = max(0, self._size - sum(len(message.data) for message in gone))
 
-    def reject(self, rejected: Sequence[Rejected]) -> None:
+    def reject(self, rejected: Sequence[RefusedMessage]) -> None:
         """Keep what the queue refused, with the reason, and do not send it again. Raises OutboxError."""
         with self._transaction() as db:
-            db.executemany(self._SQL_REJECT, [(*letter, reason) for letter, reason in rejected])
+            db.executemany(self._SQL_REJECT, [(*message, reason) for message, reason in rejected])
 
     def accept_again(self) -> None:
         """Have what was refused sent once more. Raises OutboxError."""
@@ -168,11 +173,11 @@ class Outbox:
         with self._connection() as db:
             return [Summary(*row) for row in db.execute(self._SQL_SUMMARY).fetchall()]
 
-    def everything(self) -> Iterator[Rejected]:
+    def everything(self) -> Iterator[RefusedMessage]:
         """Every message of every session. Raises OutboxError."""
         with self._connection() as db:
             for row in db.execute(self._SQL_ALL):
-                yield Rejected(Letter(*row[:5]), row[5])
+                yield RefusedMessage(PendingMessage(*row[:5]), row[5])
 
     def close(self) -> None:
         """Let go of the file; what is left in it is for the next. What was added is on the disk already."""

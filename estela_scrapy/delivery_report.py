@@ -8,26 +8,29 @@ from scrapy import Spider
 from scrapy.statscollectors import StatsCollector
 
 from estela_queue_adapter.printable import printable_logger
-from estela_scrapy.publisher import Publisher
-from estela_scrapy.spool import Left
+from estela_scrapy.delivery.buffer import Undelivered
+from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.streams import Streams
 
 logger = printable_logger(__name__)
 
 
-def account(stats: StatsCollector, publisher: Publisher, streams: Streams, left: Left) -> None:
+def account(stats: StatsCollector, publisher: Publisher, streams: Streams, left: Undelivered) -> None:
     """Set the stats `estela/...`."""
+    counts = publisher.counts
     for stream in streams:
-        stats.set_value(f"estela/{stream.name}/published", publisher.published[stream.name])
-        stats.set_value(f"estela/{stream.name}/bytes", publisher.bytes[stream.name])
-        stats.set_value(f"estela/{stream.name}/failed", stream.failed + publisher.rejected[stream.name])
-    stats.set_value("estela/outbox/passed", publisher.spilled)
+        stats.set_value(f"estela/{stream.name}/published", counts.published[stream.name])
+        stats.set_value(f"estela/{stream.name}/bytes", counts.bytes[stream.name])
+        stats.set_value(f"estela/{stream.name}/failed", stream.failed + counts.rejected[stream.name])
+    stats.set_value("estela/outbox/passed", counts.spilled)
     stats.set_value("estela/outbox/waiting", left.waiting)
-    stats.set_value("estela/outbox/rejected", publisher.rejected.total())
+    stats.set_value("estela/outbox/rejected", counts.rejected.total())
     stats.set_value("estela/lost", left.lost)
 
 
-def say_what_is_left(publisher: Publisher, left: Left, why: str, path: Path, spider: Spider | None) -> None:
+def say_what_is_left(
+    publisher: Publisher, left: Undelivered, why: str, path: Path, spider: Spider | None
+) -> None:
     """Say loudly what the queue has not taken, and what to do about it."""
     extra = {"spider": spider}
     if left.waiting:
@@ -40,7 +43,7 @@ def say_what_is_left(publisher: Publisher, left: Left, why: str, path: Path, spi
             path,
             extra=extra,
         )
-    if rejected := publisher.rejected.total():
+    if rejected := publisher.counts.rejected.total():
         logger.error(
             "The queue refused %d message(s), which are kept in the outbox %s. See why: "
             "estela-outbox --path %s list",

@@ -1,0 +1,277 @@
+"""Every message that the queue has not acknowledged yet, in order, and where it is.
+
+A message is in memory, in flight, or in the outbox's file (where it stays while it is in flight). Whatever
+the file holds is older than whatever waits in memory, so the file is emptied first.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from estela_scrapy.delivery.in_flight import Flight, InFlight, Waiting, weight
+from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage, RefusedMessage
+
+BURST = 500  # messages that are taken at once
+# Messages in flight. The client holds a dozen objects for each, and the garbage collector stops every thread,
+# the reactor's too, while it walks through them: so many cost it some milliseconds.
+_MOST_IN_FLIGHT = 1_000
+_SPILL = 2_000  # messages that are moved to the file at once
+
+
+class Mode(enum.Enum):
+    """When messages go through the file."""
+
+    OVERFLOW = "overflow"  # when the queue is unavailable or slower than the crawl
+    ALWAYS = "always"  # each, before it is sent
+
+
+class Undelivered(NamedTuple):
+    """How many messages wait in the file, and how many are lost because it could not be written, and why."""
+
+    waiting: int
+    lost: int
+    why: str = ""
+
+
+@dataclass(slots=True)
+class _FileState:
+    """What is known of the outbox's file."""
+
+    looked_at: bool = False
+    messages: int = 0
+    """That are to be sent, those in flight included."""
+    read_upto: PendingMessage | None = None
+
+
+@dataclass(slots=True)
+class _Outcomes:
+    """What the queue has said of messages and the file does not know yet."""
+
+    acked: list[PendingMessage] = field(default_factory=list)
+    """Of the file."""
+    refused: list[tuple[RefusedMessage, bool]] = field(default_factory=list)
+    """Each with whether it is in the file."""
+
+
+class DeliveryBuffer:
+    """Safe to share among threads. `put` never waits for the file; everything else may.
+
+    Memory and flight hold `buffer_bytes` at most together, but for what is put while it is `full`: whoever
+    puts looks at that. Half of it may be in flight, and no more than a thousand messages.
+    """
+
+    def __init__(self, outbox: Outbox, buffer_bytes: int, mode: Mode) -> None:
+        self._outbox = outbox
+        self._buffer_bytes = buffer_bytes
+        self.through_file = mode is Mode.ALWAYS
+        """Whether what is put must pass the file; not while it cannot be used, as the queue may be there.
+        Set by one thread and read by another, which may act on it one turn late."""
+        # Guards the file and `_file`; held while messages change their place. It is taken before `_quick`.
+        self._moving = threading.RLock()
+        self._quick = threading.Lock()  # guards what follows, for moments
+        self.accepted: Counter[str] = Counter()
+        self._waiting = Waiting()
+        self._in_flight = InFlight()
+        self._requeued: list[Flight] = []
+        self._outcomes = _Outcomes()
+        self._closed = False
+        self._file = _FileState()  # guarded by `_moving`
+
+    def open_file(self) -> None:
+        """Open the outbox if there is one, so that what an earlier crawl left is sent. Raises OutboxError."""
+        with self._moving:
+            try:
+                if not self._file.looked_at and self._outbox.exists():
+                    self._outbox.adopt()
+                    self._file.messages = self._outbox.pending()
+            finally:
+                self._file.looked_at = True
+
+    def put(self, stream: str, topic: str, data: bytes) -> None:
+        """Take a message into memory."""
+        with self._quick:
+            self.accepted[stream] += 1
+            number = self.accepted.total()
+            self._waiting.append(PendingMessage(self._outbox.session, number, stream, topic, data))
+
+    @property
+    def full(self) -> bool:
+        """Whether memory holds all that it may."""
+        return self._bytes >= self._buffer_bytes
+
+    @property
+    def half_full(self) -> bool:
+        """Whether it is time to begin to move to the file what waits in memory."""
+        return self._bytes >= self._buffer_bytes // 2
+
+    @property
+    def in_flight_full(self) -> bool:
+        """Whether nothing more may be in flight now."""
+        with self._quick:
+            return min(self._in_flight_room()) <= 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are in flight."""
+        with self._quick:
+            return len(self._in_flight)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing remains to be sent, of an earlier crawl's neither."""
+        with self._moving, self._quick:
+            remaining = (
+                self._waiting,
+                self._in_flight,
+                self._requeued,
+                self._outcomes.acked,
+                self._outcomes.refused,
+                self._file.messages,
+            )
+            return self._file.looked_at and not any(remaining)
+
+    def spill(self) -> int:
+        """Move what waits in memory to the file, as far as there is room; how many. Raises OutboxError."""
+        spilled = 0
+        while True:
+            with self._moving:
+                with self._quick:
+                    messages = self._waiting.first_that_fit(_SPILL, self._outbox.room)
+                if not messages:
+                    return spilled
+                self._outbox.add(messages)
+                self._file.messages += len(messages)
+                with self._quick:
+                    self._waiting.drop(messages)
+                spilled += len(messages)
+
+    def persist_in_flight(self) -> None:
+        """Write what is in flight to the file too, if there is room: it may be lost. Raises OutboxError."""
+        with self._moving:
+            with self._quick:
+                messages = self._in_flight.only_in_memory()
+            if not messages or weight(messages) > self._outbox.room:
+                return
+            self._outbox.add(messages)
+            self._file.messages += len(messages)
+            # They were taken while the file was empty, so that all that is unread there is newer.
+            self._file.read_upto = max(self._file.read_upto or messages[-1], *messages)
+            with self._quick:
+                self._now_in_file({message.key: message for message in messages})
+
+    def take(self) -> list[PendingMessage]:
+        """The next messages to send; they are in flight from here on. Raises OutboxError."""
+        with self._moving:
+            with self._quick:
+                count, room = self._in_flight_room()
+                count = min(count, BURST)
+                if self._closed or not self._file.looked_at or count <= 0 or room <= 0:
+                    return []
+                if not self._file.messages:
+                    messages = [] if self.through_file else self._waiting.take(count, room)
+                    self._in_flight.add(messages, from_file=False)
+                    return messages
+            messages = self._outbox.read(self._file.read_upto, count, room)
+            self._file.read_upto = messages[-1] if messages else self._file.read_upto
+            with self._quick:
+                self._in_flight.add(messages, from_file=True)
+        return messages
+
+    def acknowledge(self, message: PendingMessage) -> None:
+        """The queue has it."""
+        with self._quick:
+            flight = self._in_flight.remove(message)
+            if flight and flight.from_file:
+                self._outcomes.acked.append(message)
+
+    def refuse(self, message: PendingMessage, reason: str) -> None:
+        """The queue will never take it."""
+        with self._quick:
+            if flight := self._in_flight.remove(message):
+                self._outcomes.refused.append((RefusedMessage(message, reason), flight.from_file))
+
+    def requeue(self, message: PendingMessage) -> None:
+        """The queue has not taken it: it waits until `restore` puts it back in its place."""
+        with self._quick:
+            if flight := self._in_flight.remove(message):
+                self._requeued.append(flight)
+
+    @property
+    def any_requeued(self) -> bool:
+        """Whether something waits for `restore`."""
+        with self._quick:
+            return bool(self._requeued)
+
+    def apply_outcomes(self) -> list[RefusedMessage]:
+        """Bring the file up to date with what the queue took and refused; the latter. Raises OutboxError."""
+        with self._moving:
+            with self._quick:
+                acked, refused = list(self._outcomes.acked), list(self._outcomes.refused)
+            if acked:
+                self._outbox.done(acked)
+            if refused:
+                self._outbox.reject([message for message, _ in refused])
+            with self._quick:
+                del self._outcomes.acked[: len(acked)], self._outcomes.refused[: len(refused)]
+            self._file.messages -= len(acked) + sum(from_file for _, from_file in refused)
+            return [message for message, _ in refused]
+
+    def restore(self) -> None:
+        """Put what was requeued back in its place. Only while nothing is in flight. Raises OutboxError."""
+        with self._moving:
+            with self._quick:
+                messages = sorted(flight.message for flight in self._requeued if not flight.from_file)
+                if not self._file.messages:
+                    self._waiting.put_back(messages)
+                    messages = []
+            if messages:  # what is in the file is newer: these go before it
+                self._outbox.add(messages)
+                self._file.messages += len(messages)
+            with self._quick:
+                self._requeued.clear()
+            self._file.read_upto = None
+
+    def close(self) -> Undelivered:
+        """Put all that is in memory or in flight into the file, whatever its bound, and close it."""
+        with self._moving:
+            with self._quick:
+                self._closed = True
+                flights = [*self._in_flight.clear(), *self._requeued]
+                in_memory = [flight.message for flight in flights if not flight.from_file]
+                messages = sorted([*in_memory, *self._waiting.clear()])
+                self._requeued.clear()
+            lost = len(messages)
+            try:
+                if messages:
+                    self._outbox.add(messages)
+                    self._file.messages, lost = self._file.messages + len(messages), 0
+                self.apply_outcomes()
+            except OutboxError as error:
+                return Undelivered(self._file.messages, lost, str(error))
+            finally:
+                self._outbox.close()
+            return Undelivered(self._file.messages, 0)
+
+    @property
+    def _bytes(self) -> int:
+        with self._quick:
+            return self._waiting.bytes + self._in_flight.bytes
+
+    def _in_flight_room(self) -> tuple[int, int]:
+        """How many more messages, of how many bytes, may be in flight. With `_quick` held."""
+        return _MOST_IN_FLIGHT - len(self._in_flight), self._buffer_bytes // 2 - self._in_flight.bytes
+
+    def _now_in_file(self, messages: dict[tuple[str, int], PendingMessage]) -> None:
+        """Note where these are, wherever they have come meanwhile. With both locks held."""
+        self._in_flight.now_in_file(messages)
+        for number, (message, _) in enumerate(self._requeued):
+            if messages.pop(message.key, None):
+                self._requeued[number] = Flight(message, True)
+        for number, (refused, _) in enumerate(self._outcomes.refused):
+            if messages.pop(refused.message.key, None):
+                self._outcomes.refused[number] = refused, True
+        self._outcomes.acked += messages.values()

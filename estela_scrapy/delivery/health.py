@@ -1,0 +1,125 @@
+"""Whether the queue takes messages, which of its topics do not, and whether the outbox can be used."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from estela_queue_adapter.backoff import pause_before
+from estela_queue_adapter.errors import QueueError, QueueUnreachable
+from estela_queue_adapter.printable import printable_logger
+from estela_scrapy.delivery.outbox import OutboxError
+
+_SILENCE = 5.0  # seconds without an acknowledgement after which the queue counts as unavailable
+_ASK_AGAIN = 60.0  # seconds until a topic that was missing or denied is tried again
+
+logger = printable_logger(__name__)
+
+
+class QueueHealth:
+    """Since when the queue is unavailable, if it is. Safe to share among threads; nothing here blocks.
+
+    The log has one line when it becomes unavailable and one when it is available again, until `close`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()  # guards what follows
+        self._unavailable_since: float | None = None
+        self._last_answer = clock()
+        self._failed_rounds = 0
+        self._closed = False
+
+    @property
+    def unavailable(self) -> bool:
+        """Whether the queue takes no messages now."""
+        with self._lock:
+            return self._unavailable_since is not None
+
+    def acknowledged(self) -> None:
+        """Note that the queue has taken a message."""
+        with self._lock:
+            since, self._unavailable_since = self._unavailable_since, None
+            self._last_answer, self._failed_rounds = self._clock(), 0
+            if since is not None:
+                logger.warning("Queue available again after %.1f s.", self._clock() - since)
+
+    def failed(self, error: QueueError) -> None:
+        """Note that the queue did not take a message."""
+        with self._lock:
+            self._become_unavailable(error)
+
+    def check_silence(self, in_flight: int) -> None:
+        """Notice a queue that was given messages, acknowledges none and reports no error."""
+        with self._lock:
+            now = self._clock()
+            if not in_flight:
+                self._last_answer = now
+            elif now - self._last_answer > _SILENCE:
+                self._become_unavailable(
+                    QueueUnreachable(f"it has acknowledged nothing for {_SILENCE:.0f} s")
+                )
+
+    def pause(self) -> float:
+        """Note that a round of messages came back; seconds to wait before the next."""
+        with self._lock:
+            self._failed_rounds += 1
+            return pause_before(self._failed_rounds, random.random)
+
+    def close(self) -> None:
+        """Say nothing more: what did not arrive by now is told in another way."""
+        with self._lock:
+            self._closed = True
+
+    def _become_unavailable(self, error: QueueError) -> None:
+        """With the lock held."""
+        if self._unavailable_since is None:
+            self._unavailable_since = self._clock()
+            if not self._closed:
+                logger.warning("Queue unavailable: %s. The crawl goes on; its messages wait.", error)
+
+
+class ClosedTopics:
+    """Topics that are missing or denied, each until it is time to ask again. Safe to share among threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()  # guards what follows
+        self._errors: dict[str, tuple[QueueError, float]] = {}
+
+    def close(self, topic: str, error: QueueError) -> None:
+        """Have nothing sent to `topic` for a minute."""
+        with self._lock:
+            self._errors[topic] = error, self._clock() + _ASK_AGAIN
+
+    def error_of(self, topic: str) -> QueueError | None:
+        """Why nothing can be sent to `topic`; None if it can, or if it is time to ask again."""
+        with self._lock:
+            error, until = self._errors.get(topic, (None, 0.0))
+            return error if self._clock() <= until else None
+
+
+class OutboxHealth:
+    """Whether the outbox can be used; one line when it no longer can. Safe to share among threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards what follows
+        self._usable = True
+
+    def failed(self, error: OutboxError) -> None:
+        """Note that it could not be used."""
+        with self._lock:
+            if self._usable:
+                logger.error(
+                    "%s. Messages that the queue does not take wait in memory; once that is full, the crawl "
+                    "waits.",
+                    error,
+                )
+            self._usable = False
+
+    def worked(self) -> None:
+        """Note that it could be used."""
+        with self._lock:
+            self._usable = True

@@ -1,0 +1,117 @@
+"""Messages on their way from memory to the queue, and what they weigh."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from estela_scrapy.delivery.outbox import PendingMessage
+
+_OVERHEAD = 250  # bytes that a message costs in memory besides its data, about
+
+
+def weight(messages: Iterable[PendingMessage]) -> int:
+    """Bytes of memory that they take, about."""
+    return sum(len(message.data) + _OVERHEAD for message in messages)
+
+
+class Flight(NamedTuple):
+    """A message that the queue was given and has not answered for."""
+
+    message: PendingMessage
+    from_file: bool
+    """Whether the outbox has it too."""
+
+
+class Waiting:
+    """Messages that wait in memory, oldest first. Its owner's lock guards it."""
+
+    def __init__(self) -> None:
+        self._messages: deque[PendingMessage] = deque()
+        self.bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    def append(self, message: PendingMessage) -> None:
+        """Add the newest."""
+        self._messages.append(message)
+        self.bytes += len(message.data) + _OVERHEAD
+
+    def put_back(self, messages: list[PendingMessage]) -> None:
+        """Put what was taken, oldest first, back in front."""
+        self._messages.extendleft(reversed(messages))
+        self.bytes += weight(messages)
+
+    def take(self, count: int, room: int) -> list[PendingMessage]:
+        """Take the oldest: `count` messages at most, and no more once they weigh `room` bytes."""
+        taken: list[PendingMessage] = []
+        while self._messages and len(taken) < count and room > 0:
+            taken.append(self._messages.popleft())
+            room -= weight(taken[-1:])
+        self.bytes -= weight(taken)
+        return taken
+
+    def first_that_fit(self, count: int, room: int) -> list[PendingMessage]:
+        """The oldest, which stay: `count` messages at most, of at most `room` bytes of data."""
+        fitting: list[PendingMessage] = []
+        for message in self._messages:
+            room -= len(message.data)
+            if room < 0 or len(fitting) == count:
+                break
+            fitting.append(message)
+        return fitting
+
+    def drop(self, messages: list[PendingMessage]) -> None:
+        """Drop the oldest, which `first_that_fit` returned."""
+        for _ in messages:
+            self._messages.popleft()
+        self.bytes -= weight(messages)
+
+    def clear(self) -> list[PendingMessage]:
+        """Take all of them."""
+        taken = list(self._messages)
+        self._messages.clear()
+        self.bytes = 0
+        return taken
+
+
+class InFlight:
+    """Messages that the queue has not answered for. Its owner's lock guards it."""
+
+    def __init__(self) -> None:
+        self._flights: dict[tuple[str, int], Flight] = {}
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def add(self, messages: list[PendingMessage], *, from_file: bool) -> None:
+        """Note that the queue is given these."""
+        for message in messages:
+            self._flights[message.key] = Flight(message, from_file)
+        self.bytes += weight(messages)
+
+    def remove(self, message: PendingMessage) -> Flight | None:
+        """Note an answer; None if the message was taken back meanwhile."""
+        flight = self._flights.pop(message.key, None)
+        if flight is not None:
+            self.bytes -= weight([message])
+        return flight
+
+    def only_in_memory(self) -> list[PendingMessage]:
+        """Those that the outbox does not have."""
+        return [flight.message for flight in self._flights.values() if not flight.from_file]
+
+    def now_in_file(self, messages: dict[tuple[str, int], PendingMessage]) -> None:
+        """Note that the outbox has these too; those that are not in flight any more remain in `messages`."""
+        for key in messages.keys() & self._flights.keys():
+            self._flights[key] = Flight(messages.pop(key), True)
+
+    def clear(self) -> list[Flight]:
+        """Take all of them back."""
+        taken = list(self._flights.values())
+        self._flights.clear()
+        self.bytes = 0
+        return taken

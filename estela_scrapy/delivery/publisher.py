@@ -1,0 +1,231 @@
+"""The threads between the reactor and the queue."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+from estela_queue_adapter import Producer
+from estela_queue_adapter.backoff import LONGEST_PAUSE
+from estela_queue_adapter.errors import (
+    MessageRejected,
+    PermanentError,
+    QueueError,
+    TopicDenied,
+    TopicMissing,
+)
+from estela_queue_adapter.printable import printable_logger
+from estela_scrapy.delivery.buffer import BURST, DeliveryBuffer, Mode, Undelivered
+from estela_scrapy.delivery.counts import DeliveryCounts
+from estela_scrapy.delivery.health import ClosedTopics, OutboxHealth, QueueHealth
+from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage
+
+_BURST_INTERVAL = 0.05  # seconds between two bursts
+_FLUSH_STEP = 0.5  # seconds
+_END_TIMEOUT = 2.0  # seconds for a thread to end; one that waits for the network is left behind
+
+logger = printable_logger(__name__)
+
+
+class Publisher:
+    """Takes messages from any thread, without ever waiting, and sees to it that they reach the queue.
+
+    A message is kept until the queue has acknowledged it: in memory, `buffer_bytes` at most, or in the
+    outbox. One that the queue refuses for good stays in the outbox with the reason.
+
+    `start` begins two threads, and `close` ends them. The sender hands what waits to the producer, in bursts,
+    so that an item wakes no thread. The spiller moves what waits in memory to the outbox while the queue is
+    unavailable or slower than the crawl: the sender may be waiting for the network then. The producer tells
+    what became of a message on a thread of its own. What they share guards itself: the buffer, the counts,
+    the closed topics and the health of queue and outbox.
+    """
+
+    def __init__(
+        self,
+        open_producer: Callable[[], Producer],
+        outbox: Outbox,
+        *,
+        buffer_bytes: int,
+        mode: Mode = Mode.OVERFLOW,
+        interval: float = 0.1,
+    ) -> None:
+        self._open_producer = open_producer
+        self._session = outbox.session
+        self._buffer = DeliveryBuffer(outbox, buffer_bytes, mode)
+        self._mode = mode
+        self._interval = interval
+        self.counts = DeliveryCounts()
+        self._health = QueueHealth()
+        self._outbox_health = OutboxHealth()
+        self._closed_topics = ClosedTopics()
+        self._ended = threading.Event()
+        self._undelivered: Undelivered | None = None
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin to send. What was put before is sent too."""
+        for name, work in (("sender", self._send_all), ("spiller", self._spill_all)):
+            thread = threading.Thread(target=work, name=f"estela-publisher-{name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def put(self, stream: str, topic: str, data: bytes) -> None:
+        """Take a message. Never blocks and never refuses; see `full`."""
+        self._buffer.put(stream, topic, data)
+
+    @property
+    def full(self) -> bool:
+        """Whether memory holds all that it may."""
+        return self._buffer.full
+
+    @property
+    def accepted(self) -> Counter[str]:
+        """How many messages were put, by stream."""
+        return self._buffer.accepted
+
+    def wait(self, timeout: float) -> bool:
+        """Block until all is acknowledged or refused, `timeout` seconds at most; whether it is."""
+        deadline = time.monotonic() + timeout
+        while not self._buffer.idle:
+            if time.monotonic() > deadline or self._ended.wait(_BURST_INTERVAL / 2):
+                return self._buffer.idle
+        return True
+
+    def close(self) -> Undelivered:
+        """End; what is not acknowledged is kept in the outbox. Blocks for some seconds at most."""
+        if self._undelivered is None:
+            self._health.close()
+            self._ended.set()
+            for thread in self._threads:
+                thread.join(_END_TIMEOUT)
+            self._undelivered = self._buffer.close()
+        return self._undelivered
+
+    def _spill_all(self) -> None:
+        while True:
+            try:
+                self._spill()
+                self._outbox_health.worked()
+            except OutboxError as error:
+                self._buffer.through_file = False
+                self._outbox_health.failed(error)
+            except Exception:  # noqa: BLE001  (without this thread the crawl would wait for ever)
+                self._wait_after_fault()
+            if self._ended.wait(self._interval):
+                return
+
+    def _spill(self) -> None:
+        """Move to the outbox what should be there. Raises OutboxError."""
+        self._buffer.open_file()
+        unavailable = self._health.unavailable
+        if unavailable:
+            self._buffer.persist_in_flight()
+        if self._mode is Mode.ALWAYS or unavailable or self._buffer.half_full:
+            self.counts.spill(self._buffer.spill())
+        self._buffer.through_file = self._mode is Mode.ALWAYS
+
+    def _send_all(self) -> None:
+        producer = self._open_producer()
+        while not self._ended.is_set():
+            sent = 0
+            try:
+                sent = self._send_burst(producer)
+            except OutboxError as error:
+                self._outbox_health.failed(error)
+            except Exception:  # noqa: BLE001  (as above: a platform may have faults of its own)
+                self._wait_after_fault()
+            if sent < BURST:
+                self._ended.wait(_BURST_INTERVAL)
+        try:
+            producer.close(0.0)
+        except QueueError as error:
+            logger.debug("Closing the producer: %s", error)
+
+    def _send_burst(self, producer: Producer) -> int:
+        """One burst; how many were sent, or a full burst's number if it is time for the next."""
+        self._apply_outcomes()
+        if self._buffer.any_requeued:
+            self._restore(producer)
+            return 0
+        messages = self._buffer.take()
+        more = self._buffer.in_flight_full  # there may be: what is taken is bounded by what may be in flight
+        for number, message in enumerate(messages):
+            if not self._send(producer, message):
+                for behind in messages[number + 1 :]:
+                    self._buffer.requeue(behind)
+                break
+        if not messages and self._buffer.in_flight:
+            self._flush(producer)
+        self._health.check_silence(self._buffer.in_flight)
+        return BURST if more else len(messages)
+
+    def _send(self, producer: Producer, message: PendingMessage) -> bool:
+        """Hand one message over; False if the queue takes none now."""
+        error = self._closed_topics.error_of(message.topic)
+        if error is None:
+            try:
+                producer.send(message.topic, message.data, on_delivery=partial(self._answered, message))
+                return True
+            except QueueError as refused:
+                self._answered(message, error := refused)
+        else:
+            self._apply_answer(message, error)
+        return _is_refusal(error)
+
+    def _restore(self, producer: Producer) -> None:
+        """Wait until nothing is in flight, then a little longer, and go on at the first that came back."""
+        while self._buffer.in_flight:
+            self._flush(producer)
+            if self._ended.is_set():
+                return
+        self._buffer.restore()
+        self._ended.wait(self._health.pause())
+
+    def _flush(self, producer: Producer) -> None:
+        try:
+            producer.flush(_FLUSH_STEP)
+        except QueueError as error:
+            logger.debug("Not acknowledged yet: %s", error)
+        self._health.check_silence(self._buffer.in_flight)
+
+    def _apply_outcomes(self) -> None:
+        for message, reason in self._buffer.apply_outcomes():
+            refused = self.counts.reject(message.stream)
+            if refused & (refused - 1) == 0:  # the 1st, 2nd, 4th, 8th, ...
+                logger.error(
+                    "The queue refuses a message for %s (%d so far); it is kept in the outbox: %s",
+                    message.topic,
+                    refused,
+                    reason,
+                )
+
+    def _answered(self, message: PendingMessage, error: QueueError | None) -> None:
+        """What the queue says of a message; called once for each that was sent, from any thread."""
+        if isinstance(error, (TopicDenied, TopicMissing)):
+            self._closed_topics.close(message.topic, error)
+        self._apply_answer(message, error)
+
+    def _apply_answer(self, message: PendingMessage, error: QueueError | None) -> None:
+        if error is None:
+            self._buffer.acknowledge(message)
+            own = message.session == self._session
+            self.counts.acknowledge(message.stream, len(message.data), own=own)
+            self._health.acknowledged()
+        elif _is_refusal(error):
+            self._buffer.refuse(message, str(error))
+        else:
+            self._buffer.requeue(message)
+            self._health.failed(error)
+
+    def _wait_after_fault(self) -> None:
+        """Log it with its traceback, as no fault is expected; seldom, as it may come again at once."""
+        logger.exception("The publisher failed. It tries again in %.0f s.", LONGEST_PAUSE)
+        self._ended.wait(LONGEST_PAUSE)
+
+
+def _is_refusal(error: QueueError) -> bool:
+    """Whether the queue will never take this message, or none for its topic."""
+    return isinstance(error, (MessageRejected, TopicDenied, TopicMissing)) or type(error) is PermanentError
