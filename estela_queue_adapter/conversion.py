@@ -25,6 +25,7 @@ Rule = Callable[[Any], Any]
 """Returns what stands for a value, or NotImplemented if the value is not its concern."""
 
 _ABSENT = object()
+_NAME: Callable[[type], str] = type.__dict__["__name__"].__get__
 _NUMBERS = frozenset({int, float, bool})
 _TREES = frozenset({"bs4", "lxml"})  # iterating over a node gives its children, which is not what it holds
 
@@ -56,6 +57,11 @@ def rule_of_function(function: Callable[[Any], Any]) -> Rule:
         return NotImplemented if found is value else found
 
     return rule
+
+
+def name_of_type(value: Any) -> str:
+    """The name of its class, whatever its metaclass makes of that."""
+    return _NAME(type(value))
 
 
 def is_listed(value: Any) -> bool:

@@ -136,7 +136,12 @@ def test_values_without_a_word_in_json_are_stored_and_the_job_is_complete(
     assert len(stored) == 100
     assert [stored[n] for n in (3, 30, 50, 70, 71)] == ["café", 90.0, 1.5, [0, 1, 2], "mine"]
     assert stored[90].startswith("<object object at")
-    assert done.log.count("WARNING: Item converted: dict: field value: a object is written as its str()") == 1
+    assert (
+        done.log.count(
+            "WARNING: Item converted: dict: field value: a value of type object is written as its str()"
+        )
+        == 1
+    )
     assert (done.stats["estela/items/converted"], done.stats["estela/items/failed"]) == (1, 0)
 
 
