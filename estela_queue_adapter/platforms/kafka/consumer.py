@@ -18,7 +18,7 @@ from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.rebalances import LoopsFirst, Rebalances
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
-from estela_queue_adapter.platforms.kafka.topics import denied, partitions_of
+from estela_queue_adapter.platforms.kafka.topics import absence, denied, partitions_of
 
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
@@ -106,24 +106,18 @@ class KafkaGroupConsumer(Consumer):
     def positions(self) -> Sequence[Position]:
         positions = []
         for partition in self._partitions():
-            with self._translated():
+            with self._asked():
                 offset = self._position(partition)
             positions.append(Position(self._topic, partition.partition, offset))
         return positions
 
     def end_positions(self) -> Sequence[Position]:
-        partitions = self._partitions()
-        with self._translated():
-            ends = self._asker().end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
-        return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
+        return self._ends(self._asker())
 
     def log_end_positions(self) -> Sequence[Position]:
-        partitions = self._partitions()
         if self._asking_all is None:
             self._asking_all = connect_reader(self._settings, None, isolation_level="read_uncommitted")
-        with self._translated():
-            ends = self._asking_all.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
-        return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
+        return self._ends(self._asking_all)
 
     def close(self) -> None:
         try:
@@ -200,6 +194,23 @@ class KafkaGroupConsumer(Consumer):
         if self._asking is None:
             self._asking = connect_reader(self._settings, self._subscription.group_id)
         return self._asking
+
+    def _ends(self, client: KafkaConsumer) -> list[Position]:
+        partitions = self._partitions()
+        with self._asked():
+            ends = client.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
+        return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
+
+    @contextlib.contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Raise our errors: also for a topic that was deleted, which its client goes on asking for."""
+        with self._translated():
+            try:
+                yield
+            except kafka_errors.KafkaTimeoutError:
+                if absent := absence(self._settings, self._topic):
+                    raise absent from None
+                raise
 
     def _partitions(self) -> list[TopicPartition]:
         return partitions_of(self._asker(), self._settings, self._topic)
