@@ -17,9 +17,14 @@ import ipaddress
 import pathlib
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from estela_queue_adapter.errors import SerializationError
+
+MAX_ITERATED = 500_000  # elements of what has to be iterated, in one value: some never end
 
 Rule = Callable[[Any], Any]
 """Returns what stands for a value, or NotImplemented if the value is not its concern."""
@@ -72,6 +77,14 @@ def is_listed(value: Any) -> bool:
     return getattr(cls, "__iter__", None) is not None
 
 
+def elements_of(value: Iterable[Any], most: int) -> list[Any]:
+    """All of them; raises SerializationError if there are more than `most`, perhaps without end."""
+    elements = list(islice(value, most + 1))
+    if len(elements) > most:
+        raise SerializationError(f"a {name_of_type(value)} gives more than {MAX_ITERATED:,} values")
+    return elements
+
+
 def text_of_bytes(data: bytes | bytearray | memoryview) -> str:
     """Its UTF-8 text, or base64 if it is none."""
     held = bytes(data)
@@ -91,7 +104,7 @@ def _sorted(value: Any) -> Any:
 
 def _mapping(value: Any) -> Any:
     """A dict, if no name is in it twice."""
-    pairs = list(value.items())
+    pairs = elements_of(value.items(), MAX_ITERATED)
     found = dict(pairs)
     return found if len(found) == len(pairs) else Pairs(pairs)
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import enum
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable
 from math import isfinite
 from typing import Any, NamedTuple
 
 import orjson
 
-from estela_queue_adapter.conversion import Pairs, Rule, is_listed, name_of_type
+from estela_queue_adapter.conversion import MAX_ITERATED, Pairs, Rule, elements_of, is_listed, name_of_type
 from estela_queue_adapter.errors import SerializationError
 
 MAX_DEPTH = 254  # levels, as orjson has it; MongoDB takes 100
-MAX_ITERATED = 500_000  # elements of what has to be iterated, in one value: some never end
 MAX_CONVERTED = 100  # that are told of one value
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -119,7 +117,9 @@ class Writer:
         if isinstance(value, (set, frozenset)):
             return b"[%b]" % b",".join(sorted(map(self._write, value)))
         if is_listed(value):
-            return self._array(self._elements(value))
+            elements = elements_of(value, self._iterable)
+            self._iterable -= len(elements)
+            return self._array(elements)
         self._say(f"a value of type {name_of_type(value)} is written as its str()")
         return self._write(str(value))
 
@@ -188,13 +188,6 @@ class Writer:
             other = f"{other} {others[other]}"
         self._say(f"a key of type {name_of_type(key)} is written as {other!r}: there is another {name!r}")
         return other
-
-    def _elements(self, value: Iterable[Any]) -> list[Any]:
-        elements = list(islice(value, self._iterable + 1))
-        self._iterable -= len(elements)
-        if self._iterable < 0:
-            raise SerializationError(f"a {name_of_type(value)} gives more than {MAX_ITERATED:,} values")
-        return elements
 
     def _say(self, what: str) -> None:
         if len(self._converted) < MAX_CONVERTED:

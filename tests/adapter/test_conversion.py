@@ -22,10 +22,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estela_queue_adapter.conversion import name_of_type
+from estela_queue_adapter.conversion import MAX_ITERATED, name_of_type
 from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization import Encoder, deserialize, serialize
-from estela_queue_adapter.writing import MAX_CONVERTED, MAX_ITERATED, Converted, Unwritable
+from estela_queue_adapter.writing import MAX_CONVERTED, Converted, Unwritable
 
 
 class Colour(enum.Enum):
@@ -203,6 +203,11 @@ class Endless:
         yield Endless()
 
 
+class EndlessMapping(collections.UserDict[str, int]):
+    def items(self) -> Any:
+        return ((str(n), n) for n in itertools.count())
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
@@ -212,6 +217,7 @@ class Endless:
         ([raises_midway()], r"^value\[0\]: ValueError: no more$"),
         (itertools.count(), r"^value: a count gives more than 500,000 values$"),
         (itertools.cycle([itertools.repeat(1)]), "gives more than 500,000 values$"),
+        (EndlessMapping(), r"^value: a generator gives more than 500,000 values$"),
         (Hostile(), r"^value: RuntimeError: no "),
         ({"x": [Hostile()]}, r"^value\.x\[0\]: RuntimeError"),
         ({(1, Hostile()): 1}, r"^value\.key\[1\]: RuntimeError"),
