@@ -22,7 +22,7 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.writing import Converted, Unwritable
 from estela_scrapy.accounts import account, say_what_is_left
-from estela_scrapy.failures import ConversionLog, FailureLog, page_of, printable
+from estela_scrapy.failures import ConversionLog, FailureLog, page_of, shortened
 from estela_scrapy.identity import Job, identify
 from estela_scrapy.outbox import Outbox
 from estela_scrapy.payloads import ItemSerializer, request_payload
@@ -171,7 +171,7 @@ class QueueExtension:
             self._streams.requests.publish(payload)
         except Exception as error:  # noqa: BLE001  (a record costs itself alone, as an item does)
             self._streams.requests.failed += 1
-            page = printable(str(request.url))
+            page = shortened(str(request.url))
             self._failures.add("Record of a request", request, error, page, self._crawler.spider)
             return
         self._room.look()
