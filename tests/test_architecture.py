@@ -63,12 +63,15 @@ def test_the_house_keeps_its_rules() -> None:
 
 
 def test_what_prints_or_logs_foreign_text_does_so_through_what_makes_it_printable() -> None:
+    may_print = {
+        "estela_queue_adapter/output.py",
+        "estela_consumer/cli/__init__.py",  # says that the modules of ours may be somebody else's
+    }
     for package in ("estela_queue_adapter", "estela_scrapy", "estela_consumer"):
         for path in sorted((ROOT / package).rglob("*.py")):
             name, source = path.relative_to(ROOT).as_posix(), path.read_text()
-            assert not re.search(r"\b(?:click\.s?echo|sys\.std(?:out|err)\.write)\(", source) or (
-                name == "estela_queue_adapter/output.py"
-            ), name
+            if re.search(r"\b(?:click\.s?echo|sys\.std(?:out|err)\.write)\(", source):
+                assert name in may_print
             # A crawl's log is Scrapy's, whose handlers are not ours; those of our commands are.
             if package != "estela_consumer" and "logger = logging.getLogger(__name__)" in source:
                 assert name == "estela_queue_adapter/command_logs.py"
