@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -27,6 +26,7 @@ from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import absence
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
 
 _METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is away or the topic missing
@@ -34,7 +34,7 @@ _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class _Record(NamedTuple):
