@@ -290,3 +290,15 @@ def test_a_store_that_is_away_is_one_line(workdir: object) -> None:
     assert "127.0.0.1:1" in result.err
     assert "secret" not in result.err + os.linesep
     assert "Traceback" not in result.err
+
+
+def test_what_only_a_secondary_does_not_know_yet_is_adopted_too(
+    client: MongoClient[Any], dataset: Dataset, mongodb: str
+) -> None:
+    client[dataset.database][dataset.collection].insert_one({"n": 1})
+    store = MongoStore(StoreSettings(url=f"{mongodb}&readPreference=secondary"))  # there is none at all
+
+    report = adopt(store.replacement(dataset), lambda _: None)
+
+    assert report.documents == 1
+    store.close()

@@ -15,7 +15,7 @@ from typing import Any
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient, WriteConcern
+from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -55,7 +55,10 @@ class MongoReplacement(Replacement):
         self._prefix = f"adopting-{hashlib.sha256(dataset.collection.encode()).hexdigest()[:12]}-"
         self._new = Dataset(dataset.database, self._prefix + self._run)
         with self._errors("listCollections"):
-            self._db = client.get_database(dataset.database, write_concern=_MAJORITY)
+            # From the primary, whatever the URL prefers: another member may lack the newest documents.
+            self._db = client.get_database(
+                dataset.database, write_concern=_MAJORITY, read_preference=ReadPreference.PRIMARY
+            )
             self._old: Collection[RawBSONDocument] = self._db.get_collection(
                 dataset.collection, codec_options=_RAW, read_concern=ReadConcern("majority")
             )
@@ -91,10 +94,11 @@ class MongoReplacement(Replacement):
         return verdicts.count(Outcome.PRESENT)
 
     def swap(self, documents: int) -> None:
-        with self._errors("createIndexes"):
-            self._copy_indexes()
         with self._errors("renameCollection"):
             found = self._db[self._new.collection].count_documents({})
+        with self._errors("createIndexes"):
+            self._copy_indexes()  # only now: one that expires documents would change their number
+        with self._errors("renameCollection"):
             if found != documents or not self._is_ours(self._options(self._dataset)):
                 raise AdoptionFailed(
                     f"another adoption of {self._dataset} runs at the same time, or this one was cancelled; "
@@ -168,7 +172,7 @@ class MongoReplacement(Replacement):
         return self._is_hold(options) and _rule(options).get("description") == self._run
 
     def _modify(self, validator: Mapping[str, Any]) -> None:
-        self._db.command(
+        answer = self._db.command(
             "collMod",
             self._dataset.collection,
             validator=validator,
@@ -176,6 +180,8 @@ class MongoReplacement(Replacement):
             validationAction="error",
             writeConcern=_MAJORITY.document,
         )
+        if failed := answer.get("writeConcernError"):  # then a document written before may not be seen yet
+            raise StoreUnreachable(f"{self._store.describe()} cannot take it now: {failed.get('errmsg')}")
 
     @contextlib.contextmanager
     def _errors(self, command: str) -> Iterator[None]:
