@@ -21,7 +21,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.adoption import AdoptionFailed, Replacement
-from estela_consumer.datasets import Dataset
+from estela_consumer.datasets import Dataset, dataset_of
 from estela_consumer.documents import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store
@@ -49,6 +49,10 @@ class MongoReplacement(Replacement):
 
     def __init__(self, client: MongoClient[Any], store: Store, dataset: Dataset) -> None:
         """Raises UsageError for what is not there, or is no plain collection, and StoreUnreachable."""
+        try:
+            dataset_of("", None, *dataset)
+        except BadMessage as error:
+            raise UsageError(f"there is no dataset {dataset}: {error}") from error
         self._store = store
         self._dataset = dataset
         self._run = uuid.uuid4().hex[:12]
