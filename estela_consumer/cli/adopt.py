@@ -83,7 +83,7 @@ def _check_unique(dataset: Dataset, unique: bool) -> None:
 
 def _run(replacement: Replacement, dataset: Dataset, *, dry_run: bool) -> AdoptionReport:
     def say(count: int) -> None:
-        logger.info("Adopting %s: %d documents so far.", dataset, count)
+        logger.info("Read of %s: %d of about %d documents.", dataset, count, replacement.about)
 
     if not dry_run:
         return adopt_collection(replacement, say)

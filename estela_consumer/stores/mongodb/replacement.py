@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -47,13 +47,20 @@ def is_held(write_error: Mapping[str, Any]) -> bool:
 class MongoReplacement(Replacement):
     """See the module. The new one is called `adopting-<hash of the old one's name>-<run>` until the swap."""
 
-    def __init__(self, client: MongoClient[Any], store: Store, dataset: Dataset) -> None:
+    def __init__(
+        self,
+        client: MongoClient[Any],
+        store: Store,
+        dataset: Dataset,
+        unreachable: Callable[[PyMongoError], StoreUnreachable],
+    ) -> None:
         """Raises UsageError for what is not there, or is no plain collection, and StoreUnreachable."""
         try:
             dataset_of("", None, *dataset)
         except BadMessage as error:
             raise UsageError(f"there is no dataset {dataset}: {error}") from error
         self._store = store
+        self._unreachable = unreachable
         self._dataset = dataset
         self._run = uuid.uuid4().hex[:12]
         self._prefix = f"adopting-{hashlib.sha256(dataset.collection.encode()).hexdigest()[:12]}-"
@@ -69,6 +76,7 @@ class MongoReplacement(Replacement):
             if tuple(client.server_info()["versionArray"][:2]) < _OLDEST:
                 raise UsageError(f"adopt needs MongoDB {_OLDEST[0]}.{_OLDEST[1]} or later")
             self._check()
+            self.about = self._old.estimated_document_count()
         self.clustered = "clusteredIndex" in self._options(dataset)
 
     def documents(self) -> Iterator[bytes]:
@@ -192,17 +200,15 @@ class MongoReplacement(Replacement):
         try:
             yield
         except OperationFailure as error:
-            told = (error.details or {}).get("errmsg", error)
             if is_transient(error, error.code):
-                raise StoreUnreachable(f"{self._store.describe()} cannot take it now: {told}") from error
+                raise self._unreachable(error) from error
+            told = (error.details or {}).get("errmsg", error)
             raise UsageError(
                 f"{self._store.describe()} refuses {command} on {self._dataset} (code {error.code}): {told}. "
                 f"adopt needs the roles readWrite and dbAdmin on the database {self._dataset.database}"
             ) from error
         except PyMongoError as error:
-            raise StoreUnreachable(
-                f"{self._store.describe()} does not answer: {type(error).__name__}: {error}"[:500]
-            ) from error
+            raise self._unreachable(error) from error
 
 
 def _rule(options: Mapping[str, Any]) -> Mapping[str, Any]:

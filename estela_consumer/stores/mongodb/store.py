@@ -140,7 +140,7 @@ class MongoStore(Store):
 
     def replacement(self, dataset: Dataset) -> MongoReplacement:
         """How its collection can be replaced. Raises UsageError if it cannot, and StoreUnreachable."""
-        return MongoReplacement(self._client, self, dataset)
+        return MongoReplacement(self._client, self, dataset, self._unreachable)
 
     def close(self) -> None:
         self._client.close()
