@@ -34,9 +34,7 @@ class Drain:
         self._remaining: dict[int, int] | None = None  # partition -> its end
         self._at: dict[int, int] = {}
         self._log_ends: dict[int, int] = {}  # as last asked for
-        self._cut: set[int] = (
-            set()
-        )  # recreated or cut short; a position beyond the end counts for nothing there
+        self._cut: set[int] = set()  # recreated or cut short: a position beyond their end counts for nothing
         self._gone: dict[int, int] = {}
         self._blocked: dict[int, tuple[int, float]] = {}  # by an open transaction: where, and since when
         self._gave_up = False
@@ -90,8 +88,8 @@ class Drain:
     def look(self, ends: Iterable[Position], stable_ends: Iterable[Position], now: float) -> None:
         """Compare what remains with the ends of the moment: of all messages, and of those one may read.
 
-        A partition that ends earlier than it did is drained once its new end is reached. One that is read up to
-        its stable end while its end lies beyond is blocked by an open transaction.
+        A partition that ends earlier than it did is drained once its new end is reached. One that is read up
+        to its stable end while its end lies beyond is blocked by an open transaction.
         """
         remaining = self._remaining or {}
         for _, partition, end in ends:

@@ -152,7 +152,7 @@ class KafkaGroupConsumer(Consumer):
 
     @contextlib.contextmanager
     def _asked(self) -> Iterator[None]:
-        """Raise our errors. A client that knew the topic goes on asking for one that was deleted meanwhile."""
+        """Raise our errors. A client that knew the topic goes on asking for it after it was deleted."""
         with translated(self._where):
             try:
                 yield
