@@ -88,8 +88,8 @@ class Drain:
     def look(self, ends: Iterable[Position], stable_ends: Iterable[Position], now: float) -> None:
         """Compare what remains with the ends of the moment: of all messages, and of those one may read.
 
-        A partition that ends earlier than it did is drained once its new end is reached. One that is read up
-        to its stable end while its end lies beyond is blocked by an open transaction.
+        A partition that ends earlier than it did is drained once its new end is reached. One that is read
+        up to its stable end while its end lies beyond is blocked by an open transaction.
         """
         remaining = self._remaining or {}
         for _, partition, end in ends:
