@@ -18,11 +18,15 @@ class Collector:
         self._crawls = 0
         self._frozen = 0  # objects, by us; 0 if the host had frozen its own
 
+    def prepare(self) -> None:
+        """Collect what is garbage by now, which takes some tens of milliseconds, if `spare` is to freeze."""
+        if self._crawls == 0 and gc.get_freeze_count() == 0:
+            gc.collect()
+
     def spare(self) -> None:
-        """One more crawl; takes some tens of milliseconds if it is the first."""
+        """One more crawl."""
         self._crawls += 1
         if self._crawls == 1 and gc.get_freeze_count() == 0:
-            gc.collect()
             gc.freeze()
             self._frozen = gc.get_freeze_count()
 

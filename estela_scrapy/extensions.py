@@ -72,6 +72,7 @@ class QueueExtension:
         extension = cls(crawler, settings, platform, job)
         for misspelt in ExtensionSettings.misspelt(crawler.settings):
             logger.warning("%s", misspelt)
+        COLLECTOR.prepare()
         crawler.signals.connect(extension.spider_opened, signals.spider_opened)
         return extension
 

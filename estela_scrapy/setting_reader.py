@@ -90,6 +90,10 @@ class SettingReader:
     def topic(self, name: str, default: str) -> str:
         given = self._settings.get(name)
         given = self._environ.get(name, default) if given is None else given
+        if given is False:
+            return ""
+        if given is True:
+            raise ConfigurationError(f"{name}=True is not a topic; name one")
         topic = self._converted(name, given, as_text, "a topic")
         if topic and not is_topic(topic):
             raise ConfigurationError(
