@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+from collections.abc import Callable
 from datetime import datetime, timezone
-from time import monotonic
-from typing import Any
+from time import monotonic, sleep
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from scrapy import Request, Spider, signals
@@ -34,6 +35,10 @@ from estela_scrapy.spool import Left
 from estela_scrapy.streams import Streams
 
 _STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
+_LOOK_AGAIN = 0.05  # seconds
+_FORCED = "forced"  # why a spider closed that nobody closed
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -144,13 +149,18 @@ class QueueExtension:
             await self._finish()
 
     async def engine_stopped(self) -> None:
-        """Tell how it went: the last stats and log lines are there only now."""
+        """Tell how it went: the last stats and log lines are there only now.
+
+        A signal to stop that meets a spider which is closing already brings this early.
+        """
+        while self._crawler.engine.spider is not None and self._wait_left > 0:
+            await self._count(sleep, _LOOK_AGAIN)
         await self._finish()
 
     def _engine_will_stop(self) -> bool:
-        """Whether `engine_stopped` will come: not for a spider that was closed before the engine started.
+        """Whether `engine_stopped` will come: not if the spider was closed before the engine started.
 
-        Nor is it certain if another component stops the engine by itself.
+        Nor is it certain if another component stops the engine itself.
         """
         engine = self._crawler.engine
         return engine.start_time is not None and (engine.running or not self._crawler.crawling)
@@ -176,12 +186,18 @@ class QueueExtension:
     async def _wait_for_the_queue(self) -> bool:
         """Whether it has taken everything, within what remains of ESTELA_CLOSE_TIMEOUT."""
         while self._wait_left > 0:
-            began = monotonic()
-            taken = await run_in_thread(self._publisher.wait, min(_STEP, self._wait_left))
-            self._wait_left -= monotonic() - began
-            if taken:
+            if await self._count(self._publisher.wait, min(_STEP, self._wait_left)):
                 return True
         return False
+
+    async def _count(self, wait: Callable[[float], T], seconds: float) -> T:
+        """Wait in a thread, at the cost of what remains of ESTELA_CLOSE_TIMEOUT."""
+        self._wait_left -= seconds
+        began = monotonic()
+        try:
+            return await run_in_thread(wait, seconds)
+        finally:
+            self._wait_left += seconds - (monotonic() - began)
 
     def _account(self, left: Left) -> None:
         account(self._crawler.stats, self._publisher, self._streams, left)
@@ -189,7 +205,11 @@ class QueueExtension:
 
     def _ended_by_force(self) -> None:
         """A second signal has stopped the reactor: no spider_closed comes, or it will never be through."""
-        self._say_what_is_left(self._publisher.close(), "the crawl was ended by force")
+        try:
+            if not self._finished:
+                self._streams.end(self._crawler, self._reason or _FORCED, self._opened)
+        finally:
+            self._say_what_is_left(self._publisher.close(), "the crawl was ended by force")
 
     def _say_what_is_left(self, left: Left, why: str) -> None:
         path = self._settings.outbox_path

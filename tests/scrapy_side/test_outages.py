@@ -105,6 +105,9 @@ def test_a_signal_ends_a_crawl_in_time_and_what_it_has_stays_in_the_outbox(
     kept = [json.loads(json.loads(line)["text"]) for line in run("estela-outbox", "export").out.splitlines()]
     assert {letter["payload"]["n"] for letter in kept if "n" in letter["payload"]} >= set(range(100))
     assert f"{len(kept)} message(s) wait in the outbox" in crawl.log
+    [record] = [letter["payload"] for letter in kept if "finish_reason" in letter["payload"]]
+    assert record["finish_reason"] == ("shutdown" if len(signals) == 1 else "forced")
+    assert record["streams"][0]["published"] == len(kept) - 1
 
 
 def test_a_crawl_that_waits_for_the_queue_at_its_end_can_be_ended_by_force(
@@ -119,7 +122,7 @@ def test_a_crawl_that_waits_for_the_queue_at_its_end_can_be_ended_by_force(
     crawl.process.send_signal(signal.SIGINT)
     crawl.process.wait(30)
 
-    assert "10 message(s) wait in the outbox" in crawl.log
+    assert "11 message(s) wait in the outbox" in crawl.log  # and the closing record
     assert "the crawl was ended by force" in crawl.log
 
 

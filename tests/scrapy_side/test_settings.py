@@ -20,7 +20,7 @@ from estela_scrapy.settings import ExtensionSettings
 JOB = Job("1", "books", "shop")
 
 
-def read(environ: dict[str, str] | None = None, **settings: Any) -> ExtensionSettings:
+def read(environ: dict[str, str] | None = None, /, **settings: Any) -> ExtensionSettings:
     return ExtensionSettings.from_scrapy(BaseSettings(settings), environ or {})
 
 

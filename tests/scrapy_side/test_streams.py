@@ -62,7 +62,7 @@ def test_estelas_variables_give_what_estelas_consumer_expects(
         re.fullmatch(r"[\d: -]+ \[scrapy.core.engine\] INFO: Closing spider \(finished\)", line)
         for line in lines
     )
-    assert not any("DEBUG" in line for line in lines)
+    assert not any("] DEBUG:" in line for line in lines)
 
 
 def test_a_closing_record_says_what_was_published(base: str) -> None:
