@@ -11,6 +11,7 @@ STATS_TOPIC = "job_stats"  # estela's: one document a job, all jobs in one colle
 SERVER_DATABASES = frozenset({"admin", "config", "local"})
 
 _MAX_DATABASE = 63  # bytes, MongoDB's limit
+_MAX_JID = 1_000  # characters; no names that fit are made of more, and it is remembered with them
 _MAX_NAMESPACE = 255  # bytes of `<database>.<collection>`, MongoDB's limit
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what Kafka takes
 _NOT_IN_DATABASE = re.compile(r'[/\\. "$*<>:|?\x00]')
@@ -39,7 +40,7 @@ class JidParts(NamedTuple):
 
 def parse_jid(jid: Any) -> JidParts:
     """`<job>.<spider>.<project>`; raises BadName."""
-    parts = jid.split(".") if isinstance(jid, str) else []
+    parts = jid.split(".") if isinstance(jid, str) and len(jid) <= _MAX_JID else []
     if len(parts) != 3 or not all(parts):
         raise BadName(f"jid {shown(jid)} is not <job>.<spider>.<project>")
     return JidParts(*parts)

@@ -2,31 +2,193 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sqlite3
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
+
+from estela_queue_adapter import private_files
 
 _LOOK_AGAIN = 0.01  # seconds
+_REMOVAL = 0.1  # seconds that a folder which is being removed is given to go, before it is recreated
+_COMPANIONS = ("", "-wal", "-shm")  # a commit is in the second of these, which the third leads to
+
+# SQLite's words for what people know by another name.
+_REASONS = {
+    "database or disk is full": "the disk is full",
+    "file is not a database": "it is not an SQLite database",
+    "database disk image is malformed": "it is damaged",
+    "attempt to write a readonly database": "it may only be read",
+    "database is locked": "another process keeps it locked",
+    "disk I/O error": "disk I/O error; is the disk full?",
+}
+
+_Identities: TypeAlias = tuple[private_files.Identity, ...]
+
+logger = logging.getLogger(__name__)
 
 
-def connect(path: Path, schema: str, *, busy_timeout: float, durable: bool = False) -> sqlite3.Connection:
-    """Open the file, or make it and its folder; transactions are begun by hand. Threads may share it.
+class Replaced(OSError):
+    """The file was removed, moved or replaced while something was written to it: that is not in the file."""
 
-    Blocks up to `busy_timeout` seconds for other processes that open or write it, then and later. What is
-    committed survives the end of the process, and, where `durable`, a power cut. Raises OSError and
+
+class SqliteFile:
+    """One SQLite file, opened at the first use. Safe to share among threads, which take turns.
+
+    The file is created if it is missing, readable by its owner alone. If it is removed, moved or replaced
+    while it is open, that is logged, and the file that is at its path then is used, or a new one. What is
+    committed was in the file at that path. It survives the end of the process, and a power cut if `durable`.
+
+    Blocks up to `busy_timeout` seconds for other processes that use the file. Everything raises OSError and
     sqlite3.Error.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect where the file is new
-        _use_write_ahead_log(db, busy_timeout)  # readers and a writer at once
-        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        db.executescript(schema)
-    except BaseException:
-        db.close()
-        raise
-    return db
+
+    def __init__(
+        self,
+        path: Path,
+        schema: str,
+        *,
+        busy_timeout: float,
+        durable: bool = False,
+        keep_former: bool = False,
+    ) -> None:
+        self.path = path
+        self.generation = 0
+        """How many files there have been at the path: another number is another file."""
+        self.former: list[sqlite3.Connection] | None = [] if keep_former else None
+        """If asked for: connections to the files that were at the path before, which can still be read."""
+        self._schema = schema
+        self._busy_timeout = busy_timeout
+        self._durable = durable
+        self._lock = threading.RLock()
+        self._db: sqlite3.Connection | None = None
+        self._identities: _Identities = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened."""
+        return self._db is not None
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """The open connection, for this thread alone meanwhile."""
+        with self._lock:
+            yield self._opened()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The same in a write transaction, which an error undoes. Raises Replaced besides."""
+        with self.connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                _roll_back(db)
+                raise
+            if self._is_elsewhere():
+                raise Replaced(f"{self.path} was removed or replaced while it was written to")
+
+    def close(self) -> None:
+        """Close it; the next use opens it again."""
+        with self._lock:
+            db, self._db = self._db, None
+            if db is not None:
+                db.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._open()
+        elif self._is_elsewhere():
+            self._follow()
+        assert self._db is not None
+        return self._db
+
+    def _open(self) -> None:
+        """Open what is at the path; once more if that changes meanwhile, so that we know what we have."""
+        while True:
+            at = private_files.create(self.path)
+            db = self._connect()
+            self._identities = self._look()
+            if self._identities[:1] == (at,):
+                break
+            db.close()
+        self._db = db
+        self.generation += 1
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect if the file is new
+            _use_write_ahead_log(db, self._busy_timeout)  # readers and a writer at once
+            db.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
+            db.executescript(self._schema)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _follow(self) -> None:
+        """Go over to the file that is at the path now, or to a new one."""
+        if self._look()[0] == self._identities[0]:
+            self._rejoin()
+        else:
+            self._move()
+        logger.error(
+            "The file %s was removed, moved or replaced while in use. "
+            "Going on with the one that is there now, or with a new one.",
+            self.path,
+        )
+
+    def _move(self) -> None:
+        if not self.path.exists():
+            time.sleep(_REMOVAL)
+        before, self._db = self._db, None
+        assert before is not None
+        try:
+            self._open()
+        except BaseException:
+            self._db = before  # so that the next use tries again
+            raise
+        if self.former is None:
+            before.close()
+        else:
+            self.former.append(before)
+
+    def _rejoin(self) -> None:
+        """Open the same file again, whose companions are gone; with what was committed to them."""
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.close()
+        self._open()
+
+    def _is_elsewhere(self) -> bool:
+        return self._look() != self._identities
+
+    def _look(self) -> _Identities:
+        return tuple(private_files.identity(f"{self.path}{companion}") for companion in _COMPANIONS)
+
+
+def reason(error: OSError | sqlite3.Error) -> str:
+    """What is wrong with the file, for people."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    told = str(error)
+    return _REASONS.get(told, told)
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    """Undo the transaction, if SQLite has not done so itself; the error that led here is the one to tell."""
+    if db.in_transaction:
+        with contextlib.suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
 
 
 def _use_write_ahead_log(db: sqlite3.Connection, busy_timeout: float) -> None:

@@ -19,9 +19,12 @@ from scrapy.utils.asyncio import run_in_thread
 from typing_extensions import Self
 
 from estela_queue_adapter import Platform, open_platform, queue_noisy_libraries
-from estela_queue_adapter.errors import ConfigurationError, SerializationError
+from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.printable import printable_logger
+from estela_queue_adapter.writing import Converted, Unwritable
 from estela_scrapy.accounts import account, say_what_is_left
 from estela_scrapy.collector import COLLECTOR
+from estela_scrapy.failures import ConversionLog, FailureLog, page_of, printable
 from estela_scrapy.identity import Job, identify
 from estela_scrapy.job_logs import MAX_LINE, JobLogHandler
 from estela_scrapy.outbox import Outbox
@@ -40,7 +43,7 @@ _FORCED = "forced"  # why a spider closed that nobody closed
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class QueueExtension:
@@ -52,7 +55,9 @@ class QueueExtension:
         self._platform = platform
         self._job = job
         self._log = _log_handler(crawler, settings, platform)
-        self._serializer = ItemSerializer()
+        self._serializer = ItemSerializer(settings.serializer)
+        self._failures = FailureLog()
+        self._conversions = ConversionLog()
         self._in_downloader: WeakKeyDictionary[Request, float] = WeakKeyDictionary()
         self._opened = datetime.now(timezone.utc)
         self._reason = ""
@@ -113,15 +118,20 @@ class QueueExtension:
             connect(self.response_downloaded, signals.response_downloaded)
             connect(self.request_left_downloader, signals.request_left_downloader)
 
-    async def item_scraped(self, item: Any, spider: Spider) -> None:
-        """Publish the item as it is now; if there is no room, Scrapy holds the spider back."""
+    async def item_scraped(self, item: Any, response: Response | None, spider: Spider) -> None:
+        """Publish the item as it is now; if there is no room, Scrapy holds the spider back.
+
+        Whatever goes wrong costs this item alone, and is said and counted.
+        """
+        converted: list[Converted] = []
         try:
-            payload = self._serializer.serialize(item)
-        except SerializationError as error:
+            self._streams.items.publish(self._serializer.serialize(item, converted))
+        except Exception as error:  # noqa: BLE001  (an item brings code of its own)
             self._streams.items.failed += 1
-            logger.error("Not published: %s", error, extra={"spider": spider})
+            self._failures.add("Item", item, error, page_of(response), spider)
             return
-        self._streams.items.publish(payload)
+        if converted:
+            self._conversions.add(item, converted, page_of(response), spider)
         if not self._room.look():
             await self._room.wait()
 
@@ -141,6 +151,7 @@ class QueueExtension:
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         """Wait for the queue, and have Scrapy's last stats say how it went."""
         self._reason = reason
+        self._failures.sum_up(spider)
         left = Left(0, 0)
         if not await self._wait_for_the_queue():
             left = await run_in_thread(self._publisher.close)
@@ -201,10 +212,13 @@ class QueueExtension:
 
     def _account(self, left: Left) -> None:
         account(self._crawler.stats, self._publisher, self._streams, left)
+        self._crawler.stats.set_value("estela/items/converted", self._conversions.items)
         self._crawler.stats.set_value("estela/pauses", self._room.pauses)
 
     def _ended_by_force(self) -> None:
         """A second signal has stopped the reactor: no spider_closed comes, or it will never be through."""
+        if not self._reason:
+            self._failures.sum_up(self._crawler.spider)
         try:
             if not self._finished:
                 self._streams.end(self._crawler, self._reason or _FORCED, self._opened)
@@ -218,10 +232,22 @@ class QueueExtension:
     def _publish_request(self, request: Request, response: Response | None) -> None:
         began = self._in_downloader.pop(request, None)
         duration = 0.0 if began is None else monotonic() - began
-        fingerprint = self._crawler.request_fingerprinter.fingerprint(request)
-        payload = request_payload(request, response, duration, fingerprint, datetime.now(timezone.utc))
-        self._streams.requests.publish(payload)
+        try:
+            fingerprint = self._fingerprint(request)
+            payload = request_payload(request, response, duration, fingerprint, datetime.now(timezone.utc))
+            self._streams.requests.publish(payload)
+        except Exception as error:  # noqa: BLE001  (a record costs itself alone, as an item does)
+            self._streams.requests.failed += 1
+            page = printable(str(request.url))
+            self._failures.add("Record of a request", request, error, page, self._crawler.spider)
+            return
         self._room.look()
+
+    def _fingerprint(self, request: Request) -> Any:
+        try:
+            return self._crawler.request_fingerprinter.fingerprint(request)
+        except Exception as error:
+            raise Unwritable("fingerprint", error) from error
 
 
 def _is_wanted(crawler: Crawler) -> bool:

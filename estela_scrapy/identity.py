@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from estela_queue_adapter import private_files
 from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_queue_adapter.names import as_jid_part, parse_jid
 from estela_scrapy.setting_reader import told
@@ -86,7 +87,7 @@ def _kept_id(jobdir: Path, new: str) -> str:
             if kept == as_jid_part(kept):
                 return kept
             raise ConfigurationError(f"{path} holds no job id; remove it to begin a new job")
-        jobdir.mkdir(parents=True, exist_ok=True)
+        private_files.create(path)
         path.write_text(f"{new}\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from scrapy.utils.serialize import ScrapyJSONEncoder
 from typing_extensions import Self
 
 from estela_queue_adapter.errors import SerializationError
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
 from estela_queue_adapter.settings import as_number
 
@@ -20,7 +20,7 @@ _EFFICIENCY = ((3, 1.0), (4, 0.95), (5, 0.90), (7, 0.80))
 _LEAST_EFFICIENCY = 0.65
 _INT64 = range(-(2**63), 2**63)  # the integers that MongoDB has
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 _encode_as_scrapy = ScrapyJSONEncoder().default
 
 
@@ -60,10 +60,10 @@ def stats_payload(
     written as its text: one odd value must not cost a job all the others.
     """
     reckoned = _reckoned(stats, spider, reason, now, goal or Goal())
-    told = {key: value for key, value in stats.items() if isinstance(key, str)}
+    told = {_key(key): value for key, value in stats.items() if isinstance(key, str)}
     for key, value in stats.items():
         if not isinstance(key, str):
-            told.setdefault(_text(key), value)
+            told.setdefault(_key(key), value)
     return b"{%b}" % b",".join(_member(key, value) for key, value in {**told, **reckoned}.items())
 
 
@@ -134,7 +134,7 @@ def _ratio(part: float, whole: float) -> float:
 
 def _member(key: str, value: Any) -> bytes:
     """`"key":value`, whatever they are."""
-    name = serialize(_utf8(key))
+    name = serialize(key)
     try:
         return b"%b:%b" % (name, serialize(_storable(value), _encode))
     except (SerializationError, RecursionError):  # in a circle, or deeper than anyone follows
@@ -144,7 +144,7 @@ def _member(key: str, value: Any) -> bytes:
 def _storable(value: Any) -> Any:
     """The value with keys that are strings and without what JSON can say and MongoDB cannot."""
     if isinstance(value, dict):
-        return {_text(key): _storable(part) for key, part in value.items()}
+        return {_key(key): _storable(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_storable(part) for part in value]
     if isinstance(value, str):
@@ -159,6 +159,10 @@ def _encode(value: Any) -> Any:
         return _storable(_encode_as_scrapy(value))
     except TypeError:
         return _text(value)
+
+
+def _key(value: Any) -> str:
+    return _text(value).replace("\0", "\\x00")
 
 
 def _text(value: Any) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import logging
 import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
+from estela_queue_adapter.private_files import LockFile
+from estela_queue_adapter.sqlite_files import SqliteFile, reason
 
-from estela_queue_adapter import sqlite_files
+logger = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT = 10.0  # seconds a writer waits for the other crawls that share the file
 
@@ -76,6 +78,8 @@ class Outbox:
         SELECT session, number, stream, topic, data, COALESCE(reason, '') FROM messages
         ORDER BY session, number
     """
+    _SQL_REMAINING = f"SELECT session, number, stream, topic, data, reason FROM messages WHERE {_SQL_MINE}"
+    _SQL_INHERIT = "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?)"
     _SQL_ACCEPT_AGAIN = f"UPDATE messages SET reason = NULL WHERE reason IS NOT NULL AND {_SQL_MINE}"
     _SQL_SIZE = "SELECT COALESCE(SUM(LENGTH(data)), 0) FROM messages"
     _SQL_PENDING = f"SELECT COUNT(*) FROM messages WHERE reason IS NULL AND {_SQL_MINE}"
@@ -89,9 +93,10 @@ class Outbox:
         self.session = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}"
         self._max_bytes = max_bytes
         self._lock = threading.RLock()
-        self._locks: dict[str, FileLock] = {}
+        self._locks: dict[str, LockFile] = {}
         """The sessions that are ours, and what tells others so."""
-        self._db: sqlite3.Connection | None = None
+        self._file = SqliteFile(path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT, keep_former=True)
+        self._generation = 0
         self._size = 0
 
     def exists(self) -> bool:
@@ -103,22 +108,17 @@ class Outbox:
         """Bytes that may be added; a file that is not open yet counts as empty."""
         return max(0, self._max_bytes - self._size)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the file is open."""
-        return self._db is not None
-
     def adopt(self) -> None:
         """Take over what sessions that have ended left in the file. Raises OutboxError."""
-        with self._lock, self._errors():
-            left = {session for (session,) in self._opened.execute(self._SQL_SESSIONS).fetchall()}
+        with self._connection() as db:
+            left = {session for (session,) in db.execute(self._SQL_SESSIONS).fetchall()}
             for session in left | self._lock_files():  # the latter's are removed with our own
                 self._claim(session)
 
     def pending(self) -> int:
         """How many messages this session has to send. Raises OutboxError."""
-        with self._lock, self._errors():
-            return int(self._opened.execute(self._SQL_PENDING, (self._mine,)).fetchone()[0])
+        with self._connection() as db:
+            return int(db.execute(self._SQL_PENDING, (self._mine,)).fetchone()[0])
 
     def add(self, letters: Sequence[Letter]) -> None:
         """Keep them, all or none. Not bounded: see `room`. Raises OutboxError."""
@@ -134,8 +134,8 @@ class Outbox:
         """
         place = ("", -1) if after is None else after[:2]
         letters: list[Letter] = []
-        with self._lock, self._errors():
-            for row in self._opened.execute(self._SQL_READ, (*place, self._mine)):
+        with self._connection() as db:
+            for row in db.execute(self._SQL_READ, (*place, self._mine)):
                 letter = Letter(*row)
                 size -= len(letter.data)
                 if letters and size < 0:
@@ -165,36 +165,29 @@ class Outbox:
 
     def summaries(self) -> list[Summary]:
         """What is in the file, by topic and reason. Raises OutboxError."""
-        with self._lock, self._errors():
-            return [Summary(*row) for row in self._opened.execute(self._SQL_SUMMARY).fetchall()]
+        with self._connection() as db:
+            return [Summary(*row) for row in db.execute(self._SQL_SUMMARY).fetchall()]
 
     def everything(self) -> Iterator[Rejected]:
         """Every message of every session. Raises OutboxError."""
-        with self._lock, self._errors():
-            for row in self._opened.execute(self._SQL_ALL):
+        with self._connection() as db:
+            for row in db.execute(self._SQL_ALL):
                 yield Rejected(Letter(*row[:5]), row[5])
 
     def close(self) -> None:
         """Let go of the file; what is left in it is for the next. What was added is on the disk already."""
         with self._lock:
-            if self._db is not None:
+            if self._file.is_open:
+                with contextlib.suppress(OSError, sqlite3.Error), self._file.connection() as db:
+                    db.execute("PRAGMA incremental_vacuum").fetchall()  # what was emptied is given back
                 with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("PRAGMA incremental_vacuum").fetchall()  # what was emptied is given back
-                    self._db.close()
-                self._db = None
+                    self._file.close()
             for lock in self._locks.values():
-                with contextlib.suppress(OSError):  # a lock file left behind does no harm
-                    Path(lock.lock_file).unlink()
+                if lock.held:
+                    with contextlib.suppress(OSError):  # a lock file left behind does no harm
+                        lock.path.unlink()
                 lock.release()
             self._locks = {}
-
-    @property
-    def _opened(self) -> sqlite3.Connection:
-        if self._db is None:
-            db = sqlite_files.connect(self.path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT)
-            self._size = int(db.execute(self._SQL_SIZE).fetchone()[0])
-            self._db = db
-        return self._db
 
     @property
     def _mine(self) -> str:
@@ -207,30 +200,46 @@ class Outbox:
         return {name.removeprefix(prefix).removesuffix(".lock") for name in names}
 
     def _claim(self, session: str) -> None:
-        if session not in self._locks:
-            # Not bound to a thread: the thread that closes is another than the one that opens.
-            lock = FileLock(f"{self.path}-{session}.lock", thread_local=False)
-            with contextlib.suppress(Timeout):  # its process is alive and sends them itself
-                lock.acquire(blocking=False)
-                self._locks[session] = lock
+        lock = self._locks.get(session)
+        if lock is None:
+            lock = LockFile(Path(f"{self.path}-{session}.lock"))
+            if lock.acquire() or session == self.session:
+                self._locks[session] = lock  # else its process is alive and sends them itself
+        elif not lock.held:  # somebody removed its file
+            lock.acquire()
+
+    def _inherit(self) -> None:
+        """Bring what this crawl has to send over from a file that was removed while it was open."""
+        while self._file.former:
+            with self._file.transaction() as db:
+                db.executemany(self._SQL_INHERIT, self._remaining(self._file.former[0]))
+            self._file.former.pop(0).close()
+
+    def _remaining(self, before: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from before.execute(self._SQL_REMAINING, (self._mine,))
+        except sqlite3.Error as error:
+            logger.error("What waited in the former file of the outbox %s is lost: %s.", self.path, error)
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._errors(), self._file.connection() as db:
+            if self._generation != self._file.generation:
+                self._inherit()
+                self._size = int(db.execute(self._SQL_SIZE).fetchone()[0])
+                self._generation = self._file.generation
+            yield db
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._errors():
-            db = self._opened
+        with self._connection():
             self._claim(self.session)
-            db.execute("BEGIN IMMEDIATE")
-            try:
+            with self._file.transaction() as db:
                 yield db
-                db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
-                    db.execute("ROLLBACK")
-                raise
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            raise OutboxError(f"the outbox {self.path} cannot be used: {error}") from error
+            raise OutboxError(f"the outbox {self.path} cannot be used: {reason(error)}") from error

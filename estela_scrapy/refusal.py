@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider
 
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.printable import printable_logger
 
 REASON = "estela_misconfigured"
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class Misconfigured:

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.names import is_topic, shown
+from estela_queue_adapter.names import is_topic
+from estela_queue_adapter.printable import printable
 from estela_queue_adapter.settings import (
     PREFIX,
     as_boolean,
@@ -103,14 +104,14 @@ class SettingReader:
         return topic
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        value = self._converted(name, self._given(name, default), as_text, f"one of {', '.join(choices)}")
+        value = self._converted(name, self.given(name, default), as_text, f"one of {', '.join(choices)}")
         if value not in choices:
             raise ConfigurationError(f"{name}={told(value)}: the valid choices are {', '.join(choices)}")
         return value
 
     def level(self, name: str, default: str) -> int:
         """A level of logging, by its name or number."""
-        word = self._converted(name, self._given(name, default), as_text, "a level").strip().upper()
+        word = self._converted(name, self.given(name, default), as_text, "a level").strip().upper()
         word = logging.getLevelName(int(word)) if word.isdecimal() else word
         if word not in _LEVELS:
             raise ConfigurationError(f"{name}={told(word)}: the valid choices are {', '.join(_LEVELS)}")
@@ -118,7 +119,7 @@ class SettingReader:
 
     def file(self, name: str, default: str) -> Path:
         try:
-            path = Path(self._converted(name, self._given(name, default), as_text, "a file"))
+            path = Path(self._converted(name, self.given(name, default), as_text, "a file"))
             path = path.expanduser().absolute()
             folder = next(parent for parent in path.parents if parent.exists())
             is_folder = path.is_dir()
@@ -131,7 +132,7 @@ class SettingReader:
         return path
 
     def template(self, name: str) -> str:
-        template = self._converted(name, self._given(name, ""), as_text, "a template")
+        template = self._converted(name, self.given(name, ""), as_text, "a template")
         choices = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
         try:
             used = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
@@ -146,21 +147,22 @@ class SettingReader:
         return template
 
     def boolean(self, name: str, default: bool) -> bool:
-        return self._converted(name, self._given(name, default), as_boolean, "True or False")
+        return self._converted(name, self.given(name, default), as_boolean, "True or False")
 
     def whole_number(self, name: str, default: int) -> int:
-        value = self._converted(name, self._given(name, default), as_whole_number, "a whole number")
+        value = self._converted(name, self.given(name, default), as_whole_number, "a whole number")
         if value < 1:
             raise ConfigurationError(f"{name}={value} is not above 0")
         return value
 
     def positive(self, name: str, default: float) -> float:
-        value = self._converted(name, self._given(name, default), as_number, "a number")
+        value = self._converted(name, self.given(name, default), as_number, "a number")
         if value <= 0:
             raise ConfigurationError(f"{name}={value} is not above 0")
         return value
 
-    def _given(self, name: str, default: Any) -> Any:
+    def given(self, name: str, default: Any) -> Any:
+        """The value as it is set."""
         for value in (self._settings.get(name), self._environ.get(name)):
             if value is not None and value != "":
                 return value
@@ -178,6 +180,6 @@ class SettingReader:
 
 
 def told(value: Any) -> str:
-    """The value in an error, which is one line."""
-    text = str(value)
-    return text if text.isprintable() and len(text) <= 80 else shown(value)
+    """The value in an error, which is one line and not a long one."""
+    text = printable(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

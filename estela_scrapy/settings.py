@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from scrapy.settings import BaseSettings
 
@@ -15,6 +16,7 @@ from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_queue_adapter.names import Dataset, dataset_of
 from estela_scrapy.identity import Job
 from estela_scrapy.job_stats import Goal
+from estela_scrapy.payloads import load_serializer
 from estela_scrapy.setting_reader import OWN_PREFIX, PLACEHOLDERS, SettingReader, told
 from estela_scrapy.spool import Mode
 
@@ -49,6 +51,8 @@ class ExtensionSettings:
     """Template of `dataset_name`; empty: the consumer names the collection after spider, job and topic."""
     unique: bool
     """Whether equal items are stored once."""
+    serializer: Callable[[Any], Any] | None
+    """What the user has for values that JSON has no word for."""
     buffer_bytes: int
     """Bytes that memory may hold of what the queue has not acknowledged; never more than the outbox may."""
     close_timeout: float
@@ -82,6 +86,7 @@ class ExtensionSettings:
             database=read.template("ESTELA_DATABASE"),
             dataset=read.template("ESTELA_DATASET"),
             unique=read.boolean("ESTELA_UNIQUE", environ.get("ESTELA_UNIQUE_COLLECTION") == "True"),
+            serializer=load_serializer("ESTELA_SERIALIZER", read.given("ESTELA_SERIALIZER", None)),
             buffer_bytes=min(read.whole_number("ESTELA_BUFFER_BYTES", BUFFER_BYTES), outbox_max_bytes),
             close_timeout=read.positive("ESTELA_CLOSE_TIMEOUT", CLOSE_TIMEOUT),
             outbox=Mode(read.choice("ESTELA_OUTBOX", OUTBOX, tuple(mode.value for mode in Mode))),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 
 from scrapy.crawler import Crawler
+from scrapy.statscollectors import StatsCollector
 
 from estela_queue_adapter.closing import ClosingRecord, StreamRecord
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
 from estela_scrapy.identity import Job
 from estela_scrapy.ids import IdSource
@@ -17,7 +18,7 @@ from estela_scrapy.job_stats import stats_payload
 from estela_scrapy.publisher import Publisher
 from estela_scrapy.settings import ExtensionSettings
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class Stream:
@@ -121,6 +122,8 @@ class Streams:
                 opened=opened,
                 closed=closed,
                 streams=tuple(stream.record() for stream in self),
+                item_scraped_count=_counted_by_scrapy(crawler.stats, "item_scraped_count"),
+                response_received_count=_counted_by_scrapy(crawler.stats, "response_received_count"),
             )
             self._jobs.publish(serialize(record.to_payload()))
 
@@ -133,3 +136,14 @@ class Streams:
             logger.exception("The stats of job %s are not published.", self._job.jid)
         else:
             self._stats.publish(payload)
+
+
+def _counted_by_scrapy(stats: StatsCollector, name: str) -> int | None:
+    """A stat of Scrapy's CoreStats, which sets it with the first that it counts; None if it does not run."""
+    try:
+        counts = stats.get_value("start_time") is not None
+        value = stats.get_value(name, 0 if counts else None)
+    except Exception as error:  # noqa: BLE001  (as above: the closing record must follow)
+        logger.warning("Scrapy's %s is not in the closing record: %s", name, error)
+        return None
+    return value if type(value) is int and value >= 0 else None

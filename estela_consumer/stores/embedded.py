@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import bson
 from bson.objectid import ObjectId
@@ -18,13 +17,15 @@ from estela_consumer.documents import Document, same_content
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
-from estela_queue_adapter import sqlite_files
+from estela_queue_adapter.sqlite_files import SqliteFile, reason
 
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
 _PAGE = 500  # documents read at a time
 # Inserted by one statement: Python's sqlite3 lets go of the interpreter at each, and must wait for it again.
 # With three values a row they stay below the 999 that old versions of SQLite take.
 _ROWS = 300
+
+_Row: TypeAlias = tuple[int, bytes | str, bytes]
 
 
 class EmbeddedStore(Store):
@@ -57,40 +58,37 @@ class EmbeddedStore(Store):
         self._path = Path(path[1:]).expanduser().absolute()
         if self._path.is_dir():
             raise UsageError(f"the store's URL names the directory {self._path}; it must name a file")
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
+        self._file = SqliteFile(self._path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT, durable=True)
 
     def describe(self) -> str:
         return f"the file {self._path}"
 
     def check(self) -> None:
-        with self._lock, self._errors():
-            self._db.execute("SELECT 1 FROM datasets LIMIT 1").fetchall()
+        with self._connection() as db:
+            db.execute("SELECT 1 FROM datasets LIMIT 1").fetchall()
 
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
-        with self._lock, self._errors():
-            number = self._number(dataset)
-            rows = [(number, document.key, document.bson) for document in documents]
-            try:
-                with self._transaction() as db:
-                    whole = len(rows) // _ROWS * _ROWS
-                    for at in range(0, whole, _ROWS):
-                        db.execute(self._SQL_INSERT_ROWS, list(chain.from_iterable(rows[at : at + _ROWS])))
-                    db.executemany(self._SQL_INSERT, rows[whole:])
-                return [Outcome.STORED] * len(rows)
-            except sqlite3.IntegrityError:  # some are there already: look at each
-                with self._transaction():
-                    return [self._write_one(row) for row in rows]
+        try:
+            with self._transaction() as db:
+                rows = self._rows(db, dataset, documents)
+                whole = len(rows) // _ROWS * _ROWS
+                for at in range(0, whole, _ROWS):
+                    db.execute(self._SQL_INSERT_ROWS, list(chain.from_iterable(rows[at : at + _ROWS])))
+                db.executemany(self._SQL_INSERT, rows[whole:])
+            return [Outcome.STORED] * len(rows)
+        except sqlite3.IntegrityError:  # some are there already: look at each
+            with self._transaction() as db:
+                return [self._write_one(db, row) for row in self._rows(db, dataset, documents)]
 
     def datasets(self) -> Iterator[Summary]:
-        with self._lock, self._errors():
-            rows = self._db.execute(self._SQL_SUMMARY).fetchall()
+        with self._connection() as db:
+            rows = db.execute(self._SQL_SUMMARY).fetchall()
         for database, collection, documents in rows:
             yield Summary(Dataset(database, collection), documents)
 
     def read(self, dataset: Dataset, limit: int | None = None) -> Iterator[dict[str, Any]]:
-        with self._lock, self._errors():
-            row = self._db.execute(self._SQL_DATASET, dataset).fetchone()
+        with self._connection() as db:
+            row = db.execute(self._SQL_DATASET, dataset).fetchone()
         left, last = limit, None
         while row is not None and left != 0:
             size = _PAGE if left is None else min(_PAGE, left)
@@ -111,55 +109,49 @@ class EmbeddedStore(Store):
             found = self._ids(dataset, at, end)[1:]  # `at` is one of them again
 
     def close(self) -> None:
-        with self._lock, self._errors():
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        with self._errors():
+            self._file.close()
 
-    @property
-    def _db(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = sqlite_files.connect(
-                self._path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT, durable=True
-            )
-        return self._connection
+    def _rows(self, db: sqlite3.Connection, dataset: Dataset, documents: Sequence[Document]) -> list[_Row]:
+        number = self._number(db, dataset)
+        return [(number, document.key, document.bson) for document in documents]
 
-    def _number(self, dataset: Dataset) -> int:
-        row = self._db.execute(self._SQL_DATASET, dataset).fetchone()
+    def _number(self, db: sqlite3.Connection, dataset: Dataset) -> int:
+        row = db.execute(self._SQL_DATASET, dataset).fetchone()
         if row is None:
-            self._db.execute(self._SQL_ADD_DATASET, dataset)
-            row = self._db.execute(self._SQL_DATASET, dataset).fetchone()
+            db.execute(self._SQL_ADD_DATASET, dataset)
+            row = db.execute(self._SQL_DATASET, dataset).fetchone()
         return int(row[0])
 
-    def _write_one(self, row: tuple[int, bytes | str, bytes]) -> Verdict:
-        if self._db.execute(self._SQL_INSERT_NEW, row).rowcount:
+    def _write_one(self, db: sqlite3.Connection, row: _Row) -> Verdict:
+        if db.execute(self._SQL_INSERT_NEW, row).rowcount:
             return Outcome.STORED
-        stored = self._db.execute(self._SQL_ONE, row[:2]).fetchone()[0]
+        stored = db.execute(self._SQL_ONE, row[:2]).fetchone()[0]
         if same_content(stored, row[2]):
             return Outcome.PRESENT
         return BadMessage(Reason.DUPLICATE_ID, "another document with another content has this _id")
 
     def _page(self, number: int, last: bytes | str | None, size: int) -> list[tuple[bytes | str, bytes]]:
-        with self._lock, self._errors():
+        with self._connection() as db:
             if last is None:
-                return self._db.execute(self._SQL_FIRST_PAGE, (number, size)).fetchall()
-            return self._db.execute(self._SQL_PAGE, (number, last, size)).fetchall()
+                return db.execute(self._SQL_FIRST_PAGE, (number, size)).fetchall()
+            return db.execute(self._SQL_PAGE, (number, last, size)).fetchall()
 
     def _ids(self, dataset: Dataset, first: bytes | str, last: bytes | str) -> list[bytes | str]:
-        with self._lock, self._errors():
-            row = self._db.execute(self._SQL_DATASET, dataset).fetchone()
-            rows = self._db.execute(self._SQL_IDS, (*row, first, last, _PAGE)).fetchall() if row else []
+        with self._connection() as db:
+            row = db.execute(self._SQL_DATASET, dataset).fetchone()
+            rows = db.execute(self._SQL_IDS, (*row, first, last, _PAGE)).fetchall() if row else []
         return [id_ for (id_,) in rows]
 
     @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with self._errors(), self._file.connection() as db:
+            yield db
+
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        with self._errors(), self._file.transaction() as db:
+            yield db
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -168,7 +160,9 @@ class EmbeddedStore(Store):
         except sqlite3.IntegrityError:
             raise
         except (OSError, sqlite3.Error) as error:
-            raise StoreUnreachable(f"the store's file {self._path} cannot be used: {error}") from error
+            raise StoreUnreachable(
+                f"the store's file {self._path} cannot be used: {reason(error)}"
+            ) from error
 
 
 def _key(identity: Any) -> bytes | str:

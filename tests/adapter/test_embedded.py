@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,15 @@ import pytest
 
 from estela_queue_adapter import (
     Outgoing,
+    PartitionListener,
     Platform,
     get_consumer_interface,
     get_producer_interface,
     open_platform,
 )
-from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
+from estela_queue_adapter.errors import CommitRefused, ConfigurationError, PermanentError, QueueUnreachable
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
-from tests.adapter.contract import PlatformContract
+from tests.adapter.contract import PlatformContract, take
 from tests.adapter.transactions_contract import TransactionsContract
 
 
@@ -115,6 +118,77 @@ class TestEmbedded(PlatformContract, TransactionsContract):
             assert len(first.poll(1.0, 10)) == 1
 
             assert len(second.poll(0.2, 10)) == 0
+
+    def test_a_reader_whose_lock_is_removed_commits_nothing_beside_the_next(
+        self, arguments: dict[str, Any]
+    ) -> None:
+        with get_producer_interface(**arguments) as producer:
+            for number in range(3):
+                producer.send("topic", number)
+        lost: list[str] = []
+
+        class Listener(PartitionListener):
+            def partitions_lost(self, partitions: Collection[int]) -> None:
+                lost.append("lost")
+
+        with (
+            get_consumer_interface(topic="topic", listener=Listener(), **arguments) as first,
+            get_consumer_interface(topic="topic", **arguments) as second,
+        ):
+            [message, *_] = first.poll(1.0, 3)
+            for lock in Path(arguments["path"]).parent.glob("*.lock"):
+                lock.unlink()
+            read = second.poll(1.0, 3)
+
+            with pytest.raises(CommitRefused):
+                first.commit([message.next])
+            assert first.poll(0.1, 3) == []
+
+            second.commit([read[-1].next])
+        assert [one.value for one in read] == [0, 1, 2]
+        assert lost == ["lost"]
+
+    def test_a_reader_begins_anew_in_a_file_that_took_the_place_of_its_own(
+        self, arguments: dict[str, Any]
+    ) -> None:
+        with get_producer_interface(**arguments) as producer:
+            for number in range(5):
+                producer.send("topic", number)
+        told: list[Any] = []
+
+        class Listener(PartitionListener):
+            def partitions_lost(self, partitions: Collection[int]) -> None:
+                told.append("lost")
+
+            def messages_gone(self, partition: int, position: int, resumed: int) -> None:
+                told.append((position, resumed))
+
+        with get_consumer_interface(topic="topic", listener=Listener(), **arguments) as consumer:
+            old = consumer.poll(1.0, 10)
+            shutil.rmtree(Path(arguments["path"]).parent)
+            with get_producer_interface(**arguments) as producer:
+                for number in range(10, 13):
+                    producer.send("topic", number)
+
+            with pytest.raises(CommitRefused):
+                consumer.commit([old[-1].next])
+            new = take(consumer, 3)
+            consumer.commit([new[-1].next])
+
+        assert [message.value for message in new] == [10, 11, 12]
+        assert told == ["lost", (5, 0)]
+        with get_consumer_interface(topic="topic", **arguments) as consumer:
+            assert consumer.poll(0.1, 10) == []
+
+    def test_transactions_of_a_file_that_is_gone_are_over(
+        self, platform: Platform, arguments: dict[str, Any]
+    ) -> None:
+        with platform.transactions("name") as transactions:
+            transactions.publish([Outgoing("topic", b"1")])
+            shutil.rmtree(Path(arguments["path"]).parent)
+
+            with pytest.raises(PermanentError, match="name"):
+                transactions.publish([Outgoing("topic", b"2")])
 
     def test_a_poll_is_bounded_in_bytes(self, arguments: dict[str, Any]) -> None:
         with get_producer_interface(**arguments) as producer:

@@ -190,13 +190,12 @@ _VALUES = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text() | st.integers() | st.tuples(st.text()) | st.none(), _VALUES))
+@given(st.dictionaries(st.text() | st.integers() | st.tuples(st.integers()) | st.none(), _VALUES))
 def test_whatever_the_stats_are_there_is_a_document_with_all_of_their_keys(stats: dict[Any, Any]) -> None:
     told = payload(stats)
 
-    assert {key for key in stats if isinstance(key, str)} <= set(told)
-    assert {str(key) for key in stats} <= set(told)
-    bson.encode({key.replace("\0", ""): told[key] for key in told})
+    assert {str(key).replace("\0", "\\x00") for key in stats} <= set(told)
+    assert bson.encode(told)
 
 
 @given(st.dictionaries(st.sampled_from(list(STATS)), _VALUES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,26 @@ def test_closing_leaves_the_messages_and_no_lock(path: Path) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == ["outbox.db"]
 
 
+def test_what_a_crawl_has_to_send_outlives_the_removal_of_its_file(path: Path) -> None:
+    box = Outbox(path, MB)
+    box.add(letters(box, 1, 2))
+    box.reject([Rejected(letters(box, 3)[0], "too large")])
+
+    shutil.rmtree(path.parent)
+    box.add(letters(box, 4))
+
+    assert [letter.number for letter in box.read(None, 10, MB)] == [1, 2, 4]
+    assert box.room == MB - 4
+    other = Outbox(path, MB)
+    other.adopt()
+    assert other.pending() == 0  # they are still those of the crawl that runs
+    box.close()
+    other.adopt()
+    assert [(one.letter.number, one.reason) for one in other.everything()] == [
+        (1, ""), (2, ""), (3, "too large"), (4, ""),
+    ]  # fmt: skip
+
+
 def test_a_file_that_cannot_be_used_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no database, but more than enough to look at\n" * 100)
 
@@ -142,7 +163,8 @@ def test_a_full_disk_keeps_the_message_in_memory(path: Path) -> None:
     box = Outbox(path, MB)
     spool = opened(box, MB, Mode.OVERFLOW)
     box.add(letters(box, 10**9))
-    box._opened.execute("PRAGMA max_page_count = 4")  # what a full disk says, without one
+    with box._file.connection() as db:
+        db.execute("PRAGMA max_page_count = 4")  # what a full disk says, without one
     spool.put("items", "t", b"x" * 100_000)
 
     with pytest.raises(OutboxError, match="full"):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from estela_queue_adapter import sqlite_files
 from estela_queue_adapter.errors import PermanentError, QueueUnreachable, TopicMissing
 from estela_queue_adapter.interfaces import Headers, Message, Outgoing
+from estela_queue_adapter.sqlite_files import SqliteFile, reason
 
 PARTITION = 0  # a topic of the log is one sequence
 _READ_BYTES = 8 * 1024 * 1024  # after which a read has enough: bounds the memory
@@ -47,9 +46,15 @@ class EmbeddedLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.RLock()
-        with self._errors():
-            self._db = sqlite_files.connect(path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT)
+        self._file = SqliteFile(path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT)
+        with self._connection():
+            pass  # what cannot be used is told now
+
+    @property
+    def generation(self) -> int:
+        """Another number after the file was removed or replaced: offsets begin anew then."""
+        with self._connection():
+            return self._file.generation
 
     def append(self, messages: Sequence[Outgoing], *, epoch: tuple[str, int] | None = None) -> None:
         """Add messages, each at the end of its topic; all of them or none.
@@ -58,10 +63,12 @@ class EmbeddedLog:
         """
         now = time.time()
         with self._transaction() as db:
-            if epoch and db.execute(self._SQL_EPOCH, epoch[:1]).fetchone()[0] != epoch[1]:
-                raise PermanentError(f"another process has begun transactions as {epoch[0]}")
-            for topic, data, key, headers in messages:
-                packed = json.dumps([(name, value.hex()) for name, value in headers]) if headers else None
+            if epoch and db.execute(self._SQL_EPOCH, epoch[:1]).fetchone() != epoch[1:]:
+                raise PermanentError(
+                    f"transactions as {epoch[0]} were begun by another process, or in another file"
+                )
+            for topic, data, key, headers, _ in messages:
+                packed = _pack(headers) if headers else None
                 topic_id, offset = self._topic(db, topic)
                 db.execute(self._SQL_ADVANCE, (topic_id,))
                 db.execute(self._SQL_APPEND, (self._row_id(topic_id, offset), now, key, data, packed))
@@ -76,36 +83,34 @@ class EmbeddedLog:
         """Up to `limit` messages of `topic` from `offset` on; fewer where they are large."""
         messages: list[Message] = []
         size = 0
-        with self._errors(), self._lock:
-            row = self._db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+        with self._connection() as db:
+            row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
             if row is None or offset >= row[1]:
                 return messages
             first, end = self._row_id(row[0], 0), self._row_id(row[0] + 1, 0)
-            for id_, stamp, key, data, headers in self._db.execute(
-                self._SQL_READ, (first + offset, end, limit)
-            ):
+            for id_, stamp, key, data, headers in db.execute(self._SQL_READ, (first + offset, end, limit)):
                 messages.append(
                     Message(
                         topic, PARTITION, id_ - first, stamp, key, data, _unpack(headers) if headers else ()
                     )
                 )
-                size += len(data or b"")
+                size += len(data or b"") + len(key or b"") + len(headers or "")
                 if size >= _READ_BYTES:
                     break
         return messages
 
     def end(self, topic: str) -> int:
         """The offset after the last message; raises TopicMissing."""
-        with self._errors(), self._lock:
-            row = self._db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+        with self._connection() as db:
+            row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
         if row is None:
             raise TopicMissing(f"there is no topic {topic} in {self._path}: nothing was ever sent to it")
         return int(row[1])
 
     def position(self, group_id: str, topic: str) -> int:
         """The offset that the group reads next."""
-        with self._errors(), self._lock:
-            row = self._db.execute(self._SQL_POSITION, (group_id, topic)).fetchone()
+        with self._connection() as db:
+            row = db.execute(self._SQL_POSITION, (group_id, topic)).fetchone()
         return 0 if row is None else int(row[0])
 
     def commit(self, group_id: str, topic: str, offset: int) -> None:
@@ -115,13 +120,13 @@ class EmbeddedLog:
 
     def sync(self) -> None:
         """Have everything so far survive a power cut too, not only the end of the process."""
-        with self._errors(), self._lock:
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with self._connection() as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Close the file."""
-        with self._errors(), self._lock:
-            self._db.close()
+        with self._errors():
+            self._file.close()
 
     def _topic(self, db: sqlite3.Connection, topic: str) -> tuple[int, int]:
         """The topic's id and next offset; it is made where it is missing."""
@@ -135,23 +140,29 @@ class EmbeddedLog:
         return (topic_id << self._TOPIC_SHIFT) + offset
 
     @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with self._errors(), self._file.connection() as db:
+            yield db
+
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._errors(), self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._errors(), self._file.transaction() as db:
+            yield db
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            raise QueueUnreachable(f"the queue's file {self._path} cannot be used: {error}") from error
+            raise QueueUnreachable(
+                f"the queue's file {self._path} cannot be used: {reason(error)}"
+            ) from error
+
+
+def _pack(headers: Headers) -> str:
+    """As JSON in ASCII, which holds names that are not UTF-8 too."""
+    return json.dumps([(name, None if value is None else value.hex()) for name, value in headers])
 
 
 def _unpack(headers: str) -> Headers:
-    return [(name, bytes.fromhex(value)) for name, value in json.loads(headers)]
+    return [(name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(headers)]

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from estela_queue_adapter.errors import CommitRefused, ConfigurationError, QueueError, QueueUnreachable
 from estela_queue_adapter.interfaces import (
     Consumer,
@@ -28,6 +26,7 @@ from estela_queue_adapter.interfaces import (
     Transactions,
 )
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
+from estela_queue_adapter.private_files import LockFile
 from estela_queue_adapter.serialization import serialize
 
 _READ_AT_ONCE = 500  # messages
@@ -103,7 +102,10 @@ class EmbeddedConsumer(Consumer):
         self._listener = listener
         self._group, self._topic = subscription.group_id, subscription.topic
         name = hashlib.sha256(f"{self._group}\0{self._topic}".encode()).hexdigest()[:16]
-        self._turn = FileLock(f"{path}-reader-{name}.lock")
+        self._turn = LockFile(Path(f"{path}-reader-{name}.lock"))
+        self._reading = False
+        """Whether the partition is ours, as the listener was told."""
+        self._generation = 0
         self._log: EmbeddedLog | None = None
         self._offset = 0
         self._paused = False
@@ -134,8 +136,8 @@ class EmbeddedConsumer(Consumer):
 
     def commit(self, positions: Iterable[Position]) -> None:
         for position in positions:
-            if not self._turn.is_locked:
-                raise CommitRefused(f"another reader of {self._group} has {self._topic}")
+            if not self._keeps_turn(self._open()):
+                raise CommitRefused(f"another reader of {self._group} has {self._topic}, or it was recreated")
             self._open().commit(self._group, self._topic, position.offset)
 
     def pause(self) -> None:
@@ -147,13 +149,14 @@ class EmbeddedConsumer(Consumer):
     def positions(self) -> Sequence[Position]:
         log = self._open()
         log.end(self._topic)
-        offset = self._offset if self._turn.is_locked else log.position(self._group, self._topic)
+        offset = self._offset if self._keeps_turn(log) else log.position(self._group, self._topic)
         return [Position(self._topic, PARTITION, offset)]
 
     def end_positions(self) -> Sequence[Position]:
         return [Position(self._topic, PARTITION, self._open().end(self._topic))]
 
     def close(self) -> None:
+        self._reading = False
         self._turn.release()
         if self._log is not None:
             self._log.close()
@@ -165,17 +168,35 @@ class EmbeddedConsumer(Consumer):
         return self._log
 
     def _my_turn(self, log: EmbeddedLog) -> bool:
-        if self._turn.is_locked:
+        if self._keeps_turn(log):
             return True
+        self._lose_turn(log)
         try:
-            self._turn.acquire(blocking=False)
-        except Timeout:
-            return False
+            if not self._turn.acquire():
+                return False
         except OSError as error:
-            raise QueueUnreachable(f"{self._turn.lock_file} cannot be locked: {error}") from error
+            raise QueueUnreachable(f"{self._turn.path} cannot be locked: {error}") from error
         self._offset = log.position(self._group, self._topic)
+        self._generation = log.generation
+        self._reading = True
         self._listener.partitions_assigned([PARTITION])
         return True
+
+    def _keeps_turn(self, log: EmbeddedLog) -> bool:
+        """Whether the turn is still ours: neither the lock nor the log was removed or replaced."""
+        try:
+            return self._reading and self._generation == log.generation and self._turn.held
+        except OSError as error:
+            raise QueueUnreachable(f"{self._turn.path} cannot be looked at: {error}") from error
+
+    def _lose_turn(self, log: EmbeddedLog) -> None:
+        """Tell the listener that what it has in hand can no longer be committed."""
+        self._turn.release()
+        if self._reading:
+            self._reading = False
+            self._listener.partitions_lost([PARTITION])
+            if self._generation != log.generation:
+                self._listener.messages_gone(PARTITION, self._offset, log.position(self._group, self._topic))
 
 
 class EmbeddedTransactions(Transactions):
@@ -216,6 +237,8 @@ class EmbeddedPlatform(Platform):
             offset, end = 0, log.end(topic)
             while offset < end:
                 messages = log.read(topic, offset, _READ_AT_ONCE)
+                if not messages:
+                    raise QueueUnreachable(f"{self._path} was removed or replaced while it was read")
                 yield from (message for message in messages if message.offset < end)
                 offset = messages[-1].offset + 1
 

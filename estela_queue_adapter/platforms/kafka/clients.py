@@ -116,12 +116,12 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> 
 
 def connect_reader(settings: KafkaSettings, group_id: str | None, **options: Any) -> KafkaConsumer:
     """A connected client that reads committed messages, commits nothing by itself and creates no topic."""
+    options.setdefault("isolation_level", "read_committed")
     client = connect(
         KafkaConsumer,
         settings,
         group_id=group_id,
         enable_auto_commit=False,
-        isolation_level="read_committed",
         allow_auto_create_topics=False,
         **options,
     )

@@ -13,8 +13,8 @@ from estela_queue_adapter.errors import QueueError
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
 from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
-from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import denied, partitions_of
 
@@ -37,6 +37,7 @@ class KafkaGroupConsumer(Consumer):
         self._where = ",".join(settings.bootstrap_servers)
         self._client: KafkaConsumer | None = None
         self._asking: KafkaConsumer | None = None
+        self._asking_all: KafkaConsumer | None = None
         self._paused = False
 
     @property
@@ -105,8 +106,17 @@ class KafkaGroupConsumer(Consumer):
             ends = self._asker().end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
         return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
 
+    def log_end_positions(self) -> Sequence[Position]:
+        partitions = self._partitions()
+        if self._asking_all is None:
+            self._asking_all = connect_reader(self._settings, None, isolation_level="read_uncommitted")
+        with translated(self._where):
+            ends = self._asking_all.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
+        return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
+
     def close(self) -> None:
-        clients, self._client, self._asking = (self._client, self._asking), None, None
+        clients = (self._client, self._asking, self._asking_all)
+        self._client = self._asking = self._asking_all = None
         for client in filter(None, clients):
             with translated(self._where):
                 client.close(timeout_ms=_CLOSE_TIMEOUT_MS)
