@@ -28,6 +28,7 @@ WRONG = [
     ({"ESTELA_BUFFER_BYTES": "1.5"}, "ESTELA_BUFFER_BYTES=1.5 is not a whole number"),
     ({"ESTELA_CLOSE_TIMEOUT": "-1"}, "ESTELA_CLOSE_TIMEOUT=-1.0 is not above 0"),
     ({"ESTELA_LOGS_LEVEL": "LOUD"}, "ESTELA_LOGS_LEVEL=LOUD: the valid choices are DEBUG"),
+    ({"ESTELA_SERIALIZER": "nowhere.to_json"}, "ESTELA_SERIALIZER=nowhere.to_json"),
     ({"ESTELA_SPIDER_JOB": "12"}, "ESTELA_SPIDER_JOB=12 is not <job>.<spider>.<project>"),
 ]
 _AT_ONCE = 3  # crawls: each has a core to itself for a second

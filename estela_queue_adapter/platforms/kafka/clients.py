@@ -12,6 +12,7 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from estela_queue_adapter.errors import QueueUnreachable
+from estela_queue_adapter.lifecycle import interpreter_ended
 from estela_queue_adapter.platforms.kafka.errors import LOGINS, translate, translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
@@ -94,6 +95,8 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> 
     if kind is not KafkaAdminClient:  # which has none, and says no to the option
         options["metrics_enabled"] = False
     where = ",".join(settings.bootstrap_servers)
+    if interpreter_ended():  # the client's thread would never run, and be waited for
+        raise QueueUnreachable(f"Kafka at {where}: the interpreter is shutting down")
     try:
         with translated(where):
             return kind(
