@@ -79,7 +79,8 @@ class DeliveryBuffer:
         self._requeued: list[Flight] = []
         self._outcomes = _Outcomes()
         self._closed = False
-        self._file = _FileState()  # guarded by `_moving`
+        self._file = _FileState()  # guarded by `_moving`, as is what follows
+        self._lost = Undelivered(0, 0)
 
     def open_file(self) -> None:
         """Open the outbox if there is one, so that what an earlier crawl left is sent. Raises OutboxError."""
@@ -236,25 +237,32 @@ class DeliveryBuffer:
             self._file.read_upto = None
 
     def close(self) -> Undelivered:
-        """Put all that is in memory or in flight into the file, whatever its bound, and close it."""
+        """Put all that is in memory or in flight into the file, whatever its bound, and close it.
+
+        Nothing is taken from then on. May be called again, for what was put meanwhile.
+        """
         with self._moving:
-            with self._quick:
-                self._closed = True
-                flights = [*self._in_flight.clear(), *self._requeued]
-                in_memory = [flight.message for flight in flights if not flight.from_file]
-                messages = sorted([*in_memory, *self._waiting.clear()])
-                self._requeued.clear()
-            lost = len(messages)
+            messages = self._take_everything()
             try:
                 if messages:
                     self._outbox.add(messages)
-                    self._file.messages, lost = self._file.messages + len(messages), 0
+                    self._file.messages += len(messages)
+                    messages = []
                 self.apply_outcomes()
             except OutboxError as error:
-                return Undelivered(self._file.messages, lost, str(error))
+                self._lost = Undelivered(0, self._lost.lost + len(messages), str(error))
             finally:
                 self._outbox.close()
-            return Undelivered(self._file.messages, 0)
+            return self._lost._replace(waiting=self._file.messages)
+
+    def _take_everything(self) -> list[PendingMessage]:
+        """What is in memory or in flight and not in the file."""
+        with self._quick:
+            self._closed = True
+            flights = [*self._in_flight.clear(), *self._requeued]
+            in_memory = [flight.message for flight in flights if not flight.from_file]
+            self._requeued.clear()
+            return sorted([*in_memory, *self._waiting.clear()])
 
     @property
     def _bytes(self) -> int:

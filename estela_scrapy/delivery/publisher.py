@@ -62,7 +62,6 @@ class Publisher:
         self._outbox_health = OutboxHealth()
         self._closed_topics = ClosedTopics()
         self._ended = threading.Event()
-        self._undelivered: Undelivered | None = None
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -95,14 +94,15 @@ class Publisher:
         return True
 
     def close(self) -> Undelivered:
-        """End; what is not acknowledged is kept in the outbox. Blocks for some seconds at most."""
-        if self._undelivered is None:
-            self._health.close()
-            self._ended.set()
-            for thread in self._threads:
-                thread.join(_END_TIMEOUT)
-            self._undelivered = self._buffer.close()
-        return self._undelivered
+        """End; what is not acknowledged is kept in the outbox. Blocks for some seconds at most.
+
+        What is put afterwards is kept by the next call.
+        """
+        self._health.close()
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(_END_TIMEOUT)
+        return self._buffer.close()
 
     def _spill_all(self) -> None:
         while True:
