@@ -154,7 +154,7 @@ def test_a_crawl_that_is_stopped_by_a_signal_is_cut_short_until_it_has_gone_on(
         "def parse(self, response):",
         "def parse(self, response):\n"
         "            if not hasattr(self, 'told'):\n"
-        "                self.told = os.kill(os.getpid(), signal.SIGINT)  # a second one would end it by force",
+        "                self.told = os.kill(os.getpid(), signal.SIGINT)  # a second one would be force",
     )
     settings = {"JOBDIR": "paused", "CONCURRENT_REQUESTS": 1}
 
