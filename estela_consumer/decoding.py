@@ -9,7 +9,7 @@ from typing import Any
 import bson
 
 from estela_consumer.datasets import STATS_TOPIC, dataset_of, shown, stats_id
-from estela_consumer.documents import MAX_DOCUMENT_BYTES, Document, canonical, id_bytes, with_id
+from estela_consumer.documents import MAX_DOCUMENT_BYTES, Document, content_id, id_bytes, with_id
 from estela_consumer.envelopes import Envelope, read_envelope
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.escaping import escape_document, may_hold_backslashes
@@ -69,7 +69,7 @@ def _identity(message: Message, envelope: Envelope) -> bytes | str:
     if message.topic == STATS_TOPIC:
         return stats_id(envelope.jid)
     if envelope.unique in ("True", True):
-        return hashlib.sha256(canonical(envelope.payload)).digest()[:12]
+        return content_id(envelope.payload)
     given = envelope.id
     if given is None:
         origin = origin_of(message)

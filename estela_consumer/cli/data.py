@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,8 @@ import click
 from rich import box
 
 from estela_consumer.cli import logs
+from estela_consumer.cli.adopt import adopt
+from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.datasets import Dataset
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
@@ -31,20 +34,11 @@ from estela_queue_adapter.output import (
 _CELL_WIDTH = 60  # characters of a value that a table shows
 
 
-def _dataset(value: str) -> Dataset:
-    database, separator, collection = value.partition("/")
-    if not (separator and database and collection):
-        raise click.BadParameter(
-            f"{value!r} is not DATABASE/COLLECTION; `estela-data list` shows what there is"
-        )
-    return Dataset(database, collection)
-
-
 @click.group(cls=DataGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @store_to_look_into
 @click.pass_context
 def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> None:
-    """Look at what is stored.
+    """Look at what is stored, and adopt what estela has stored.
 
     JSON is MongoDB's relaxed Extended JSON. Exit codes: 0 done, 2 wrong arguments or settings, or no such
     dataset, 5 the store cannot be reached, 13 the output could not be written, or not all of it.
@@ -80,7 +74,7 @@ def list_(store: Store, as_json: bool) -> None:
 
 
 @data.command()
-@click.argument("dataset", type=_dataset, metavar="DATABASE/COLLECTION")
+@dataset_argument
 @click.option("-n", "--number", type=click.IntRange(min=1), default=5, show_default=True, help="How many.")
 @click.pass_obj
 def show(store: Store, dataset: Dataset, number: int) -> None:
@@ -98,7 +92,7 @@ def show(store: Store, dataset: Dataset, number: int) -> None:
 
 
 @data.command()
-@click.argument("dataset", type=_dataset, metavar="DATABASE/COLLECTION")
+@dataset_argument
 @click.option("--raw", is_flag=True, help="With _id, and keys as they are stored.")
 @click.pass_obj
 def export(store: Store, dataset: Dataset, raw: bool) -> None:
@@ -112,6 +106,9 @@ def export(store: Store, dataset: Dataset, raw: bool) -> None:
                 document = unescape_document(document)
             print_json_text(extended_json(document))
     _must_exist(found, dataset)
+
+
+data.add_command(adopt)
 
 
 @contextlib.contextmanager
@@ -133,8 +130,12 @@ def _must_exist(found: object, dataset: Dataset) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         value = unescape_document(value)
-    is_json = value is None or isinstance(value, (bool, dict, list))
-    text = extended_json(value) if is_json else str(value)
+    if isinstance(value, float):
+        text = json.dumps(value)  # NaN and Infinity as people know them
+    elif value is None or isinstance(value, (bool, dict, list)):
+        text = extended_json(value)
+    else:
+        text = str(value)
     return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
 
 

@@ -6,24 +6,24 @@ import re
 import ssl
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 from bson.codec_options import CodecOptions
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient, WriteConcern
+from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, ConnectionFailure, InvalidName, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.datasets import SERVER_DATABASES, Dataset
-from estela_consumer.documents import Document, same_content
+from estela_consumer.documents import Document, is_there
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
+from estela_consumer.stores.mongodb.replacement import MongoReplacement, is_held
 from estela_consumer.stores.mongodb.rules import (
-    BAD_DATASET,
+    BAD_DOCUMENT,
     DUPLICATE_KEY,
     duplicate,
     is_of_id,
@@ -66,7 +66,6 @@ class MongoStore(Store):
         if settings.tls_ca_file:
             _check_certificates(settings.tls_ca_file)
             options["tlsCAFile"] = settings.tls_ca_file
-        self._collection = lru_cache(maxsize=4096)(self._open_collection)  # a batch may have a thousand
         try:
             with warnings.catch_warnings():  # a value that is wrong is an error, not a warning
                 warnings.simplefilter("error", UserWarning)
@@ -139,10 +138,15 @@ class MongoStore(Store):
         except PyMongoError as error:
             raise self._unreachable(error) from error
 
+    def replacement(self, dataset: Dataset) -> MongoReplacement:
+        """How its collection can be replaced. Raises UsageError if it cannot, and StoreUnreachable."""
+        return MongoReplacement(self._client, self, dataset, self._unreachable)
+
     def close(self) -> None:
         self._client.close()
 
-    def _open_collection(self, dataset: Dataset) -> Collection[Any]:
+    def _collection(self, dataset: Dataset) -> Collection[Any]:
+        # Made anew each time: that takes 8 µs, and to keep one for each dataset a kilobyte.
         # Reading back with majority too: what a duplicate is compared with must not be rolled back either.
         return self._client[dataset.database].get_collection(
             dataset.collection,
@@ -152,17 +156,17 @@ class MongoStore(Store):
         )
 
     def _insert(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
-        collection = self._collection(dataset)
+        encoded = [_Encoded(document.bson) for document in documents]
         try:
-            collection.insert_many([_Encoded(document.bson) for document in documents], ordered=False)
+            self._collection(dataset).insert_many(encoded, ordered=False)
         except BulkWriteError as error:
-            return self._verdicts(collection, documents, error)
+            return self._verdicts(dataset, documents, error)
         except OperationFailure as error:
             return self._after_refusal(dataset, documents, error)
         return [Outcome.STORED] * len(documents)
 
     def _verdicts(
-        self, collection: Collection[Any], documents: Sequence[Document], error: BulkWriteError
+        self, dataset: Dataset, documents: Sequence[Document], error: BulkWriteError
     ) -> list[Verdict]:
         """Map the errors of an unordered write back to its documents, each by its index."""
         details = error.details or {}
@@ -173,32 +177,46 @@ class MongoStore(Store):
         duplicates = {}
         for write_error in details.get("writeErrors", ()):
             index, code = write_error["index"], write_error.get("code")
+            if is_held(write_error):
+                raise StoreUnreachable(
+                    f"nothing can be written to {dataset} until `estela-data adopt` has replaced it; if that "
+                    "was interrupted, run it again, or with --cancel"
+                )
             if code == DUPLICATE_KEY:
                 duplicates[index] = write_error
             elif is_transient(error, code):
-                verdicts[index] = Outcome.RETRY
+                verdicts[index] = self._unreachable_for(code, str(write_error.get("errmsg")))
             else:
                 verdicts[index] = verdict(code, str(write_error.get("errmsg")))
         if duplicates:
-            stored = self._stored(collection, [documents[index] for index in duplicates])
+            stored = self._stored(dataset, [documents[index] for index in duplicates])
             for index, write_error in duplicates.items():
                 verdicts[index] = _of_duplicate(documents[index], stored, write_error)
         return verdicts
 
-    def _stored(self, collection: Collection[Any], documents: Sequence[Document]) -> dict[Any, bytes]:
+    def _stored(self, dataset: Dataset, documents: Sequence[Document]) -> dict[Any, bytes]:
+        # From the primary, whatever the URL prefers: another member may not have it yet.
+        collection = self._collection(dataset).with_options(read_preference=ReadPreference.PRIMARY)
         found = collection.find({"_id": {"$in": [document.id for document in documents]}})
         return {document["_id"]: document.raw for document in found}
 
     def _after_refusal(
         self, dataset: Dataset, documents: Sequence[Document], error: OperationFailure
     ) -> list[Verdict]:
-        """The whole command was refused: for all of it, or for one document that the server cannot parse."""
+        """The whole command was refused: for all of it, or for one document that the server cannot parse.
+
+        If nobody knows which of the two the code means, whoever writes finds out.
+        """
         if is_transient(error, error.code):
             raise error
-        if len(documents) == 1 or error.code in BAD_DATASET:
-            return [verdict(error.code, _told(error)) for _ in documents]
+        if len(documents) == 1 or error.code not in BAD_DOCUMENT:
+            alone = len(documents) == 1
+            return [verdict(error.code, _told(error), alone=alone) for _ in documents]
         half = len(documents) // 2
         return self._insert(dataset, documents[:half]) + self._insert(dataset, documents[half:])
+
+    def _unreachable_for(self, code: int | None, text: str) -> StoreUnreachable:
+        return StoreUnreachable(f"{self.describe()} cannot take it now: code {code}: {text[:500]}")
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
         kind = "does not answer" if isinstance(error, ConnectionFailure) else "cannot take it now"
@@ -224,7 +242,7 @@ def _check_certificates(path: str) -> None:
 def _of_duplicate(document: Document, stored: dict[Any, bytes], write_error: dict[str, Any]) -> Verdict:
     content = stored.get(document.id)
     if content is not None:
-        return Outcome.PRESENT if same_content(content, document.bson) else duplicate(write_error)
+        return Outcome.PRESENT if is_there(content, document) else duplicate(write_error)
     if is_of_id(write_error):
         return Outcome.RETRY  # not on a majority yet, or deleted in between
     return duplicate(write_error)

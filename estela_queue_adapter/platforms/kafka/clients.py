@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from estela_queue_adapter.errors import QueueUnreachable
+from estela_queue_adapter.lifecycle import interpreter_ended
 from estela_queue_adapter.platforms.kafka.errors import LOGINS, translate, translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
@@ -94,6 +96,8 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> 
     if kind is not KafkaAdminClient:  # which has none, and says no to the option
         options["metrics_enabled"] = False
     where = ",".join(settings.bootstrap_servers)
+    if interpreter_ended():  # the client's thread would never run, and be waited for
+        raise QueueUnreachable(f"Kafka at {where}: the interpreter is shutting down")
     try:
         with translated(where):
             return kind(
@@ -104,24 +108,27 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, **options: Any) -> 
             )
     except BaseException as error:
         for attempt in attempts:
-            attempt.close()
+            with contextlib.suppress(RuntimeError):  # its thread did not start
+                attempt.close()
         # Failed connections hang in cycles, and the collector may look rarely. They are young: to look at all
         # there is would stop a crawl's reactor.
         gc.collect(1)
         refused = attempts[-1]._manager.refused if attempts else None
         if refused is not None and isinstance(error, QueueUnreachable):
             raise translate(refused, where) from error
+        if isinstance(error, RuntimeError):  # no new threads any more, as the interpreter shuts down
+            raise QueueUnreachable(f"Kafka at {where}: {error}") from error
         raise
 
 
 def connect_reader(settings: KafkaSettings, group_id: str | None, **options: Any) -> KafkaConsumer:
     """A connected client that reads committed messages, commits nothing by itself and creates no topic."""
+    options.setdefault("isolation_level", "read_committed")
     client = connect(
         KafkaConsumer,
         settings,
         group_id=group_id,
         enable_auto_commit=False,
-        isolation_level="read_committed",
         allow_auto_create_topics=False,
         **options,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import struct
 import time
 import zlib
@@ -26,6 +25,7 @@ from estela_queue_adapter.interfaces import Message
 from estela_queue_adapter.platforms.kafka.batches import Batch
 from estela_queue_adapter.platforms.kafka.legacy_records import is_intact, messages_of_old
 from estela_queue_adapter.platforms.kafka.records import messages_of, unreadable
+from estela_queue_adapter.printable import printable_logger
 
 _MAGIC = 2  # the format of batches since Kafka 0.11
 _MAGIC_AT = 16  # where each format says which it is
@@ -34,7 +34,7 @@ _SHORTEST = 26  # bytes of the shortest message of any format
 _FETCHES = 7  # of a damaged batch, before it is given up
 _FIRST_PAUSE = 0.1  # seconds before the second fetch; each pause is twice the one before
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class _Damaged(ValueError):
