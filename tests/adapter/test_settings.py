@@ -44,6 +44,29 @@ def test_listeners_share_a_port_or_have_their_own(listeners: str, servers: list[
     assert kafka(LISTENERS=listeners).bootstrap_servers == servers
 
 
+@pytest.mark.parametrize("listeners", [["a:1", "b"], ("a:1", "b")])
+def test_listeners_in_code_may_be_a_list(listeners: Any) -> None:
+    assert read(KafkaSettings, {}, {"listeners": listeners}).bootstrap_servers == ["a:1", "b:9092"]
+
+
+@pytest.mark.parametrize("port", [1.5, True, "1.5", [1], {}, None.__class__])
+def test_a_number_that_is_not_whole_is_refused(port: Any) -> None:
+    with pytest.raises(ConfigurationError, match="port=: .* is not a whole number"):
+        read(KafkaSettings, {}, {"listeners": "a", "port": port})
+
+
+@pytest.mark.parametrize("listeners", [{"a": 1}, object, b"a"])
+def test_what_no_variable_could_say_is_refused(listeners: Any) -> None:
+    with pytest.raises(ConfigurationError, match="listeners=: .* is not text"):
+        read(KafkaSettings, {}, {"listeners": listeners})
+
+
+@pytest.mark.parametrize("idle_timeout", ["nan", "inf", True])
+def test_a_number_of_seconds_that_is_none_is_refused(idle_timeout: Any) -> None:
+    with pytest.raises(ConfigurationError, match="idle_timeout=: .* is not a number"):
+        read(Subscription, {}, {"topic": "t", "idle_timeout": idle_timeout})
+
+
 def test_the_port_is_a_setting() -> None:
     assert kafka(LISTENERS="a,b:2", PORT="7").bootstrap_servers == ["a:7", "b:2"]
 
