@@ -51,19 +51,19 @@ def test_listeners_in_code_may_be_a_list(listeners: Any) -> None:
 
 @pytest.mark.parametrize("port", [1.5, True, "1.5", [1], {}, None.__class__])
 def test_a_number_that_is_not_whole_is_refused(port: Any) -> None:
-    with pytest.raises(ConfigurationError, match="port=: .* is not a whole number"):
+    with pytest.raises(ConfigurationError, match=r"port=: .* is not a whole number"):
         read(KafkaSettings, {}, {"listeners": "a", "port": port})
 
 
 @pytest.mark.parametrize("listeners", [{"a": 1}, object, b"a"])
 def test_what_no_variable_could_say_is_refused(listeners: Any) -> None:
-    with pytest.raises(ConfigurationError, match="listeners=: .* is not text"):
+    with pytest.raises(ConfigurationError, match=r"listeners=: .* is not text"):
         read(KafkaSettings, {}, {"listeners": listeners})
 
 
 @pytest.mark.parametrize("idle_timeout", ["nan", "inf", True])
 def test_a_number_of_seconds_that_is_none_is_refused(idle_timeout: Any) -> None:
-    with pytest.raises(ConfigurationError, match="idle_timeout=: .* is not a number"):
+    with pytest.raises(ConfigurationError, match=r"idle_timeout=: .* is not a number"):
         read(Subscription, {}, {"topic": "t", "idle_timeout": idle_timeout})
 
 
@@ -114,6 +114,10 @@ def test_secrets_are_in_no_repr() -> None:
         ({**KAFKA, "QUEUE_PLATFORM_PORT": "-1"}, "QUEUE_PLATFORM_PORT: '-1' is not a port"),
         ({**KAFKA, "QUEUE_PLATFORM_SSL_CAFILE": __file__}, "QUEUE_PLATFORM_SSL_CAFILE=.*no certificates"),
         ({**KAFKA, "QUEUE_PLATFORM_PORT": "nine"}, "QUEUE_PLATFORM_PORT: 'nine' is not a whole number"),
+        (
+            {**KAFKA, "QUEUE_PLATFORM_MAX_REQUEST_SIZE": "-5"},
+            "QUEUE_PLATFORM_MAX_REQUEST_SIZE=-5 is less than",
+        ),
         ({**KAFKA, "QUEUE_PLATFORM_SECURITY_PROTOCOL": "TLS"}, "SASL_PLAINTEXT, SASL_SSL"),
         ({**KAFKA, "QUEUE_PLATFORM_SASL_MECHANISM": "MD5"}, "SCRAM-SHA-256"),
         ({**KAFKA, "QUEUE_PLATFORM_SASL_MECHANISM": "PLAIN"}, "QUEUE_PLATFORM_SECURITY_PROTOCOL must be"),
