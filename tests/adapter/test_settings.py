@@ -145,6 +145,24 @@ def test_a_name_that_no_topic_can_have_is_refused_before_anything_is_asked(topic
         next(iter(platform.read(topic)))
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("QUEUE_PLATFORM_LISTENER", "did you mean QUEUE_PLATFORM_LISTENERS?"),
+        ("QUEUE_PLATFORMS", "did you mean QUEUE_PLATFORM?"),
+        ("QUEUE_PLATFORM_FURLONGS_A_FORTNIGHT", "QUEUE_PLATFORM_FURLONGS_A_FORTNIGHT has no effect"),
+    ],
+)
+def test_a_variable_that_nobody_reads_is_told_with_the_nearest(
+    name: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_platform(environ={**KAFKA, name: "x"})
+
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert told in record.getMessage()
+
+
 def test_an_unknown_argument_names_the_valid_ones() -> None:
     with pytest.raises(ConfigurationError, match=r"unknown argument hosts=.*listeners"):
         get_producer_interface(environ=KAFKA, hosts="a")
