@@ -55,6 +55,10 @@ class KafkaSettings:
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
             _readable(name, getattr(self, name))
         self._check_certificates()
+        if self.max_request_size < 1:
+            raise ConfigurationError(
+                f"QUEUE_PLATFORM_MAX_REQUEST_SIZE={self.max_request_size} is less than one byte"
+            )
         if self.sasl_mechanism and not self.security_protocol.startswith("SASL"):
             raise ConfigurationError(
                 "QUEUE_PLATFORM_SASL_MECHANISM is set, so QUEUE_PLATFORM_SECURITY_PROTOCOL must be "
