@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import QueueError
+from estela_queue_adapter.errors import QueueError, QueueUnreachable
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
+from estela_queue_adapter.platforms.kafka.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
 from estela_queue_adapter.platforms.kafka.records import read_as_messages
+from estela_queue_adapter.platforms.kafka.sessions import other_sessions, session_options
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
-from estela_queue_adapter.platforms.kafka.topics import denied, partitions_of
+from estela_queue_adapter.platforms.kafka.topics import denied, look_up, partitions_of
 
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
-_SESSION_TIMEOUT_MS = 10_000  # how long the partitions of a reader that was killed wait for the next
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
+
+logger = logging.getLogger(__name__)
 
 
 class KafkaGroupConsumer(Consumer):
@@ -34,10 +39,14 @@ class KafkaGroupConsumer(Consumer):
         self._subscription = subscription
         self._listener = listener
         self._topic = checked_topic(subscription.topic)
-        self._where = ",".join(settings.bootstrap_servers)
+        self._where = Brokers(settings)
         self._client: KafkaConsumer | None = None
         self._asking: KafkaConsumer | None = None
         self._paused = False
+        self._session = settings.session_timeout
+        self._other_sessions = other_sessions(self._session)
+        self._unanswered = False
+        """Whether the last question had no answer: the queue is not back before one has."""
 
     @property
     def subscription(self) -> Subscription:
@@ -59,6 +68,8 @@ class KafkaGroupConsumer(Consumer):
                     fetched = client.poll(timeout_ms=int(left * 1000), max_records=max_messages)
                 except kafka_errors.NoOffsetForPartitionError as error:  # the group is new to these
                     client.seek_to_beginning(*error.args[0])
+                except kafka_errors.InvalidSessionTimeoutError as error:
+                    client = self._with_another_session(error)
                 except kafka_errors.OffsetOutOfRangeError as error:
                     self._over_the_gap(client, error.args[0])
                 except kafka_errors.LogTruncationError as error:
@@ -70,6 +81,8 @@ class KafkaGroupConsumer(Consumer):
         if not fetched and self._topic in client._cluster.unauthorized_topics:
             client._cluster.request_update()  # so that it is seen when we are let in
             raise denied(self._topic, self._where)
+        if not fetched:
+            self._check_brokers(client)
         return list(chain.from_iterable(fetched.values()))
 
     def commit(self, positions: Iterable[Position]) -> None:
@@ -93,15 +106,15 @@ class KafkaGroupConsumer(Consumer):
 
     def positions(self) -> Sequence[Position]:
         positions = []
-        for partition in self._partitions():
-            with translated(self._where):
+        with self._question():
+            for partition in self._partitions():
                 offset = self._position(partition)
-            positions.append(Position(self._topic, partition.partition, offset))
+                positions.append(Position(self._topic, partition.partition, offset))
         return positions
 
     def end_positions(self) -> Sequence[Position]:
-        partitions = self._partitions()
-        with translated(self._where):
+        with self._question():
+            partitions = self._partitions()
             ends = self._asker().end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
         return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
 
@@ -115,19 +128,68 @@ class KafkaGroupConsumer(Consumer):
         if self._client is None:
             client = connect_reader(
                 self._settings,
+                self._where,
                 self._subscription.group_id,
                 auto_offset_reset="none",  # so that we see, and can tell, where messages are gone
                 partition_assignment_strategy=self._settings.assignors,
                 fetch_max_bytes=_FETCH_BYTES,
-                session_timeout_ms=_SESSION_TIMEOUT_MS,
+                **session_options(self._session),
             )
             read_as_messages(client)
             client.subscribe([self._topic], listener=Rebalances(client, self._listener, self._assigned))
             self._client = client
-            with translated(self._where):
-                # Known before the group is joined, or a second join, of every member, follows at once.
-                client.partitions_for_topic(self._topic)
+            # Known before the group is joined, or a second join, of every member, follows at once.
+            look_up(client, self._where, self._topic)
         return self._client
+
+    def _with_another_session(self, error: Exception) -> KafkaConsumer:
+        """Connect again with a session that these brokers may take."""
+        if not self._other_sessions:
+            raise error
+        refused, self._session = self._session, self._other_sessions.pop(0)
+        logger.warning(
+            "Kafka at %s takes no session of %g s for %s; trying %g s. "
+            "QUEUE_PLATFORM_SESSION_TIMEOUT sets it.",
+            self._where,
+            refused,
+            self._subscription.group_id,
+            self._session,
+        )
+        client, self._client = self._client, None
+        if client is not None:
+            client.close(timeout_ms=0)
+        return self._connected()
+
+    def _check_brokers(self, client: KafkaConsumer) -> None:
+        """Raise if nothing came because a broker cannot be reached that we need.
+
+        kafka-python goes on trying, and tells nobody.
+        """
+        needed = self._needed_brokers(client)
+        if outage := self._where.outage(needed):
+            raise outage
+        if self._unanswered:
+            self.end_positions()
+
+    def _needed_brokers(self, client: KafkaConsumer) -> set[str]:
+        """The addresses of our partitions' leaders and of the group's coordinator."""
+        cluster, coordinator = client._cluster, client._coordinator.coordinator_id
+        nodes = {cluster.leader_for_partition(partition) for partition in client.assignment()} | {coordinator}
+        found = [cluster.broker_metadata(node) for node in nodes]
+        if coordinator is None:
+            found += [node for node in cluster.brokers() if not client._client.connected(node.node_id)]
+        return {address(node.host, node.port) for node in found if node is not None}
+
+    @contextlib.contextmanager
+    def _question(self) -> Iterator[None]:
+        """Ask the brokers something, and note whether they answer."""
+        try:
+            with translated(self._where):
+                yield
+        except QueueUnreachable:
+            self._unanswered = True
+            raise
+        self._unanswered = False
 
     def _asker(self) -> KafkaConsumer:
         """A client for questions, on a connection of its own, which joins no group.
@@ -136,11 +198,11 @@ class KafkaGroupConsumer(Consumer):
         member has joined: a question behind it would keep this reader from polling, and so from joining.
         """
         if self._asking is None:
-            self._asking = connect_reader(self._settings, self._subscription.group_id)
+            self._asking = connect_reader(self._settings, self._where, self._subscription.group_id)
         return self._asking
 
     def _partitions(self) -> list[TopicPartition]:
-        return partitions_of(self._asker(), self._settings, self._topic)
+        return partitions_of(self._asker(), self._settings, self._where, self._topic)
 
     def _position(self, partition: TopicPartition) -> int:
         offset = None

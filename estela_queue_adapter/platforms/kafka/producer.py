@@ -18,6 +18,7 @@ from estela_queue_adapter.errors import (
     TransientError,
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
@@ -49,7 +50,7 @@ class IdempotentProducer(Producer):
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._where = ",".join(settings.bootstrap_servers)
+        self._where = Brokers(settings)
         self._client: KafkaProducer | None = None
         self._connecting = threading.Lock()
         self._one_by_one = threading.Lock()  # held while suspects are sent again
@@ -120,6 +121,7 @@ class IdempotentProducer(Producer):
                 self._client = connect(
                     KafkaProducer,
                     self._settings,
+                    self._where,
                     acks="all",
                     enable_idempotence=True,
                     batch_size=_BATCH_BYTES,
@@ -138,7 +140,7 @@ class IdempotentProducer(Producer):
                 return client.send(record.topic, record.value, key=record.key, headers=list(record.headers))
             except kafka_errors.KafkaTimeoutError:
                 # The client says only that time is up.
-                if absent := absence(self._settings, record.topic):
+                if absent := absence(self._settings, self._where, record.topic):
                     raise absent from None
                 raise
 

@@ -51,6 +51,8 @@ class KafkaSettings:
     compression_type: str = ""
     partition_assignment: str = "range"
     """How a group shares its partitions; every member of a group must say the same."""
+    session_timeout: float = 10.0
+    """Seconds that the partitions of a reader which was killed wait for the next one."""
     max_request_size: int = 1_048_576
     """Bytes of the largest message to send: what the brokers and the topic allow, less is fine."""
 
@@ -64,6 +66,8 @@ class KafkaSettings:
                 f"QUEUE_PLATFORM_COMPRESSION_TYPE={self.compression_type} needs a library that is not here: "
                 f"pip install 'kafka-python[{self.compression_type}]'"
             )
+        if not 1.0 <= self.session_timeout <= 86_400.0:
+            raise ConfigurationError("QUEUE_PLATFORM_SESSION_TIMEOUT must be between 1 and 86400 seconds")
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
             _readable(name, getattr(self, name))
         self._check_certificates()
