@@ -1,96 +1,30 @@
-"""From an envelope to the names of its database and collection."""
+"""From an envelope to the names of its database and collection; the rules are those of the crawl."""
 
 from __future__ import annotations
 
 import functools
-import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from estela_consumer.errors import BadMessage, Reason
+from estela_queue_adapter import names
+from estela_queue_adapter.errors import BadName
+from estela_queue_adapter.names import SERVER_DATABASES, STATS_TOPIC, Dataset, shown
 
-STATS_TOPIC = "job_stats"  # estela's: one document a job, all jobs in one collection
-
-_MAX_DATABASE = 63  # bytes, MongoDB's limit
-_MAX_NAMESPACE = 255  # bytes of `<database>.<collection>`, MongoDB's limit
-SERVER_DATABASES = frozenset({"admin", "config", "local"})
-_NOT_IN_DATABASE = re.compile(r'[/\\. "$*<>:|?\x00]')
-_NOT_IN_COLLECTION = re.compile(r"[$\x00]")
-
-
-class Dataset(NamedTuple):
-    """A database and a collection in it."""
-
-    database: str
-    collection: str
-
-    def __str__(self) -> str:
-        return f"{self.database}/{self.collection}"
-
-
-class Job(NamedTuple):
-    """The parts of a jid."""
-
-    job: str
-    spider: str
-    project: str
-
-
-def parse_jid(jid: Any) -> Job:
-    """`<job>.<spider>.<project>`; raises BadMessage."""
-    parts = jid.split(".") if isinstance(jid, str) else []
-    if len(parts) != 3 or not all(parts):
-        raise BadMessage(Reason.BAD_NAME, f"jid {shown(jid)} is not <job>.<spider>.<project>")
-    return Job(*parts)
+__all__ = ["SERVER_DATABASES", "STATS_TOPIC", "Dataset", "dataset_of", "shown", "stats_id"]
 
 
 def stats_id(jid: Any) -> str:
-    """The `_id` of a job's one document of STATS_TOPIC; raises BadMessage."""
-    job = parse_jid(jid)
-    return f"{job.spider}-{job.job}-{STATS_TOPIC}"
-
-
-@functools.lru_cache(maxsize=4096)
-def dataset_of(topic: str, jid: Any, db_name: Any, dataset_name: Any) -> Dataset:
-    """Where the envelope's payload belongs; raises BadMessage for names that MongoDB does not take.
-
-    `db_name` and `dataset_name` win over the names made of `jid`, which is not looked at where both
-    are given.
-    """
-    if db_name and dataset_name:
-        return _checked(db_name, dataset_name)
-    job = parse_jid(jid)
-    own = STATS_TOPIC if topic == STATS_TOPIC else f"{job.spider}-{job.job}-{topic}"
-    return _checked(db_name or job.project, dataset_name or own)
-
-
-def _checked(database: Any, collection: Any) -> Dataset:
-    for kind, name in (("database", database), ("collection", collection)):
-        if not isinstance(name, str):
-            raise BadMessage(Reason.BAD_NAME, f"the {kind} name {shown(name)} is not a string")
+    """As `names.stats_id`; raises BadMessage."""
     try:
-        database_size, collection_size = len(database.encode()), len(collection.encode())
-    except UnicodeEncodeError as error:
-        raise BadMessage(Reason.BAD_NAME, f"a name is not UTF-8: {error}") from error
-    if bad := _NOT_IN_DATABASE.search(database):
-        raise BadMessage(Reason.BAD_NAME, f"the database name {shown(database)} contains {bad[0]!r}")
-    if database.lower() in SERVER_DATABASES:
-        raise BadMessage(Reason.BAD_NAME, f"the database {database} belongs to the server")
-    if database_size > _MAX_DATABASE:
-        raise BadMessage(
-            Reason.BAD_NAME, f"the database name {shown(database)} is over {_MAX_DATABASE} bytes"
-        )
-    if bad := _NOT_IN_COLLECTION.search(collection):
-        raise BadMessage(Reason.BAD_NAME, f"the collection name {shown(collection)} contains {bad[0]!r}")
-    if collection.startswith(("system.", ".")) or collection.endswith(".") or ".." in collection:
-        raise BadMessage(Reason.BAD_NAME, f"the collection name {shown(collection)} is not a user's")
-    if database_size + 1 + collection_size > _MAX_NAMESPACE:
-        raise BadMessage(
-            Reason.BAD_NAME, f"the name {shown(database + '.' + collection)} is over {_MAX_NAMESPACE} bytes"
-        )
-    return Dataset(database, collection)
+        return names.stats_id(jid)
+    except BadName as error:
+        raise BadMessage(Reason.BAD_NAME, str(error)) from error
 
 
-def shown(value: Any) -> str:
-    """The value for people, cut short."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+@functools.lru_cache(maxsize=2048)
+def dataset_of(topic: str, jid: Any, db_name: Any, dataset_name: Any) -> Dataset:
+    """As `names.dataset_of`; raises BadMessage."""
+    try:
+        return names.dataset_of(topic, jid, db_name, dataset_name)
+    except BadName as error:
+        raise BadMessage(Reason.BAD_NAME, str(error)) from error

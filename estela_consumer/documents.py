@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import bson
 import orjson
 from bson.objectid import ObjectId
 
-from estela_consumer.datasets import Dataset
+from estela_consumer.datasets import STATS_TOPIC, Dataset
 from estela_queue_adapter import Message
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit
@@ -72,6 +73,24 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr).encode()
 
 
+def content_id(payload: dict[str, Any]) -> bytes:
+    """The 12 bytes of `_id` in a unique dataset, where equal payloads are one document."""
+    return hashlib.sha256(canonical(payload)).digest()[:12]
+
+
 def same_content(one: bytes, other: bytes) -> bool:
     """Whether two BSON documents say the same, whatever the order of their keys."""
     return one == other or canonical(bson.decode(one)) == canonical(bson.decode(other))
+
+
+def is_there(stored: bytes, document: Document) -> bool:
+    """Whether what is stored under the document's `_id` is the document.
+
+    A job's stats are there too if fields were added to them: estela's API does so.
+    """
+    if same_content(stored, document.bson):
+        return True
+    if document.message.topic != STATS_TOPIC:
+        return False
+    found, given = bson.decode(stored), bson.decode(document.bson)
+    return all(key in found and canonical(found[key]) == canonical(value) for key, value in given.items())

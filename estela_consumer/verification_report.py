@@ -2,76 +2,82 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 
 from estela_consumer.errors import ExitCode
-from estela_consumer.verification import StreamCount, Verification
+from estela_consumer.verification import FINISHED, ITEMS, StreamCount, Verification
+from estela_queue_adapter.output import as_text, data_table
 
 _TITLES = {
+    "scraped": "scraped",
     "published": "published",
     "stored": "stored",
     "dead_letters": "dead letters",
     "failed": "failed",
     "missing": "missing",
     "too_many": "too many",
+    "unaccounted": "unaccounted",
+    "unscraped": "never scraped",
 }
+_IF_ANY = frozenset({"scraped", "too_many", "unaccounted", "unscraped"})  # columns that most tables spare
 _ONCE = "once each"  # in the place of a count
 
 
-def as_table(found: Verification) -> RenderableType:
+def as_table(found: Verification) -> list[RenderableType]:
     """The table, the sentence, and what to look at next."""
-    names = [name for name in _TITLES if name != "too_many" or found.total(name)]
-    table = Table("stream", "topic", box=None, header_style="bold", pad_edge=False)
-    for name in names:
-        table.add_column(_TITLES[name], justify="right")
+    names = [name for name in _TITLES if name not in _IF_ANY or found.total(name)]
+    table = data_table("stream", "topic", numbers=tuple(_TITLES[name] for name in names))
     for stream in found.streams:
-        cells = (getattr(stream, name) for name in names)
-        table.add_row(
-            stream.stream, stream.topic, *(_ONCE if cell is None else f"{cell:,}" for cell in cells)
-        )
+        table.add_data_row(stream.stream, stream.topic, *(_cell(stream, name) for name in names))
     style = "green" if found.code is ExitCode.OK else "red"
-    lines = [Text(sentence(found), style=style), *(Text(f"  {line}") for line in advice(found))]
-    return Group(table, Text(), *lines)
+    return [table, "", as_text(sentence(found), style), *(as_text(f"  {line}") for line in advice(found))]
 
 
-def as_json(found: Verification) -> str:
-    """The same as one JSON object."""
-    totals = {name: found.total(name) for name in _TITLES}
-    return json.dumps(
-        {
-            **found.as_json(),
-            **totals,
-            "told": sentence(found),
-            "advice": list(advice(found)),
-            "exit": found.code.name,
-            "exit_code": int(found.code),
-        },
-        ensure_ascii=False,
-    )
+def as_json(found: Verification) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        **found.as_json(),
+        **{name: found.total(name) for name in _TITLES},
+        "told": sentence(found),
+        "advice": list(advice(found)),
+        "exit": found.code.name,
+        "exit_code": int(found.code),
+    }
+
+
+def _cell(stream: StreamCount, name: str) -> str:
+    count = getattr(stream, name)
+    if count is None:
+        return _ONCE if name == "stored" else ""
+    return f"{count:,}"
 
 
 def sentence(found: Verification) -> str:
     """How it stands, in one sentence."""
     published = found.total("published")
-    counts = [
+    counts = ", ".join(
         f"{count:,} {words}"
         for name, words in (
             ("missing", "missing"),
             ("dead_letters", "dead-lettered"),
             ("failed", "never published"),
             ("too_many", "stored beyond what was published"),
+            ("unaccounted", "scraped but neither published nor counted as failed"),
+            ("unscraped", "published but not among what Scrapy counted as scraped"),
         )
         if (count := found.total(name))
-    ]
+    )
     if found.code is ExitCode.INCOMPLETE:
-        return f"incomplete: of {published:,} messages of job {found.jid}, {', '.join(counts)}"
+        cut = f"; the crawl was cut short: {found.finish_reason}" if found.cut_short else ""
+        return f"incomplete: of {published:,} messages of job {found.jid}, {counts}{cut}"
+    if found.code is ExitCode.CUT_SHORT:
+        rest = f"of the {published:,} messages that it published, {counts or 'none is missing'}"
+        return f"cut short: the crawl of job {found.jid} ended with {found.finish_reason}; {rest}"
     if found.code is ExitCode.DEAD_LETTERS:
-        return f"nothing is missing, but of {published:,} messages of job {found.jid}, {', '.join(counts)}"
+        return f"nothing is missing, but of {published:,} messages of job {found.jid}, {counts}"
     once = ", equal items once" if any(stream.stored is None for stream in found.streams) else ""
     return f"complete: all {published:,} messages of job {found.jid} are stored{once}"
 
@@ -80,6 +86,13 @@ def advice(found: Verification) -> Iterator[str]:
     """Where to look next, and how far what is said can be trusted."""
     for stream in found.streams:
         yield from _about(stream)
+    if found.cut_short:
+        yield (
+            f"the last run ended with finish_reason {found.finish_reason}, not {FINISHED}: what it had not "
+            "scraped by then is nowhere; a crawl with JOBDIR goes on if it is started again"
+        )
+    if found.not_published:
+        yield f"{found.not_published:,} items were scraped by a crawl whose ESTELA_ITEMS_TOPIC is empty"
 
 
 def _about(stream: StreamCount) -> Iterator[str]:
@@ -97,5 +110,9 @@ def _about(stream: StreamCount) -> Iterator[str]:
         yield f"{topic}: {stream.lag:,} still to be consumed by {stream.group}; is estela-consume running?"
     elif stream.missing:
         yield f"{topic}: none left to consume; what could not be delivered is shown by: estela-outbox list"
+    if stream.unaccounted or stream.unscraped:
+        yield f"{topic}: Scrapy counted {stream.scraped:,} items as scraped; see the crawl's log for errors"
+    if stream.stream == ITEMS and stream.scraped is None:
+        yield f"{topic}: a closing record does not say how many items were scraped, so that is not compared"
     if stream.too_many:
         yield f"{topic}: more is stored in {stream.dataset} than its closing record knows of"

@@ -10,6 +10,7 @@ from estela_queue_adapter.interfaces import (
     Producer,
     Subscription,
     Transactions,
+    Unreadable,
 )
 from estela_queue_adapter.platform import get_consumer_interface, get_producer_interface, open_platform
 from estela_queue_adapter.settings import get_queue_env_vars
@@ -29,6 +30,7 @@ __all__ = [
     "Producer",
     "Subscription",
     "Transactions",
+    "Unreadable",
     "get_consumer_interface",
     "get_producer_interface",
     "get_queue_env_vars",

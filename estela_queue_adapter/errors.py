@@ -11,6 +11,10 @@ class ConfigurationError(QueueError):
     """A setting is wrong or missing; its message names the setting and the valid choices."""
 
 
+class BadName(QueueError):
+    """A jid, or the name of a database or collection, that nobody can have."""
+
+
 class SerializationError(QueueError):
     """A value cannot become bytes, or bytes are not a value."""
 

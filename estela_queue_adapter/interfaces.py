@@ -13,10 +13,12 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from typing_extensions import Self
 
-from estela_queue_adapter.errors import QueueError
+from estela_queue_adapter.errors import QueueError, SerializationError
 from estela_queue_adapter.serialization import deserialize
 
-Headers: TypeAlias = Sequence[tuple[str, bytes]]
+Headers: TypeAlias = Sequence[tuple[str, "bytes | None"]]
+"""In their order; a name may come twice, and a value may be missing. A name that is not UTF-8 is decoded with
+`surrogateescape`, so that it can be sent on unchanged."""
 OnDelivery: TypeAlias = Callable[[QueueError | None], None]
 
 
@@ -26,6 +28,26 @@ class Position(NamedTuple):
     topic: str
     partition: int
     offset: int
+
+
+class Unreadable(bytes):
+    """What lies in the queue in place of messages, and can never be read as such: its raw bytes.
+
+    It is the data of one message at the last of the offsets it takes, so that committing that message is
+    to be done with all of them.
+    """
+
+    first: int
+    """The first of the offsets it takes."""
+    reason: str
+    """Why it cannot be read, for people."""
+
+    def __new__(cls, raw: bytes, first: int, reason: str) -> Self:
+        """The bytes, and what is known of them."""
+        unreadable = super().__new__(cls, raw)
+        unreadable.first = first
+        unreadable.reason = reason
+        return unreadable
 
 
 class Message(NamedTuple):
@@ -38,12 +60,14 @@ class Message(NamedTuple):
     """Seconds since the epoch, as the queue recorded them."""
     key: bytes | None
     data: bytes | None
-    """The bytes as they travelled; None is a tombstone."""
+    """The bytes as they travelled; None is a tombstone. See `Unreadable`."""
     headers: Headers
 
     @property
     def value(self) -> Any:
         """The JSON value in `data`; raises SerializationError where there is none."""
+        if isinstance(self.data, Unreadable):
+            raise SerializationError(f"not a message: {self.data.reason}")
         return None if self.data is None else deserialize(self.data)
 
     @property
@@ -59,6 +83,8 @@ class Outgoing(NamedTuple):
     data: bytes | None
     key: bytes | None = None
     headers: Headers = ()
+    partition: int | None = None
+    """Where it has to go, if the topic has that partition; the platform chooses if None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +169,9 @@ class Producer(_Closing):
 
         `data` is any JSON value, or bytes, which travel as they are. `on_delivery` is called once, with
         None or the error, from any thread; it must not block. Blocks only while the queue was never
-        reached or the client's buffer is full. Raises SerializationError, QueueUnreachable,
-        AccessDenied, TopicMissing, MessageRejected, and ConfigurationError where no topic can have that name.
+        reached or the client's buffer is full. Raises SerializationError (also for a header's name that is
+        no text), QueueUnreachable, AccessDenied, TopicMissing, MessageRejected, and ConfigurationError where
+        no topic can have that name.
         """
 
     @abstractmethod
@@ -206,7 +233,17 @@ class Consumer(_Closing):
 
     @abstractmethod
     def end_positions(self) -> Sequence[Position]:
-        """The position after the last message, for every partition of the topic. Raises TopicMissing."""
+        """The position after the last message that may be read, for every partition of the topic.
+
+        Raises TopicMissing.
+        """
+
+    def log_end_positions(self) -> Sequence[Position]:
+        """Like `end_positions`, but after what nobody may read yet too: messages of open transactions.
+
+        The same on a queue where nothing is ever held back. Raises TopicMissing.
+        """
+        return self.end_positions()
 
     def lag(self) -> int:
         """How many messages of the topic the group has not been given yet."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -10,11 +9,12 @@ from typing import Any
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Subscription
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.settings import PREFIX, read, refuse_unknown, warn_of_unknown
 
 ENTRY_POINTS = "estela.queue_platforms"
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 def open_platform(

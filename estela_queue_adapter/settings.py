@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.printable import printable_logger
 
 PREFIX = "QUEUE_PLATFORM"
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 T = TypeVar("T")
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from scrapy import Spider
 from scrapy.statscollectors import StatsCollector
 
+from estela_queue_adapter.printable import printable_logger
 from estela_scrapy.publisher import Publisher
 from estela_scrapy.spool import Left
 from estela_scrapy.streams import Streams
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 def account(stats: StatsCollector, publisher: Publisher, streams: Streams, left: Left) -> None:

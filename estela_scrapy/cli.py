@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
-import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,23 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from scrapy.utils.project import get_project_settings
 
 from estela_queue_adapter import open_platform, queue_noisy_libraries
+from estela_queue_adapter.command_logs import set_up_logs
+from estela_queue_adapter.commands import DataGroup
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.output import (
+    after_the_work,
+    data_table,
+    print_json,
+    print_line,
+    print_table,
+    say_error,
+)
 from estela_scrapy.outbox import Outbox, OutboxError, Rejected
 from estela_scrapy.publisher import Publisher
 from estela_scrapy.settings import ExtensionSettings
 
 _LEFT, _UNREACHABLE, _UNREADABLE = 3, 4, 5  # exit codes; --help says what they mean
-_WIDTH_OF_A_FILE = 160  # columns, where the output is no terminal
-
-logger = logging.getLogger(__name__)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=DataGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--path",
     type=click.Path(path_type=Path),
@@ -41,11 +44,10 @@ def outbox(context: click.Context, path: Path | None) -> None:
 
     In a Scrapy project its settings count, as in a crawl; elsewhere the environment alone. Exit codes: 0
     done, 2 wrong arguments or settings, 3 some messages are left because the queue refuses them, 4 some are
-    left because the queue cannot be reached, 5 the outbox cannot be used.
+    left because the queue cannot be reached, 5 the outbox cannot be used, 13 the output could not be written,
+    or not all of it.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
-    for library in queue_noisy_libraries:
-        logging.getLogger(library).setLevel(logging.CRITICAL)
+    set_up_logs(libraries=queue_noisy_libraries)
     try:
         settings = ExtensionSettings.from_scrapy(get_project_settings())
     except ConfigurationError as error:
@@ -62,18 +64,16 @@ def list_(settings: ExtensionSettings, *, as_json: bool) -> None:
         summaries = box.summaries()
     if as_json:
         for summary in summaries:
-            click.echo(json.dumps(summary._asdict()))
+            print_json(summary._asdict())
         return
     if not summaries:
-        click.echo(f"The outbox {settings.outbox_path} is empty.")
+        print_line(f"The outbox {settings.outbox_path} is empty.")
         return
-    table = Table("topic", box=None, header_style="bold", pad_edge=False)
-    for column in ("messages", "bytes"):
-        table.add_column(column, justify="right")
-    table.add_column("refused because", overflow="fold")
+    table = data_table("topic", numbers=("messages", "bytes"))
+    table.add_data_column("refused because")
     for topic, reason, messages, size in summaries:
-        table.add_row(topic, f"{messages:,}", f"{size:,}", reason or "not refused: it waits")
-    (Console() if sys.stdout.isatty() else Console(width=_WIDTH_OF_A_FILE)).print(table)
+        table.add_data_row(topic, f"{messages:,}", f"{size:,}", reason or "not refused: it waits")
+    print_table(table)
 
 
 @outbox.command()
@@ -94,7 +94,7 @@ def send(settings: ExtensionSettings, *, max_wait: float) -> None:
         box.accept_again()
         before = box.pending()
         if not before:
-            click.echo("There is nothing to send.")
+            print_line("There is nothing to send.")
             return
     try:
         platform = open_platform(environ=settings.environ)
@@ -107,11 +107,12 @@ def send(settings: ExtensionSettings, *, max_wait: float) -> None:
     )
     done = _wait(publisher, max_wait)
     left, refused = publisher.close(), publisher.rejected.total()
-    click.echo(f"{before - left.waiting - refused:,} sent to {platform.describe()}")
-    if refused:
-        click.echo(f"{refused:,} refused by the queue; `estela-outbox list` says why")
-    if not done:
-        click.echo(f"{left.waiting:,} still wait: the queue took none for {max_wait:g} s")
+    with after_the_work():
+        print_line(f"{before - left.waiting - refused:,} sent to {platform.describe()}")
+        if refused:
+            print_line(f"{refused:,} refused by the queue; `estela-outbox list` says why")
+        if not done:
+            print_line(f"{left.waiting:,} still wait: the queue took none for {max_wait:g} s")
     sys.exit(_UNREACHABLE if not done else _LEFT if refused else 0)
 
 
@@ -121,7 +122,7 @@ def export(settings: ExtensionSettings) -> None:
     """Every message as JSON lines on standard output."""
     with _opened(settings) as box:
         for message in box.everything():
-            click.echo(json.dumps(_as_json(message), ensure_ascii=False).encode(errors="backslashreplace"))
+            print_json(_as_json(message))
 
 
 @contextlib.contextmanager
@@ -134,7 +135,7 @@ def _opened(settings: ExtensionSettings) -> Iterator[Outbox]:
     try:
         yield box
     except OutboxError as error:
-        click.echo(f"Error: {error}", err=True)
+        say_error(error)
         sys.exit(_UNREADABLE)
     finally:
         box.close()

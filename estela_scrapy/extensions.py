@@ -18,8 +18,11 @@ from scrapy.utils.asyncio import run_in_thread
 from typing_extensions import Self
 
 from estela_queue_adapter import Platform, open_platform, queue_noisy_libraries
-from estela_queue_adapter.errors import ConfigurationError, SerializationError
+from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.printable import printable_logger
+from estela_queue_adapter.writing import Converted, Unwritable
 from estela_scrapy.accounts import account, say_what_is_left
+from estela_scrapy.failures import ConversionLog, FailureLog, page_of, printable
 from estela_scrapy.identity import Job, identify
 from estela_scrapy.outbox import Outbox
 from estela_scrapy.payloads import ItemSerializer, request_payload
@@ -31,7 +34,7 @@ from estela_scrapy.streams import Streams
 
 _STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class QueueExtension:
@@ -42,7 +45,9 @@ class QueueExtension:
         self._settings = settings
         self._platform = platform
         self._job = job
-        self._serializer = ItemSerializer()
+        self._serializer = ItemSerializer(settings.serializer)
+        self._failures = FailureLog()
+        self._conversions = ConversionLog()
         self._in_downloader: WeakKeyDictionary[Request, float] = WeakKeyDictionary()
         self._opened = datetime.now(timezone.utc)
 
@@ -98,15 +103,20 @@ class QueueExtension:
             connect(self.response_downloaded, signals.response_downloaded)
             connect(self.request_left_downloader, signals.request_left_downloader)
 
-    async def item_scraped(self, item: Any, spider: Spider) -> None:
-        """Publish the item as it is now; where there is no room, Scrapy holds the spider back."""
+    async def item_scraped(self, item: Any, response: Response | None, spider: Spider) -> None:
+        """Publish the item as it is now; where there is no room, Scrapy holds the spider back.
+
+        Whatever goes wrong costs this item alone, and is said and counted.
+        """
+        converted: list[Converted] = []
         try:
-            payload = self._serializer.serialize(item)
-        except SerializationError as error:
+            self._streams.items.publish(self._serializer.serialize(item, converted))
+        except Exception as error:  # noqa: BLE001  (an item brings code of its own)
             self._streams.items.failed += 1
-            logger.error("Not published: %s", error, extra={"spider": spider})
+            self._failures.add("Item", item, error, page_of(response), spider)
             return
-        self._streams.items.publish(payload)
+        if converted:
+            self._conversions.add(item, converted, page_of(response), spider)
         if not self._room.look():
             await self._room.wait()
 
@@ -126,12 +136,14 @@ class QueueExtension:
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         """Tell how it went, wait for the queue as long as the settings say, and account for everything."""
         timeout = self._settings.close_timeout
+        self._failures.sum_up(spider)
         self._streams.end(self._crawler, reason, self._opened)
         await self._wait_for_the_queue(timeout)
         left = await run_in_thread(self._publisher.close)
         atexit.unregister(self._ended_by_force)
         gc.unfreeze()
         account(self._crawler.stats, self._publisher, self._streams, left)
+        self._crawler.stats.set_value("estela/items/converted", self._conversions.items)
         self._crawler.stats.set_value("estela/pauses", self._room.pauses)
         self._say_what_is_left(left, f"the queue did not take them within ESTELA_CLOSE_TIMEOUT = {timeout} s")
 
@@ -143,6 +155,7 @@ class QueueExtension:
 
     def _ended_by_force(self) -> None:
         """A second signal has stopped the reactor: no spider_closed comes, or it will never be through."""
+        self._failures.sum_up(self._crawler.spider)
         self._say_what_is_left(self._publisher.close(), "the crawl was ended by force")
 
     def _say_what_is_left(self, left: Left, why: str) -> None:
@@ -152,10 +165,22 @@ class QueueExtension:
     def _publish_request(self, request: Request, response: Response | None) -> None:
         began = self._in_downloader.pop(request, None)
         duration = 0.0 if began is None else monotonic() - began
-        fingerprint = self._crawler.request_fingerprinter.fingerprint(request)
-        payload = request_payload(request, response, duration, fingerprint, datetime.now(timezone.utc))
-        self._streams.requests.publish(payload)
+        try:
+            fingerprint = self._fingerprint(request)
+            payload = request_payload(request, response, duration, fingerprint, datetime.now(timezone.utc))
+            self._streams.requests.publish(payload)
+        except Exception as error:  # noqa: BLE001  (a record costs itself alone, as an item does)
+            self._streams.requests.failed += 1
+            page = printable(str(request.url))
+            self._failures.add("Record of a request", request, error, page, self._crawler.spider)
+            return
         self._room.look()
+
+    def _fingerprint(self, request: Request) -> Any:
+        try:
+            return self._crawler.request_fingerprinter.fingerprint(request)
+        except Exception as error:
+            raise Unwritable("fingerprint", error) from error
 
 
 def _spare_the_collector() -> None:

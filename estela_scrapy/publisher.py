@@ -7,7 +7,6 @@ for the network then.
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -24,6 +23,7 @@ from estela_queue_adapter.errors import (
     TopicDenied,
     TopicMissing,
 )
+from estela_queue_adapter.printable import printable_logger
 from estela_scrapy.outbox import Letter, Outbox, OutboxError
 from estela_scrapy.spool import BURST, Left, Mode, Spool
 
@@ -34,7 +34,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between tries while the queu
 _FLUSH_STEP = 0.5  # seconds
 _END_TIMEOUT = 2.0  # seconds for a thread to end; one that waits for the network is left behind
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class Publisher:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from time import monotonic
 
@@ -11,10 +10,12 @@ from scrapy.utils.asyncio import call_later
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
+from estela_queue_adapter.printable import printable_logger
+
 _LOOK_AGAIN = 0.05  # seconds
 _SAY_AGAIN = 60.0  # seconds: a queue that is a little too slow has no room many times a minute
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class Room:

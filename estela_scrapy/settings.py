@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from estela_queue_adapter.closing import JOBS_TOPIC
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.settings import PREFIX
 from estela_scrapy.identity import Job
+from estela_scrapy.payloads import load_serializer
 from estela_scrapy.spool import Mode
 
 ITEMS_TOPIC = "items_topic"
@@ -53,6 +54,8 @@ class ExtensionSettings:
     """Template of `dataset_name`; empty: the consumer names the collection after spider, job and topic."""
     unique: bool
     """Whether equal items are stored once."""
+    serializer: Callable[[Any], Any] | None
+    """What the user has for values that JSON has no word for."""
     buffer_bytes: int
     """Bytes that memory may hold of what the queue has not acknowledged; never more than the outbox may."""
     close_timeout: float
@@ -85,6 +88,7 @@ class ExtensionSettings:
             database=read.template("ESTELA_DATABASE"),
             dataset=read.template("ESTELA_DATASET"),
             unique=read.boolean("ESTELA_UNIQUE", environ.get("ESTELA_UNIQUE_COLLECTION") == "True"),
+            serializer=load_serializer("ESTELA_SERIALIZER", read.given("ESTELA_SERIALIZER", None)),
             buffer_bytes=min(int(read.positive("ESTELA_BUFFER_BYTES", BUFFER_BYTES)), outbox_max_bytes),
             close_timeout=read.positive("ESTELA_CLOSE_TIMEOUT", CLOSE_TIMEOUT),
             outbox=Mode(read.choice("ESTELA_OUTBOX", OUTBOX, tuple(mode.value for mode in Mode))),

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 
 from scrapy.crawler import Crawler
+from scrapy.statscollectors import StatsCollector
 
 from estela_queue_adapter.closing import ClosingRecord, StreamRecord
-from estela_queue_adapter.errors import SerializationError
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
 from estela_scrapy.identity import Job
 from estela_scrapy.ids import IdSource
@@ -18,7 +19,7 @@ from estela_scrapy.job_stats import stats_payload
 from estela_scrapy.publisher import Publisher
 from estela_scrapy.settings import ExtensionSettings
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class Stream:
@@ -125,14 +126,23 @@ class Streams:
                 opened=opened,
                 closed=closed,
                 streams=tuple(stream.record() for stream in self),
+                item_scraped_count=_counted_by_scrapy(crawler.stats, "item_scraped_count"),
+                response_received_count=_counted_by_scrapy(crawler.stats, "response_received_count"),
             )
             self._jobs.publish(serialize(record.to_payload()))
 
     def _publish_stats(self, crawler: Crawler, reason: str, closed: datetime) -> None:
         try:
             stats = stats_payload(crawler.stats.get_stats(), crawler.spidercls.name, reason, closed)
-        except SerializationError as error:
+        except Exception as error:  # noqa: BLE001  (stats are anybody's; the closing record must follow)
             self._stats.failed += 1
             logger.error("The stats are not published: %s", error)
         else:
             self._stats.publish(stats)
+
+
+def _counted_by_scrapy(stats: StatsCollector, name: str) -> int | None:
+    """A stat of Scrapy's CoreStats, which sets it with the first that it counts; None if it does not run."""
+    counts = stats.get_value("start_time") is not None
+    value = stats.get_value(name, 0 if counts else None)
+    return value if type(value) is int and value >= 0 else None

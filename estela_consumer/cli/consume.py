@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import click
-from rich.console import Console
-from rich.live import Live
 
 from estela_consumer.chunks import ChunkLimits
 from estela_consumer.cli import estela_variables, logs
+from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, tls_ca_file_option
 from estela_consumer.errors import ExitCode, UsageError
 from estela_consumer.pipeline import PipelineSettings
-from estela_consumer.report import print_summary, running
+from estela_consumer.report import print_summary
 from estela_consumer.run import ConsumerSettings, Run
 from estela_consumer.stores.opening import DEFAULT_URL
+from estela_queue_adapter.commands import DataCommand
 
 _EPILOG = """\b
 Exit codes:
-  0  OK                 all stored
-  1  FAILED             a fault of this program
-  2  USAGE              wrong arguments or settings
-  3  DEAD_LETTERS       drained; some messages went to <topic>_dead_letters
-  4  QUEUE_UNREACHABLE  --drain gave up on the queue
-  5  STORE_UNREACHABLE  --drain gave up on the store
-  6  TOPIC_MISSING      --drain found no such topic
+  0  OK                    all stored
+  1  FAILED                a fault of this program
+  2  USAGE                 wrong arguments or settings
+  3  DEAD_LETTERS          drained; some messages are in <topic>_dead_letters
+  4  QUEUE_UNREACHABLE     --drain gave up on the queue
+  5  STORE_UNREACHABLE     --drain gave up on the store
+  6  TOPIC_MISSING         --drain found no such topic
+  9  STOPPED               a signal stopped --drain before it was done
+ 10  COMMITTED_BEYOND_END  --drain met a partition that ended before the
+                           group's position: recreated, or cut short
+ 11  MESSAGES_GONE         retention removed messages before they were read
+ 12  OPEN_TRANSACTION      --drain gave up on a transaction that stayed open
+When several apply: 1, 2, 4, 5 or 6, then 11, 10, 9, 12, 3. --json tells all.
 
 The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README);
 where QUEUE_PLATFORM is unset it is the file .estela/queue.db.
@@ -79,7 +86,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 
 
 # fmt: off
-@click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=DataCommand, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("topics", nargs=-1, required=True, envvar="QUEUE_PLATFORM_TOPIC", metavar="TOPIC...")
 @_flag("--drain", variable="ESTELA_DRAIN",
        text="Stop once everything that is in the topics now is stored, for cron and CI.")
@@ -93,14 +100,14 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          f"Bytes that one insert carries at most.  [default: BATCH_SIZE_THRESHOLD, else {_LIMITS.bytes}]")
 @_option("--chunk-age", ["ESTELA_CHUNK_AGE", "INSERT_TIME_THRESHOLD"], _SECONDS, _LIMITS.age,
          "Seconds a message waits for others at most.")
-@_option("--writers", ["ESTELA_WRITERS", "WORKER_POOL"], click.IntRange(1, 32), _PIPELINE.writers,
-         "Inserts at the same time at most, for each topic.")
+@_option("--writers", "ESTELA_WRITERS", click.IntRange(1, estela_variables.MAX_WRITERS), None,
+         f"Inserts at the same time at most, for a topic.  [default: WORKER_POOL, else {_PIPELINE.writers}]")
 @_option("--rate", "ESTELA_RATE", _Number(min=0, min_open=True), None,
          "Messages a second at most, for each topic.  [default: no limit]")
 @_option("--max-wait", "ESTELA_MAX_WAIT", _SECONDS, 60.0,
-         "With --drain: seconds after which a queue or store that is away is given up.")
+         "With --drain: seconds until an unavailable queue or store, or an open transaction, is given up.")
 @_option("--grace", "ESTELA_GRACE", _SECONDS, _PIPELINE.grace,
-         "Seconds to finish what is in hand after a signal.")
+         "Seconds from a signal until the process has ended; what is in hand is finished, if it can be.")
 @tls_ca_file_option
 @_flag("--json", "as_json", variable="ESTELA_JSON",
        text="The summary as one JSON object on standard output.")
@@ -108,29 +115,30 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     """Move the messages of each TOPIC into the database, each exactly once.
 
-    Runs until it gets SIGTERM or SIGINT, or with --drain until what is there now is stored. What cannot be
-    stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the database is
-    waited out.
+    Runs until it gets SIGTERM, SIGINT or SIGHUP, or with --drain until what is there now is stored. What
+    cannot be stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the
+    database is waited out.
     """
-    console = Console(stderr=True)
-    logs.set_up(console, verbose=verbose)
+    console = logs.set_up(verbose=verbose)
     try:
         settings = _settings(options)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     run = Run(settings)
-    code = _run(run, console)
+    with live_progress(console, run.progress) as draw:
+        code = run(draw)
     if code is not ExitCode.USAGE:
         print_summary(run.progress.snapshot(), code, as_json=as_json)
+    if run.hangs:
+        _end_at_once(code)
     sys.exit(code)
 # fmt: on
 
 
-def _run(run: Run, console: Console) -> ExitCode:
-    if not console.is_terminal:
-        return run()
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        return run(lambda: live.update(running(run.progress.snapshot()), refresh=True))
+def _end_at_once(code: ExitCode) -> NoReturn:
+    """End without waiting for clients whose servers hang; nothing of theirs is committed."""
+    logging.shutdown()
+    os._exit(code)
 
 
 def _settings(options: dict[str, Any]) -> ConsumerSettings:
@@ -148,7 +156,7 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
                 bytes=estela_variables.chunk_bytes(options["chunk_bytes"], environ) or _LIMITS.bytes,
                 age=options["chunk_age"],
             ),
-            writers=options["writers"],
+            writers=estela_variables.writers(options["writers"], environ) or _PIPELINE.writers,
             drain=options["drain"],
             rate=options["rate"],
             grace=options["grace"],

@@ -3,43 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from estela_consumer.cli import logs
+from estela_consumer.cli.adopt import adopt
+from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.datasets import Dataset
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
 from estela_consumer.escaping import unescape_document, unescape_key
-from estela_consumer.report import output
+from estela_consumer.extended_json import extended_json
 from estela_consumer.stores import Store, open_store
+from estela_queue_adapter.commands import DataGroup
+from estela_queue_adapter.output import (
+    DataTable,
+    data_table,
+    print_json,
+    print_json_text,
+    print_line,
+    print_table,
+    say_error,
+)
 
 _CELL_WIDTH = 60  # characters of a value that a table shows
 
 
-def _dataset(value: str) -> Dataset:
-    database, separator, collection = value.partition("/")
-    if not (separator and database and collection):
-        raise click.BadParameter(
-            f"{value!r} is not DATABASE/COLLECTION; `estela-data list` shows what there is"
-        )
-    return Dataset(database, collection)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=DataGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @store_to_look_into
 @click.pass_context
 def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> None:
-    """Look at what is stored."""  # fmt: skip
-    logs.set_up(Console(stderr=True), verbose=False)
+    """Look at what is stored, and adopt what estela has stored.
+
+    JSON is MongoDB's relaxed Extended JSON. Exit codes: 0 done, 2 wrong arguments or settings, or no such
+    dataset, 5 the store cannot be reached, 13 the output could not be written, or not all of it.
+    """
+    logs.set_up()
     try:
         context.obj = open_store(store_settings(store, tls_ca_file))
     except UsageError as error:
@@ -56,22 +59,21 @@ def list_(store: Store, as_json: bool) -> None:
         summaries = list(store.datasets())
     if as_json:
         for dataset, documents in summaries:
-            click.echo(
-                json.dumps(
-                    {"database": dataset.database, "collection": dataset.collection, "documents": documents}
-                )
+            print_json(
+                {"database": dataset.database, "collection": dataset.collection, "documents": documents}
             )
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("dataset", overflow="fold")
-    table.add_column("documents", justify="right")
+    if not summaries:
+        print_line(f"Nothing is stored yet in {store.describe()}.")
+        return
+    table = data_table("dataset", numbers=("documents",))
     for dataset, documents in summaries:
-        table.add_row(str(dataset), f"{documents:,}")
-    output().print(table if summaries else f"Nothing is stored yet in {store.describe()}.")
+        table.add_data_row(dataset, f"{documents:,}")
+    print_table(table)
 
 
 @data.command()
-@click.argument("dataset", type=_dataset, metavar="DATABASE/COLLECTION")
+@dataset_argument
 @click.option("-n", "--number", type=click.IntRange(min=1), default=5, show_default=True, help="How many.")
 @click.pass_obj
 def show(store: Store, dataset: Dataset, number: int) -> None:
@@ -80,16 +82,16 @@ def show(store: Store, dataset: Dataset, number: int) -> None:
         documents = list(store.read(dataset, number))
     _must_exist(documents, dataset)
     columns = list(dict.fromkeys(key for document in documents for key in document))
-    table = Table(header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
+    table = DataTable(header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(unescape_key(column), overflow="fold", min_width=min(8, len(column)))
+        table.add_data_column(unescape_key(column), min_width=min(8, len(column)))
     for document in documents:
-        table.add_row(*(_cell(document[column]) if column in document else "" for column in columns))
-    output().print(table)
+        table.add_data_row(*(_cell(document[column]) if column in document else "" for column in columns))
+    print_table(table)
 
 
 @data.command()
-@click.argument("dataset", type=_dataset, metavar="DATABASE/COLLECTION")
+@dataset_argument
 @click.option("--raw", is_flag=True, help="With _id, and keys as they are stored.")
 @click.pass_obj
 def export(store: Store, dataset: Dataset, raw: bool) -> None:
@@ -101,8 +103,11 @@ def export(store: Store, dataset: Dataset, raw: bool) -> None:
             if not raw:
                 document.pop("_id")
                 document = unescape_document(document)
-            click.echo(json.dumps(document, ensure_ascii=False, default=str))
+            print_json_text(extended_json(document))
     _must_exist(found, dataset)
+
+
+data.add_command(adopt)
 
 
 @contextlib.contextmanager
@@ -110,7 +115,7 @@ def _reachable() -> Iterator[None]:
     try:
         yield
     except StoreUnreachable as error:
-        click.echo(f"Error: {error}", err=True)
+        say_error(error)
         sys.exit(ExitCode.STORE_UNREACHABLE)
 
 
@@ -121,11 +126,12 @@ def _must_exist(found: object, dataset: Dataset) -> None:
         )
 
 
-def _cell(value: Any) -> Text:
+def _cell(value: Any) -> str:
     if isinstance(value, dict):
         value = unescape_document(value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str).strip('"')
-    return Text(text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…")
+    is_json = value is None or isinstance(value, (bool, dict, list))
+    text = extended_json(value) if is_json else str(value)
+    return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
 
 
 def main() -> None:

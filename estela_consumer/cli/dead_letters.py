@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from estela_consumer.cli import logs
 from estela_consumer.dead_letters import SUFFIX
 from estela_consumer.errors import ExitCode, Reason
+from estela_consumer.extended_json import extended_json
 from estela_consumer.letters import Letter, Mailbox
-from estela_consumer.report import output
 from estela_queue_adapter import open_platform
+from estela_queue_adapter.commands import DataGroup
 from estela_queue_adapter.errors import ConfigurationError, QueueError, SerializationError
+from estela_queue_adapter.output import (
+    DataTable,
+    after_the_work,
+    as_text,
+    data_table,
+    print_json,
+    print_json_text,
+    print_line,
+    print_lines,
+    print_table,
+    say_error,
+)
 
 _Command: TypeAlias = Callable[..., Any]
 _Wanted: TypeAlias = Callable[[Letter], bool]
@@ -53,15 +62,15 @@ def _wanted(reasons: tuple[str, ...], places: tuple[str, ...]) -> _Wanted:
     return lambda letter: (not reasons or letter.reason in reasons) and (not places or letter.place in places)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=DataGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def dead_letters() -> None:
     """Look at messages that could not be stored, and send them back once their cause is mended.
 
     TOPIC is the topic they came from. The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see
     the README). Exit codes: 0 done, 2 wrong arguments, 3 some letters could not be replayed, 4 the queue
-    cannot be reached.
+    cannot be reached, 13 the output could not be written, or not all of it.
     """
-    logs.set_up(Console(stderr=True), verbose=False)
+    logs.set_up()
 
 
 @dead_letters.command("list")
@@ -77,14 +86,15 @@ def list_(topic: str, *, as_json: bool) -> None:
     ]
     if as_json:
         for row in rows:
-            click.echo(json.dumps(row))
+            print_json(row)
         return
-    table = Table("reason", box=None, header_style="bold", pad_edge=False)
-    table.add_column("dataset", overflow="fold")
-    table.add_column("letters", justify="right")
+    if not rows:
+        print_line(f"{topic} has no dead letters.")
+        return
+    table = data_table("reason", "dataset", numbers=("letters",))
     for row in rows:
-        table.add_row(str(row["reason"]), str(row["dataset"]), f"{row['letters']:,}")
-    output().print(table if rows else f"{topic} has no dead letters.")
+        table.add_data_row(row["reason"], row["dataset"], f"{row['letters']:,}")
+    print_table(table)
 
 
 @dead_letters.command()
@@ -93,23 +103,33 @@ def list_(topic: str, *, as_json: bool) -> None:
 def show(topic: str, place: str) -> None:
     """One letter, whole: the one of the message that was at PARTITION:OFFSET."""
     with _mailbox(topic) as mailbox:
-        letter = next(mailbox.letters(lambda letter: letter.place == place), None)
-    if letter is None:
+        letters = list(mailbox.letters(lambda letter: letter.place == place))
+    if not letters:
         raise click.UsageError(f"{topic} has no dead letter of {place}; `export` names all there are")
-    table = Table(box=None, show_header=False, pad_edge=False)
-    told = {name: value for name, value in letter.as_json().items() if value is not None}
-    for name in ("text", "base64", "headers", "key"):
-        told.pop(name, None)
+    for letter in letters:
+        _show(letter)
+
+
+def _show(letter: Letter) -> None:
+    apart = {"text", "base64", "headers", "key"}
+    told = [
+        (name, value) for name, value in letter.as_json().items() if value is not None and name not in apart
+    ]
     if letter.key is not None:
-        told["key"] = letter.key.decode(errors="backslashreplace")
+        told.append(("key", _text(letter.key)))
     for name, value in letter.headers:
-        told[f"header {name}"] = value.decode(errors="backslashreplace")
-    for name, value in told.items():
-        table.add_row(Text(name, style="bold"), Text(str(value)))
-    console = output()
-    console.print(table)
-    console.print()
-    console.print(_readable(letter), markup=False, highlight=False, soft_wrap=True)
+        told.append((f"header {name}", "(no value)" if value is None else _text(value)))
+    table = DataTable(box=None, show_header=False, pad_edge=False)
+    table.add_data_column("")
+    table.add_data_column("")
+    for name, value in told:
+        table.add_row(as_text(name, style="bold"), as_text(value))
+    print_table(table, "")
+    _print_message(letter)
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="backslashreplace")
 
 
 @dead_letters.command()
@@ -119,7 +139,7 @@ def export(topic: str, reasons: tuple[str, ...], places: tuple[str, ...]) -> Non
     """Letters as JSON lines on standard output, each with its message."""
     with _mailbox(topic) as mailbox:
         for letter in mailbox.letters(_wanted(reasons, places)):
-            click.echo(json.dumps(letter.as_json(), ensure_ascii=False).encode(errors="backslashreplace"))
+            print_json(letter.as_json())
 
 
 @dead_letters.command()
@@ -133,10 +153,12 @@ def replay(topic: str, reasons: tuple[str, ...], places: tuple[str, ...]) -> Non
     """
     with _mailbox(topic) as mailbox:
         done = mailbox.replay(_wanted(reasons, places))
-    click.echo(f"{done.replayed:,} replayed to {topic}")
-    if left := done.truncated + done.refused:
-        click.echo(f"{left:,} left: {done.truncated:,} cut short, {done.refused:,} refused by the queue")
-        sys.exit(ExitCode.DEAD_LETTERS)
+    left = done.truncated + done.refused
+    with after_the_work():
+        print_line(f"{done.replayed:,} replayed to {topic}")
+        if left:
+            print_line(f"{left:,} left: {done.truncated:,} cut short, {done.refused:,} refused by the queue")
+    sys.exit(ExitCode.DEAD_LETTERS if left else ExitCode.OK)
 
 
 @contextlib.contextmanager
@@ -148,15 +170,15 @@ def _mailbox(topic: str) -> Iterator[Mailbox]:
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
     except QueueError as error:
-        click.echo(f"Error: {error}", err=True)
+        say_error(error)
         sys.exit(ExitCode.QUEUE_UNREACHABLE)
 
 
-def _readable(letter: Letter) -> str:
+def _print_message(letter: Letter) -> None:
     try:
-        return json.dumps(letter.value, indent=2, ensure_ascii=False)
+        print_json_text(extended_json(letter.value, indent=2))
     except SerializationError:
-        return letter.data.decode(errors="backslashreplace")
+        print_lines(letter.data.decode(errors="backslashreplace"))
 
 
 def main() -> None:

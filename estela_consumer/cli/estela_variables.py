@@ -6,13 +6,17 @@ import logging
 from collections.abc import Mapping
 
 from estela_consumer.errors import UsageError
+from estela_consumer.stores.opening import DEFAULT_URL
 
 _WITHOUT_EFFECT = {
     "QUEUE_BASE_TIMEOUT": "polling needs no pause",
     "QUEUE_MAX_TIMEOUT": "polling needs no pause",
     "MAX_RETRIES": "an outage is waited out, nothing is dropped",
+    "HEARTBEAT_TICK": "the log has a line for each batch, and an outage one a minute",
+    "ACTIVITY_TIME_THRESHOLD": "nothing is kept for a dataset that has to be closed",
 }
 _SMALLEST_CHUNK_BYTES = 64 * 1024
+MAX_WRITERS = 32
 
 logger = logging.getLogger(__name__)
 
@@ -25,36 +29,78 @@ def warn_of_those_without_effect(environ: Mapping[str, str]) -> None:
 
 
 def chunk_bytes(given: int | None, environ: Mapping[str, str]) -> int | None:
-    """`given`, or BATCH_SIZE_THRESHOLD where it says enough.
+    """`given`, or BATCH_SIZE_THRESHOLD if it says enough; raises UsageError.
 
     estela's consumer counted something other than bytes there, and its usual 4096 would make chunks of a
     few items.
     """
-    threshold = environ.get("BATCH_SIZE_THRESHOLD")
-    if given is not None or not threshold:
+    if given is not None or not environ.get("BATCH_SIZE_THRESHOLD"):
         return given
-    if not threshold.isdecimal():
-        raise UsageError(f"BATCH_SIZE_THRESHOLD={threshold} is not a number of bytes")
-    if int(threshold) < _SMALLEST_CHUNK_BYTES:
+    threshold = _whole_number("BATCH_SIZE_THRESHOLD", environ, "a number of bytes")
+    if threshold < _SMALLEST_CHUNK_BYTES:
         logger.warning(
-            "BATCH_SIZE_THRESHOLD=%s is taken as %d: it is bytes here. --chunk-bytes sets any size.",
+            "BATCH_SIZE_THRESHOLD=%d is taken as %d: it is bytes here. --chunk-bytes sets any size.",
             threshold,
             _SMALLEST_CHUNK_BYTES,
         )
-    return max(int(threshold), _SMALLEST_CHUNK_BYTES)
+    return max(threshold, _SMALLEST_CHUNK_BYTES)
+
+
+def writers(given: int | None, environ: Mapping[str, str]) -> int | None:
+    """`given`, or WORKER_POOL, which is 32 at most; raises UsageError."""
+    if given is not None or not environ.get("WORKER_POOL"):
+        return given
+    workers = _whole_number("WORKER_POOL", environ, "a number of writers, 1 or more")
+    if not workers:
+        raise _not_a("WORKER_POOL", environ, "a number of writers, 1 or more")
+    if workers > MAX_WRITERS:
+        logger.warning(
+            "WORKER_POOL is taken as %d, the most that a process has for a topic; more processes have more.",
+            MAX_WRITERS,
+        )
+    return min(workers, MAX_WRITERS)
 
 
 def wants_tls(environ: Mapping[str, str], certificate: str) -> bool:
-    """PRODUCTION: anything but "False" means TLS; where it is unset, a certificate does."""
+    """PRODUCTION: anything but "False" means TLS, also nothing, as estela's chart sets it.
+
+    If it is unset, a certificate means it.
+    """
     production = environ.get("PRODUCTION")
-    return production != "False" if production else bool(certificate)
+    return bool(certificate) if production is None else production != "False"
 
 
 def check_engine(environ: Mapping[str, str], url: str) -> None:
-    """DB_ENGINE, where set, must agree with the store's URL; raises UsageError."""
-    engine = environ.get("DB_ENGINE", "")
-    if engine and not url.startswith(engine):
+    """DB_ENGINE, if set, must agree with the store's URL; raises UsageError."""
+    engine = environ.get("DB_ENGINE", "").strip().lower().partition("+")[0]
+    scheme = (url or DEFAULT_URL).partition("://")[0].partition("+")[0]
+    if not engine or engine == scheme:
+        return
+    if engine == "sqlserver":
         raise UsageError(
-            f"DB_ENGINE={engine}, but DB_CONNECTION (or --store) is not a {engine}:// URL; "
-            "unset DB_ENGINE, the URL says it all"
+            "DB_ENGINE=sqlserver: this consumer cannot store in SQL Server. Keep estela's own consumer for "
+            "it, or set DB_ENGINE=mongodb and DB_CONNECTION=mongodb://..."
         )
+    told = f"is a {scheme}:// URL" if url else "is not set"
+    raise UsageError(
+        f"DB_ENGINE={_shown(engine)}, but DB_CONNECTION (or --store) {told}. Set DB_CONNECTION to the URL "
+        "of the store, such as mongodb://..., and unset DB_ENGINE: the URL says it all"
+    )
+
+
+def _whole_number(name: str, environ: Mapping[str, str], what: str) -> int:
+    text = environ[name].strip()
+    try:
+        if text.isdecimal():
+            return int(text)
+    except ValueError:  # more digits than Python takes
+        pass
+    raise _not_a(name, environ, what)
+
+
+def _not_a(name: str, environ: Mapping[str, str], what: str) -> UsageError:
+    return UsageError(f"{name}={_shown(environ[name])} is not {what}")
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= 40 else f"{value[:37]}..."

@@ -1,23 +1,13 @@
-"""Logging of the commands: lines on standard error."""
+"""Logging of the consumer's commands."""
 
 from __future__ import annotations
 
-import logging
-
 from rich.console import Console
-from rich.logging import RichHandler
 
 from estela_queue_adapter import queue_noisy_libraries
+from estela_queue_adapter.command_logs import set_up_logs
 
 
-def set_up(console: Console, *, verbose: bool) -> None:
-    """Log to `console`; the drivers' own lines only where `verbose`, as ours say what they mean."""
-    if console.is_terminal:
-        handler: logging.Handler = RichHandler(console=console, show_path=False, log_time_format="%X")
-        handler.setFormatter(logging.Formatter("%(message)s"))  # the handler itself writes time and level
-    else:
-        handler = logging.StreamHandler(console.file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
-    for library in (*queue_noisy_libraries, "pymongo"):
-        logging.getLogger(library).setLevel(logging.INFO if verbose else logging.CRITICAL)
+def set_up(*, verbose: bool = False) -> Console:
+    """Log to standard error, the drivers' own lines only if `verbose`; returns the console to draw on."""
+    return set_up_logs(verbose=verbose, libraries=(*queue_noisy_libraries, "pymongo"))

@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from functools import partial
 
 import click
-from rich.console import Console
 
 from estela_consumer.cli import logs
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
-from estela_consumer.report import output
 from estela_consumer.stores import open_store
 from estela_consumer.verification import Verification, Verifier, look_until
 from estela_consumer.verification_report import as_json, as_table
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.closing import JOBS_TOPIC
+from estela_queue_adapter.commands import DataCommand
 from estela_queue_adapter.errors import ConfigurationError, QueueError
+from estela_queue_adapter.output import after_the_work, print_json, print_line, print_table, say_error
 
 MEANINGS = {
-    ExitCode.OK: "all that the job published is stored",
+    ExitCode.OK: "all that the job scraped and published is stored",
     ExitCode.FAILED: "a fault of the program",
     ExitCode.USAGE: "wrong arguments or settings, or JOB names several jobs",
     ExitCode.DEAD_LETTERS: "nothing is missing, but some messages are dead letters",
     ExitCode.QUEUE_UNREACHABLE: "the queue cannot be reached",
     ExitCode.STORE_UNREACHABLE: "the store cannot be reached",
-    ExitCode.INCOMPLETE: "messages are missing, or were never published",
+    ExitCode.INCOMPLETE: "messages are missing, or were never published, or the counts disagree",
     ExitCode.NO_CLOSING_RECORD: "no such job, or it still runs, or its crawl was killed",
+    ExitCode.CUT_SHORT: "what was published is stored or dead-lettered, but the crawl did not finish",
 }
 _EPILOG = (
     "\b\nExit codes:\n"
-    + "\n".join(f"  {int(code)}  {code.name:<17}  {meaning}" for code, meaning in MEANINGS.items())
+    + "\n".join(f" {int(code):>2}  {code.name:<17}  {meaning}" for code, meaning in MEANINGS.items())
     + "\n\nThe queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README)."
 )
 
 
-@click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=DataCommand, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("job", metavar="JOB")
 @store_to_look_into
 @click.option(
@@ -68,32 +68,33 @@ _EPILOG = (
 def verify(
     *, job: str, store: str, tls_ca_file: str, jobs_topic: str, group: str, wait: float, as_json_: bool
 ) -> None:
-    """Say whether all that JOB published is stored.
+    """Say whether all that JOB scraped and published is stored.
 
     JOB is a jid, <job>.<spider>.<project>, or its first part alone. What the crawl said at its end, in its
-    closing record, is compared with what is stored and what is dead-lettered.
+    closing record, is compared with what Scrapy counted, with what is stored and with what is dead-lettered.
     """
-    logs.set_up(Console(stderr=True), verbose=False)
+    logs.set_up()
     with _errors_told(), contextlib.closing(open_store(store_settings(store, tls_ca_file))) as opened:
         verifier = Verifier(open_platform(), opened, jobs_topic=jobs_topic, group=group)
         found = look_until(partial(verifier.look, job), wait)
-    _print(found, job, jobs_topic, as_json_=as_json_)
+    with after_the_work():
+        _print(found, job, jobs_topic, as_json_=as_json_)
     sys.exit(found.code if found else ExitCode.NO_CLOSING_RECORD)
 
 
 def _print(found: Verification | None, job: str, jobs_topic: str, *, as_json_: bool) -> None:
     if found is not None:
         if as_json_:
-            click.echo(as_json(found))
+            print_json(as_json(found))
         else:
-            output().print(as_table(found))
+            print_table(*as_table(found))
         return
     code = ExitCode.NO_CLOSING_RECORD
     told = f"{jobs_topic} has no closing record of job {job}: {MEANINGS[code]}"
     if as_json_:
-        click.echo(json.dumps({"jid": job, "told": told, "exit": code.name, "exit_code": int(code)}))
+        print_json({"jid": job, "told": told, "exit": code.name, "exit_code": int(code)})
     else:
-        click.echo(told)
+        print_line(told)
 
 
 @contextlib.contextmanager
@@ -103,7 +104,7 @@ def _errors_told() -> Iterator[None]:
     except (UsageError, ConfigurationError) as error:
         raise click.UsageError(str(error)) from None
     except (QueueError, StoreUnreachable) as error:
-        click.echo(f"Error: {error}", err=True)
+        say_error(error)
         away = isinstance(error, StoreUnreachable)
         sys.exit(ExitCode.STORE_UNREACHABLE if away else ExitCode.QUEUE_UNREACHABLE)
 

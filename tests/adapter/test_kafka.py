@@ -251,7 +251,7 @@ class TestKafka(PlatformContract, TransactionsContract):
             held.wait(30)
 
         monkeypatch.setattr(producer, "_try_alone", try_alone)
-        producer._suspects.append(_Record("topic", b"", None, (), None))
+        producer._suspects.append(_Record("topic", b"", None, [], None))
         first, second = (threading.Thread(target=producer._try_suspects) for _ in range(2))
 
         first.start()

@@ -157,7 +157,14 @@ class TestBadInput:
             ({"DB_CONNECTION": "postgres://h"}, "mongodb://"),
             ({"DB_CONNECTION": "sqlite://h"}, "sqlite:///relative"),
             ({"DB_ENGINE": "mongodb"}, "DB_ENGINE=mongodb"),
+            ({"DB_ENGINE": "sqlserver"}, "Keep estela's own consumer"),
             ({"BATCH_SIZE_THRESHOLD": "many"}, "BATCH_SIZE_THRESHOLD=many"),
+            ({"INSERT_TIME_THRESHOLD": "soon"}, "INSERT_TIME_THRESHOLD"),
+            ({"WORKER_POOL": "0"}, "WORKER_POOL=0"),
+            (
+                {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": "h", "QUEUE_PLATFORM_PORT": "x"},
+                "QUEUE_PLATFORM_PORT",
+            ),
             ({"ESTELA_CHUNK_COUNT": "0"}, "--chunk-count"),
             ({"ESTELA_CHUNK_AGE": "nan"}, "--chunk-age"),
             ({"ESTELA_GRACE": "inf"}, "--grace"),
@@ -231,14 +238,23 @@ class TestBadInput:
         publish("topic", [envelope({"n": 1})])
 
         result = drain(
-            "topic", MAX_RETRIES="5", QUEUE_MAX_TIMEOUT="300", WORKER_POOL="3", INSERT_TIME_THRESHOLD="1"
+            "topic",
+            MAX_RETRIES="5",
+            QUEUE_MAX_TIMEOUT="300",
+            QUEUE_BASE_TIMEOUT="x",
+            HEARTBEAT_TICK="60",
+            ACTIVITY_TIME_THRESHOLD="600",
+            WORKER_POOL="50",
+            INSERT_TIME_THRESHOLD="1",
         )
 
         assert result.code == 0
         [line] = [line for line in result.err.splitlines() if "no effect" in line]
-        assert "MAX_RETRIES" in line
-        assert "QUEUE_MAX_TIMEOUT" in line
+        for name in ("MAX_RETRIES", "QUEUE_MAX_TIMEOUT", "QUEUE_BASE_TIMEOUT", "HEARTBEAT_TICK"):
+            assert name in line
+        assert "ACTIVITY_TIME_THRESHOLD" in line
         assert "WORKER_POOL" not in line
+        assert "WORKER_POOL is taken as 32" in result.err
 
     def test_help_shows_the_variables_and_the_exit_codes(self) -> None:
         result = run("estela-consume", "--help")

@@ -18,7 +18,8 @@ MONGODB = "mongodb://host/"
         (MONGODB, "ca.pem", None, (True, "ca.pem")),
         (MONGODB, "ca.pem", "False", (False, "")),
         (MONGODB, "", "True", (True, "")),
-        (MONGODB, "", "", (False, "")),
+        (MONGODB, "", "", (True, "")),  # as estela's chart sets it
+        (MONGODB, "ca.pem", "", (True, "ca.pem")),
         ("mongodb+srv://host/", "", "yes", (True, "")),
         ("sqlite:///file.db", "ca.pem", "True", (False, "")),
     ],

@@ -23,7 +23,7 @@ def document(dataset: Dataset, payload: dict[str, Any], identity: ObjectId | str
     return Document(dataset, encoded, Message("t", 0, 0, 0.0, None, b"", ()))
 
 
-def reasons(verdicts: list[Verdict]) -> list[Outcome | Reason]:
+def reasons(verdicts: list[Verdict]) -> list[Outcome | Reason | StoreUnreachable]:
     return [verdict.reason if isinstance(verdict, BadMessage) else verdict for verdict in verdicts]
 
 
@@ -191,6 +191,27 @@ class TestMongoDB(StoreContract):
         assert reasons(verdicts) == [
             Outcome.STORED, Reason.DUPLICATE_KEY, Reason.INVALID, Reason.BAD_VALUE, Outcome.STORED,
         ]  # fmt: skip
+
+    def test_stats_that_estelas_api_has_added_to_are_there_already_and_changed_ones_are_not(
+        self, store: Store, client: MongoClient[Any], unique: str
+    ) -> None:
+        dataset = Dataset(unique, "job_stats")
+        payload = {"item_scraped_count": 3, "nested": {"a": [1.5, None]}}
+        encoded = bson.encode({"_id": "s-1-job_stats", **payload})
+        stats = Document(dataset, encoded, Message("job_stats", 0, 0, 0.0, None, b"", ()))
+        elsewhere = stats._replace(message=stats.message._replace(topic="items"))
+        store.write(dataset, [stats])
+        stored = client[unique]["job_stats"]
+
+        stored.update_one({}, {"$set": {"coverage": {"total_items": 3}, "more": 1}})
+        extended = store.write(dataset, [stats])
+        of_another_topic = store.write(dataset, [elsewhere])
+        stored.update_one({}, {"$set": {"nested.b": 1}})
+        changed = store.write(dataset, [stats])
+
+        assert extended == [Outcome.PRESENT]
+        assert reasons(of_another_topic) == [Reason.DUPLICATE_ID]
+        assert reasons(changed) == [Reason.DUPLICATE_ID]
 
     def test_a_document_that_spoils_the_whole_command_is_found(self, store: Store, dataset: Dataset) -> None:
         deep: dict[str, Any] = {}

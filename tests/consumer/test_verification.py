@@ -25,10 +25,15 @@ class Clock:
 
 
 def found(**counts: Any) -> Verification:
-    names = ("published", "stored", "dead_letters", "failed", "missing", "too_many")
-    given = {**dict.fromkeys(names, 0), "published": 9, "stored": 9, **counts}
+    names = (
+        "published", "stored", "dead_letters", "failed", "missing", "too_many", "unaccounted", "unscraped"
+    )  # fmt: skip
+    reason = counts.pop("finish_reason", "finished")
+    given = {**dict.fromkeys(names, 0), "published": 9, "stored": 9, "scraped": 9, **counts}
     stream = StreamCount(stream="items", topic="t", dataset="p/s-1-t", group="group_t", lag=None, **given)
-    return Verification(jid="1.s.p", runs=1, finish_reason="finished", streams=(stream,))
+    return Verification(
+        jid="1.s.p", runs=1, finish_reason=reason, responses=4, not_published=0, streams=(stream,)
+    )
 
 
 def test_it_looks_until_nothing_is_missing() -> None:
@@ -93,6 +98,29 @@ def test_what_is_away_is_looked_at_again_until_the_time_is_over(error: Exception
             {"too_many": 4},
             ExitCode.INCOMPLETE,
             "incomplete: of 9 messages of job 1.s.p, 4 stored beyond what was published",
+        ),
+        (
+            {"unaccounted": 2},
+            ExitCode.INCOMPLETE,
+            "incomplete: of 9 messages of job 1.s.p, 2 scraped but neither published nor counted as failed",
+        ),
+        (
+            {"unscraped": 1, "finish_reason": "shutdown"},
+            ExitCode.INCOMPLETE,
+            "incomplete: of 9 messages of job 1.s.p, 1 published but not among what Scrapy counted as "
+            "scraped; the crawl was cut short: shutdown",
+        ),
+        (
+            {"finish_reason": "shutdown"},
+            ExitCode.CUT_SHORT,
+            "cut short: the crawl of job 1.s.p ended with shutdown; of the 9 messages that it published, "
+            "none is missing",
+        ),
+        (
+            {"finish_reason": "closespider_timeout", "dead_letters": 2},
+            ExitCode.CUT_SHORT,
+            "cut short: the crawl of job 1.s.p ended with closespider_timeout; of the 9 messages that it "
+            "published, 2 dead-lettered",
         ),
     ],
 )

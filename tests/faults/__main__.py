@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from estela_consumer.report import output
+from estela_queue_adapter.output import DataConsole
 from tests.faults.outcome import COLUMNS, cell, markdown
 from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
@@ -47,9 +47,9 @@ def main(
     Ends with 0 when in every row nothing is missing, nothing is there twice, and each bad message is a dead
     letter that says why.
     """
-    console = output()
+    console = DataConsole(sys.stdout)
     seed = random.randrange(1 << 30) if seed is None else seed
-    console.print(f"seed {seed}, {messages:,} messages in each row", highlight=False)
+    console.print(f"seed {seed}, {messages:,} messages in each row")
     outcomes: dict[str, dict[str, Any]] = {}
     with contextlib.ExitStack() as stack:
         started: dict[int, Servers] = {}
@@ -79,11 +79,11 @@ def _row(console: Console, name: str, servers: Servers, messages: int, seed: int
         books |= {"promises_kept": False, "error": f"{type(error).__name__}: {error}"}
     seconds = time.monotonic() - began
     if books["promises_kept"]:
-        console.print(f"{name}: kept, {seconds:.0f} s", highlight=False)
+        console.print(f"{name}: kept, {seconds:.0f} s")
         shutil.rmtree(logs)
     else:
         why = books.get("error", "the books do not balance")
-        console.print(f"{name}: BROKEN, {seconds:.0f} s: {why}; the logs are in {logs}", highlight=False)
+        console.print(f"{name}: BROKEN, {seconds:.0f} s: {why}; the logs are in {logs}")
     return books
 
 

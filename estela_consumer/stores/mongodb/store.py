@@ -6,7 +6,6 @@ import re
 import ssl
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -18,15 +17,24 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, InvalidName, Opera
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.datasets import SERVER_DATABASES, Dataset
-from estela_consumer.documents import Document, same_content
+from estela_consumer.documents import Document, is_there
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
-from estela_consumer.stores.mongodb.rules import BAD_DATASET, DUPLICATE_KEY, duplicate, is_transient, verdict
+from estela_consumer.stores.mongodb.clustering import ClusteredCollections
+from estela_consumer.stores.mongodb.replacement import MongoReplacement, is_held
+from estela_consumer.stores.mongodb.rules import (
+    BAD_DOCUMENT,
+    DUPLICATE_KEY,
+    duplicate,
+    is_of_id,
+    is_transient,
+    verdict,
+)
 from estela_consumer.stores.opening import StoreSettings
 
 # No call may hang for ever. Milliseconds; the URL wins where it says otherwise.
 _TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
-_MAJORITY_TIMEOUT_MS = 30_000
+_MAJORITY = WriteConcern("majority", wtimeout=30_000)  # milliseconds
 _IDS_AT_ONCE = 10_000  # the server would send 16 MiB of them, which are ten times as much here
 
 _RAW = CodecOptions(document_class=RawBSONDocument)
@@ -58,7 +66,6 @@ class MongoStore(Store):
         if settings.tls_ca_file:
             _check_certificates(settings.tls_ca_file)
             options["tlsCAFile"] = settings.tls_ca_file
-        self._collection = lru_cache(maxsize=4096)(self._open_collection)  # a batch may have a thousand
         try:
             with warnings.catch_warnings():  # a value that is wrong is an error, not a warning
                 warnings.simplefilter("error", UserWarning)
@@ -72,6 +79,7 @@ class MongoStore(Store):
         except Exception as error:  # noqa: BLE001  (pyOpenSSL has its own, and there are others)
             told = _USERINFO.sub("//", str(error))
             raise UsageError(f"the store's URL (--store, DB_CONNECTION) cannot be used: {told}") from None
+        self._clustered = ClusteredCollections(self._client, _MAJORITY)
 
     def describe(self) -> str:
         return f"MongoDB at {self._hosts}"
@@ -83,16 +91,17 @@ class MongoStore(Store):
             raise self._unreachable(error) from error
 
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
-        collection = self._collection(dataset)
         try:
-            collection.insert_many([_Encoded(document.bson) for document in documents], ordered=False)
-        except BulkWriteError as error:
-            return self._verdicts(collection, documents, error)
-        except OperationFailure as error:
-            return self._after_refusal(dataset, documents, error)
+            refusal = self._clustered.prepare(dataset)
+            verdicts = self._insert(dataset, documents)
         except PyMongoError as error:
+            self._clustered.forget(dataset)
             raise self._unreachable(error) from error
-        return [Outcome.STORED] * len(documents)
+        if Outcome.STORED in verdicts or Outcome.PRESENT in verdicts:
+            self._clustered.written(dataset, refusal)
+        else:
+            self._clustered.forget(dataset)
+        return verdicts
 
     def datasets(self) -> Iterator[Summary]:
         try:
@@ -119,7 +128,8 @@ class MongoStore(Store):
     def ids(self, dataset: Dataset, first: ObjectId | str, last: ObjectId | str) -> Iterator[ObjectId | str]:
         collection: Collection[Any] = self._collection(dataset).with_options(CodecOptions())
         try:
-            # Answered by the index alone, in many short answers rather than one that takes a minute.
+            # In many short answers rather than one that takes a minute. A plain collection has an index that
+            # answers it; a clustered one is read itself, and nothing but ids is sent.
             found = collection.find(
                 {"_id": {"$gte": first, "$lte": last}}, {"_id": 1}, batch_size=_IDS_AT_ONCE
             )
@@ -128,59 +138,83 @@ class MongoStore(Store):
         except PyMongoError as error:
             raise self._unreachable(error) from error
 
+    def replacement(self, dataset: Dataset) -> MongoReplacement:
+        """How its collection can be replaced. Raises UsageError if it cannot, and StoreUnreachable."""
+        return MongoReplacement(self._client, self, dataset)
+
     def close(self) -> None:
         self._client.close()
 
-    def _open_collection(self, dataset: Dataset) -> Collection[Any]:
+    def _collection(self, dataset: Dataset) -> Collection[Any]:
+        # Made anew each time: that takes 8 µs, and to keep one for each dataset a kilobyte.
         # Reading back with majority too: what a duplicate is compared with must not be rolled back either.
         return self._client[dataset.database].get_collection(
             dataset.collection,
             codec_options=_RAW,
-            write_concern=WriteConcern("majority", wtimeout=_MAJORITY_TIMEOUT_MS),
+            write_concern=_MAJORITY,
             read_concern=ReadConcern("majority"),
         )
 
+    def _insert(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
+        encoded = [_Encoded(document.bson) for document in documents]
+        try:
+            self._collection(dataset).insert_many(encoded, ordered=False)
+        except BulkWriteError as error:
+            return self._verdicts(dataset, documents, error)
+        except OperationFailure as error:
+            return self._after_refusal(dataset, documents, error)
+        return [Outcome.STORED] * len(documents)
+
     def _verdicts(
-        self, collection: Collection[Any], documents: Sequence[Document], error: BulkWriteError
+        self, dataset: Dataset, documents: Sequence[Document], error: BulkWriteError
     ) -> list[Verdict]:
         """Map the errors of an unordered write back to its documents, each by its index."""
         details = error.details or {}
         if details.get("writeConcernErrors") or error.has_error_label("RetryableWriteError"):
             # Written, perhaps, but not known to be on a majority: the next try finds out.
-            raise self._unreachable(error)
+            raise error
         verdicts: list[Verdict] = [Outcome.STORED] * len(documents)
         duplicates = {}
         for write_error in details.get("writeErrors", ()):
             index, code = write_error["index"], write_error.get("code")
+            if is_held(write_error):
+                raise StoreUnreachable(
+                    f"nothing can be written to {dataset} until `estela-data adopt` has replaced it; if that "
+                    "was interrupted, run it again, or with --cancel"
+                )
             if code == DUPLICATE_KEY:
                 duplicates[index] = write_error
             elif is_transient(error, code):
-                verdicts[index] = Outcome.RETRY
+                verdicts[index] = self._unreachable_for(code, str(write_error.get("errmsg")))
             else:
                 verdicts[index] = verdict(code, str(write_error.get("errmsg")))
         if duplicates:
-            stored = self._stored(collection, [documents[index] for index in duplicates])
+            stored = self._stored(dataset, [documents[index] for index in duplicates])
             for index, write_error in duplicates.items():
                 verdicts[index] = _of_duplicate(documents[index], stored, write_error)
         return verdicts
 
-    def _stored(self, collection: Collection[Any], documents: Sequence[Document]) -> dict[Any, bytes]:
-        try:
-            found = collection.find({"_id": {"$in": [document.id for document in documents]}})
-            return {document["_id"]: document.raw for document in found}
-        except PyMongoError as error:
-            raise self._unreachable(error) from error
+    def _stored(self, dataset: Dataset, documents: Sequence[Document]) -> dict[Any, bytes]:
+        found = self._collection(dataset).find({"_id": {"$in": [document.id for document in documents]}})
+        return {document["_id"]: document.raw for document in found}
 
     def _after_refusal(
         self, dataset: Dataset, documents: Sequence[Document], error: OperationFailure
     ) -> list[Verdict]:
-        """The whole command was refused: for all of it, or for one document that the server cannot parse."""
+        """The whole command was refused: for all of it, or for one document that the server cannot parse.
+
+        If nobody knows which of the two the code means, whoever writes finds out.
+        """
         if is_transient(error, error.code):
-            raise self._unreachable(error) from error
-        if len(documents) == 1 or error.code in BAD_DATASET:
-            return [verdict(error.code, _told(error)) for _ in documents]
+            raise error
+        if len(documents) == 1 or error.code not in BAD_DOCUMENT:
+            alone = len(documents) == 1
+            return [verdict(error.code, _told(error), alone=alone) for _ in documents]
         half = len(documents) // 2
-        return self.write(dataset, documents[:half]) + self.write(dataset, documents[half:])
+        return self._insert(dataset, documents[:half]) + self._insert(dataset, documents[half:])
+
+    def _unreachable_for(self, code: int | None, text: str) -> StoreUnreachable:
+        return StoreUnreachable(f"{self.describe()} cannot take it now: code {code}: {text[:500]}")
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
         kind = "does not answer" if isinstance(error, ConnectionFailure) else "cannot take it now"
@@ -206,7 +240,7 @@ def _check_certificates(path: str) -> None:
 def _of_duplicate(document: Document, stored: dict[Any, bytes], write_error: dict[str, Any]) -> Verdict:
     content = stored.get(document.id)
     if content is not None:
-        return Outcome.PRESENT if same_content(content, document.bson) else duplicate(write_error)
-    if list(write_error.get("keyPattern", ())) == ["_id"]:
+        return Outcome.PRESENT if is_there(content, document) else duplicate(write_error)
+    if is_of_id(write_error):
         return Outcome.RETRY  # not on a majority yet, or deleted in between
     return duplicate(write_error)

@@ -74,13 +74,13 @@ def connect_reader(
     settings: KafkaSettings, brokers: Brokers, group_id: str | None, **options: Any
 ) -> KafkaConsumer:
     """A connected client that reads committed messages, commits nothing by itself and creates no topic."""
+    options.setdefault("isolation_level", "read_committed")
     client = connect(
         KafkaConsumer,
         settings,
         brokers,
         group_id=group_id,
         enable_auto_commit=False,
-        isolation_level="read_committed",
         allow_auto_create_topics=False,
         **options,
     )

@@ -16,8 +16,8 @@ from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener
 from estela_queue_adapter.platforms.kafka.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
-from estela_queue_adapter.platforms.kafka.records import read_as_messages
 from estela_queue_adapter.platforms.kafka.sessions import other_sessions, session_options
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import denied, look_up, partitions_of
@@ -42,6 +42,7 @@ class KafkaGroupConsumer(Consumer):
         self._where = Brokers(settings)
         self._client: KafkaConsumer | None = None
         self._asking: KafkaConsumer | None = None
+        self._asking_all: KafkaConsumer | None = None
         self._paused = False
         self._session = settings.session_timeout
         self._other_sessions = other_sessions(self._session)
@@ -118,8 +119,19 @@ class KafkaGroupConsumer(Consumer):
             ends = self._asker().end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
         return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
 
+    def log_end_positions(self) -> Sequence[Position]:
+        with self._question():
+            partitions = self._partitions()
+            if self._asking_all is None:
+                self._asking_all = connect_reader(
+                    self._settings, self._where, None, isolation_level="read_uncommitted"
+                )
+            ends = self._asking_all.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
+        return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
+
     def close(self) -> None:
-        clients, self._client, self._asking = (self._client, self._asking), None, None
+        clients = (self._client, self._asking, self._asking_all)
+        self._client = self._asking = self._asking_all = None
         for client in filter(None, clients):
             with translated(self._where):
                 client.close(timeout_ms=_CLOSE_TIMEOUT_MS)

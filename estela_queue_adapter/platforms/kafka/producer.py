@@ -21,6 +21,7 @@ from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
+from estela_queue_adapter.platforms.kafka.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import absence
 from estela_queue_adapter.serialization import serialize
@@ -35,7 +36,7 @@ class _Record(NamedTuple):
     topic: str
     value: bytes
     key: bytes | None
-    headers: Headers
+    headers: list[tuple[str, bytes]]
     on_delivery: OnDelivery | None
 
 
@@ -76,7 +77,7 @@ class IdempotentProducer(Producer):
         headers: Headers = (),
         on_delivery: OnDelivery | None = None,
     ) -> None:
-        record = _Record(checked_topic(topic), serialize(data), key, headers, on_delivery)
+        record = _Record(checked_topic(topic), serialize(data), key, sendable(headers), on_delivery)
         if self._suspects:
             self._try_suspects()
         with self._lock:
@@ -137,7 +138,7 @@ class IdempotentProducer(Producer):
         client = self._connected()
         with translated(self._where):
             try:
-                return client.send(record.topic, record.value, key=record.key, headers=list(record.headers))
+                return client.send(record.topic, record.value, key=record.key, headers=record.headers)
             except kafka_errors.KafkaTimeoutError:
                 # The client says only that time is up.
                 if absent := absence(self._settings, self._where, record.topic):

@@ -11,7 +11,7 @@ from estela_queue_adapter.interfaces import Message
 from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
-from estela_queue_adapter.platforms.kafka.records import read_as_messages
+from estela_queue_adapter.platforms.kafka.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import partitions_of
 

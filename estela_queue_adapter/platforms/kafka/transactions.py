@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
+from kafka.producer.future import FutureRecordMetadata
 
 from estela_queue_adapter.interfaces import Outgoing, Transactions
 from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _TRANSACTION_TIMEOUT_MS = 10_000  # after which the broker undoes what a killed process left open
@@ -60,13 +62,23 @@ class KafkaTransactions(Transactions):
             raise
         return client
 
+    def _send(self, client: KafkaProducer, message: Outgoing) -> FutureRecordMetadata:
+        """Hand one message over; it goes elsewhere if the topic no longer has its partition."""
+        partition = message.partition
+        if partition is not None and partition not in (client.partitions_for(message.topic) or ()):
+            partition = None
+        return client.send(
+            message.topic,
+            message.data,
+            key=message.key,
+            headers=sendable(message.headers),
+            partition=partition,
+        )
+
     def _publish(self, client: KafkaProducer, messages: Sequence[Outgoing]) -> None:
         client.begin_transaction()
         try:
-            futures = [
-                client.send(message.topic, message.data, key=message.key, headers=list(message.headers))
-                for message in messages
-            ]
+            futures = [self._send(client, message) for message in messages]
             for future in futures:
                 future.get(_DELIVERY_TIMEOUT)
         except kafka_errors.ProducerFencedError:

@@ -1,0 +1,19 @@
+"""The argument that names a dataset."""
+
+from __future__ import annotations
+
+import click
+
+from estela_consumer.datasets import Dataset
+
+
+def _dataset(value: str) -> Dataset:
+    database, separator, collection = value.partition("/")
+    if not (separator and database and collection):
+        raise click.BadParameter(
+            f"{value!r} is not DATABASE/COLLECTION; `estela-data list` shows what there is"
+        )
+    return Dataset(database, collection)
+
+
+dataset_argument = click.argument("dataset", type=_dataset, metavar="DATABASE/COLLECTION")

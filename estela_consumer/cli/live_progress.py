@@ -1,0 +1,47 @@
+"""The progress on a terminal while the consumer runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.live import Live
+
+from estela_consumer.progress import Progress
+from estela_consumer.report import running
+from estela_queue_adapter.output import is_terminal
+
+
+@contextlib.contextmanager
+def live_progress(console: Console, progress: Progress) -> Iterator[Callable[[], None]]:
+    """What to call to have the progress drawn again; on anything but a terminal it draws nothing.
+
+    A terminal that is gone meanwhile does not end the work.
+    """
+    if not is_terminal(console.file) or console.is_dumb_terminal:
+        yield lambda: None
+        return
+    live = Live(
+        console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+    )
+
+    def draw() -> None:
+        with _gone_is_quiet(console):
+            live.update(running(progress.snapshot()), refresh=True)
+
+    with _gone_is_quiet(console):
+        live.start()
+    try:
+        yield draw
+    finally:
+        with _gone_is_quiet(console):
+            live.stop()
+
+
+@contextlib.contextmanager
+def _gone_is_quiet(console: Console) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError):
+        console.quiet = True
