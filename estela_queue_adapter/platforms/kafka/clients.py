@@ -13,6 +13,7 @@ from kafka.net.selector import NetworkSelector
 from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections import Connections
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.logins import keep_out_of_logs
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _CONNECT_TIMEOUT_MS = 5_000
@@ -44,6 +45,8 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, brokers: Brokers, *
     behind: they are closed here, as an outage may see many attempts.
     """
     attempts: list[Any] = []
+    if settings.sasl_mechanism:
+        keep_out_of_logs()
 
     def network(**config: Any) -> Any:
         net = NetworkSelector(**config)

@@ -14,6 +14,7 @@ from kafka.net.inet import create_connection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
+from estela_queue_adapter.errors import AccessDenied
 from estela_queue_adapter.platforms.kafka.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.failures import LOGINS, failure
 
@@ -169,7 +170,7 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python
             await conn
             refreshed = self.call_soon(self.cluster.refresh_metadata, conn.node_id)
             await self.wait_for(refreshed, _METADATA_TIMEOUT_MS)
-        except (kafka_errors.IncompatibleBrokerVersion, *LOGINS):
+        except (kafka_errors.IncompatibleBrokerVersion, AccessDenied, *LOGINS):
             raise  # no other try would help, and some servers lock out who fails too often
         except Exception:  # noqa: BLE001  (noted where the connection was made)
             self.update_backoff(conn.node_id)

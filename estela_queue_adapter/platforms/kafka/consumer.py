@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -21,12 +20,13 @@ from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
 from estela_queue_adapter.platforms.kafka.sessions import other_sessions, session_options
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import denied, look_up, partitions_of
+from estela_queue_adapter.printable import printable_logger
 
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class KafkaGroupConsumer(Consumer):

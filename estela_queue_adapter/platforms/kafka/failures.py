@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import QueueError
+from estela_queue_adapter.errors import AccessDenied, QueueError
 
 LOGINS = (
     kafka_errors.AuthorizationError,
@@ -64,7 +64,7 @@ def failure(error: BaseException, received: bytes) -> Failure:
         return Failure(_SILENT)
     for cause in _causes(error):
         if isinstance(cause, QueueError):
-            return Failure(str(cause))
+            return Failure(str(cause), denied=isinstance(cause, AccessDenied))
         if isinstance(cause, LOGINS):
             return Failure(_login(cause), denied=True)
         if isinstance(cause, ssl.SSLError):

@@ -1,8 +1,9 @@
-"""An outage of Kafka is told as what it is, with the address that failed, and as long as it lasts."""
+"""Reaching Kafka: an outage is told as what it is, with the address that failed; logins that work."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tests.adapter.contract import take
 from tests.services.kafka import create_topic
 from tests.services.many_listeners import NOWHERE, PASSWORD, USER, ManyListeners
 from tests.services.ports import wait_until
+from tests.services.token_endpoint import CLIENT, SECRET, TokenEndpoint, unsecured_token
 
 
 class _Stranger(socketserver.ThreadingTCPServer):
@@ -240,3 +242,68 @@ def test_a_broker_that_has_stopped_answering_is_back_when_it_answers_and_not_bef
             return False
 
         wait_until(is_back, "the broker")
+
+
+def round_trip(broker: ManyListeners, listener: str, topic: str, **login: str) -> list[Any]:
+    """Send a message by this listener and read it there."""
+    platform = open_platform("kafka", environ={}, listeners=broker.at(listener), **login)
+    with platform.producer() as producer:
+        producer.send(topic, listener)
+        producer.flush(20)
+    with platform.consumer(Subscription(topic=topic)) as consumer:
+        return [message.value for message in take(consumer, 1)]
+
+
+class Tokens:
+    """A token provider, as a user writes one."""
+
+    def token(self) -> str:
+        return unsecured_token("a user")
+
+
+def test_a_certificate_with_an_encrypted_key_opens_a_listener_that_wants_one(
+    broker: ManyListeners, unique: str
+) -> None:
+    ours = {"ssl_certfile": str(broker.client_certificate), "ssl_keyfile": str(broker.client_key)}
+
+    assert round_trip(
+        broker, "MUTUAL", unique, **with_tls(broker.authority), **ours, ssl_password=PASSWORD
+    ) == ["MUTUAL"]
+
+
+def test_a_password_is_in_no_log_however_much_is_logged(
+    broker: ManyListeners, unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        assert round_trip(broker, "LOGIN", unique, **LOGIN) == ["LOGIN"]
+
+    assert len(caplog.text) > 1_000
+    assert PASSWORD not in caplog.text
+
+
+def test_tokens_open_a_listener_that_wants_them(broker: ManyListeners, unique: str) -> None:
+    oauth = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "OAUTHBEARER"}
+    endpoint = TokenEndpoint()
+    endpoint.start()
+    client = {
+        **oauth,
+        "sasl_oauth_token_url": endpoint.url,
+        "sasl_oauth_client_id": CLIENT,
+        "sasl_oauth_client_secret": SECRET,
+    }
+    try:
+        assert round_trip(broker, "OAUTH", unique, **client) == ["OAUTH"]
+        assert len(endpoint.asked) == 1  # all connections share it
+
+        with pytest.raises(AccessDenied, match=rf"{endpoint.url} answers 401"):
+            round_trip(broker, "OAUTH", unique, **{**client, "sasl_oauth_client_secret": "Mellon-7"})
+        endpoint.answer = (200, {}, b'{"access_token": "not.for.you"}')
+        with pytest.raises(AccessDenied, match="login is refused"):
+            round_trip(broker, "OAUTH", unique, **client)
+    finally:
+        endpoint.stop()
+    with pytest.raises(QueueUnreachable, match=rf"{endpoint.url} cannot be reached"):
+        round_trip(broker, "OAUTH", unique, **client)
+
+    named = {**oauth, "sasl_oauth_token_provider": f"{__name__}:Tokens"}
+    assert round_trip(broker, "OAUTH", f"{unique}-named", **named) == ["OAUTH"]
