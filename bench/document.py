@@ -12,7 +12,18 @@ from bench.table import goals, markdown
 DOCUMENT = Path("docs/performance.md")
 CHART = Path("docs/performance.svg")
 RECORD = Path("docs/performance.json")
-ORDER = ("drain", "wide", "unique", "memory", "trickle", "scale", "extension", "embedded", "profile")
+ORDER = (
+    "drain",
+    "wide",
+    "unique",
+    "memory",
+    "trickle",
+    "scale",
+    "extension",
+    "embedded",
+    "iteration",
+    "profile",
+)
 
 
 def write(outcomes: list[Outcome]) -> None:

@@ -105,7 +105,7 @@ class DeadLetters:
         and says what was cut; the original stays where the headers say.
         """
         outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(letters)
-        refused = list(range(len(letters)))
+        refused, cut_short = list(range(len(letters))), 0
         for budget in _BUDGETS:
             results = self._send([letters[number] for number in refused], budget)
             for number, result in zip(refused, results, strict=True):
@@ -113,8 +113,9 @@ class DeadLetters:
             refused = [number for number in refused if isinstance(outcomes[number], MessageRejected)]
             if not refused:
                 break
-            if budget is None:
-                logger.error("%d dead letter(s) too large for the queue are cut.", len(refused))
+            cut_short = len(refused) if budget is None else cut_short
+        if cut_short > len(refused):
+            logger.error("%d dead letter(s) too large for the queue were cut.", cut_short - len(refused))
         failed = [
             (letter, outcome)
             for letter, outcome in zip(letters, outcomes, strict=True)

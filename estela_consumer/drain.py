@@ -33,8 +33,10 @@ class Drain:
     def __init__(self) -> None:
         self._remaining: dict[int, int] | None = None  # partition -> its end
         self._at: dict[int, int] = {}
-        self._beyond: dict[int, int] = {}  # positions that lie beyond the end: they count for nothing
-        self._cut: set[int] = set()
+        self._log_ends: dict[int, int] = {}  # as last asked for
+        self._cut: set[int] = (
+            set()
+        )  # recreated or cut short; a position beyond the end counts for nothing there
         self._gone: dict[int, int] = {}
         self._blocked: dict[int, tuple[int, float]] = {}  # by an open transaction: where, and since when
         self._gave_up = False
@@ -57,21 +59,18 @@ class Drain:
     def begin(self, positions: Iterable[Position], ends: Iterable[Position]) -> None:
         """Note where each partition ends now, and where the group stood just before."""
         self._remaining = {end.partition: end.offset for end in ends}
-        for position in positions:
-            if position.offset > self._remaining.get(position.partition, position.offset):
-                self._beyond[position.partition] = position.offset
-                self._cut.add(position.partition)
-            else:
-                self.reached([position])
+        self._log_ends = dict(self._remaining)
+        at = list(positions)
+        self._cut.update(p.partition for p in at if p.offset > self._remaining.get(p.partition, p.offset))
+        self.reached(at)
 
     def reached(self, positions: Iterable[Position]) -> None:
         """Note where the group is: nothing before these remains to be done."""
         for _, partition, offset in positions:
             if not self._remaining or partition not in self._remaining:
                 continue
-            if self._beyond.get(partition) == offset:
-                continue
-            self._beyond.pop(partition, None)
+            if partition in self._cut and offset > self._log_ends.get(partition, offset):
+                continue  # of what was there before; it is read anew as soon as the queue is asked for it
             self._at[partition] = offset
             if self.is_end(partition, offset):
                 del self._remaining[partition]
@@ -87,20 +86,21 @@ class Drain:
     def cut_short(self, partition: int) -> None:
         """Note that the partition was recreated or cut short, and is read from its beginning."""
         self._cut.add(partition)
-        self._beyond.pop(partition, None)
 
     def look(self, ends: Iterable[Position], stable_ends: Iterable[Position], now: float) -> None:
         """Compare what remains with the ends of the moment: of all messages, and of those one may read.
 
-        A partition that ends earlier than it did is drained at its new end. One that is read up to its stable
-        end while its end lies beyond is blocked by an open transaction.
+        A partition that ends earlier than it did is drained once its new end is reached. One that is read
+        up to its stable end while its end lies beyond is blocked by an open transaction.
         """
         remaining = self._remaining or {}
         for _, partition, end in ends:
+            self._log_ends[partition] = end
             if end < remaining.get(partition, end):
                 remaining[partition] = end
                 self._cut.add(partition)
-                self.reached([Position("", partition, self._at.get(partition, 0))])
+            if self._at.get(partition, end) > end:
+                del self._at[partition]
         stable = {end.partition: end.offset for end in stable_ends}
         blocked = {
             partition: stable[partition]

@@ -59,6 +59,7 @@ class Run:
         self._stopping = threading.Event()
         self._end_by = math.inf  # on the monotonic clock, once it is stopping
         self._signal: signal.Signals | None = None
+        self._told_signal = False
         self._pipelines: list[Pipeline] = []
         self._errors: list[BaseException] = []
         self._hangs = False
@@ -66,16 +67,16 @@ class Run:
 
     def __call__(self, tick: Callable[[], None] = lambda: None) -> ExitCode:
         """Block until stopped or drained. `tick` is called about ten times a second meanwhile."""
-        try:
-            platform = open_platform()
-            store = open_store(self._settings.store)
-            producer = platform.producer()
-            self._pipelines = self._open_pipelines(platform, producer, store)
-            logger.info("From %s into %s", platform.describe(), store.describe())
-        except (ConfigurationError, UsageError) as error:
-            logger.error("%s", error)
-            return ExitCode.USAGE
         with self._signals():
+            try:
+                platform = open_platform()
+                store = open_store(self._settings.store)
+                producer = platform.producer()
+                self._pipelines = self._open_pipelines(platform, producer, store)
+            except (ConfigurationError, UsageError) as error:
+                logger.error("%s", error)
+                return ExitCode.USAGE
+            logger.info("From %s into %s", platform.describe(), store.describe())
             self._consume(producer, store, tick)
         self.progress.ended(self._drains(), stopped=self._signal is not None)
         return self._exit_code()
@@ -87,7 +88,8 @@ class Run:
 
     def _consume(self, producer: Producer, store: Store, tick: Callable[[], None]) -> None:
         """Each wait for a server is a thread's, so that a signal is obeyed whatever hangs."""
-        self._wait_for([self._thread("store", lambda: self._await_store(store))], tick)
+        if not self._stopping.is_set():
+            self._wait_for([self._thread("store", lambda: self._await_store(store))], tick)
         topics = () if self._stopping.is_set() else zip(self._settings.topics, self._pipelines, strict=True)
         self._wait_for([self._thread(topic, pipeline.run) for topic, pipeline in topics], tick)
         self._patience.abandoned.set()
@@ -133,13 +135,12 @@ class Run:
 
     def _wait_for(self, threads: list[threading.Thread], tick: Callable[[], None]) -> None:
         """Return when all of them have ended, or when time is up."""
-        told = self._signal is not None
         while any(thread.is_alive() for thread in threads) and time.monotonic() < self._end_by:
             for thread in threads:
                 thread.join(_TICK / len(threads))
             tick()
-            if self._signal is not None and not told:
-                told = True
+            if self._signal is not None and not self._told_signal:
+                self._told_signal = True
                 logger.warning("%s: finishing what is in hand; once more ends at once.", self._signal.name)
         self._hangs = self._hangs or any(thread.is_alive() for thread in threads)
 

@@ -72,6 +72,8 @@ class Verification:
     """Received by Scrapy's own count; None if a closing record does not say."""
     not_published: int
     """Items scraped by runs that were told to publish no items."""
+    unrecorded_runs: int
+    """Runs of a job that can be paused that left no closing record, as one that is killed does."""
     streams: tuple[StreamCount, ...]
 
     def total(self, count: str) -> int:
@@ -91,7 +93,7 @@ class Verification:
     @property
     def code(self) -> ExitCode:
         """What `estela-verify` ends with."""
-        if any(self.total(count) for count in _INCOMPLETE):
+        if self.unrecorded_runs or any(self.total(count) for count in _INCOMPLETE):
             return ExitCode.INCOMPLETE
         if self.cut_short:
             return ExitCode.CUT_SHORT
@@ -171,6 +173,7 @@ class Verifier:
             finish_reason=last.finish_reason,
             responses=_sum(record.response_received_count for record in records),
             not_published=sum(record.item_scraped_count or 0 for record in records if not _items_of(record)),
+            unrecorded_runs=_unrecorded(records),
             streams=tuple(counts),
         )
 
@@ -285,6 +288,11 @@ def _sorted(records: Iterable[ClosingRecord]) -> list[_Books]:
 
 def _items_of(record: ClosingRecord) -> bool:
     return any(stream.stream == ITEMS for stream in record.streams)
+
+
+def _unrecorded(records: Iterable[ClosingRecord]) -> int:
+    numbers = {record.run for record in records if record.run is not None}
+    return max(0, max(numbers, default=0) - len(numbers))
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:

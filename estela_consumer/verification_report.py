@@ -70,6 +70,9 @@ def sentence(found: Verification) -> str:
         )
         if (count := found.total(name))
     )
+    if found.unrecorded_runs:
+        runs = f"{found.unrecorded_runs:,} run(s) without a closing record"
+        counts = f"{counts}, {runs}" if counts else runs
     if found.code is ExitCode.INCOMPLETE:
         cut = f"; the crawl was cut short: {found.finish_reason}" if found.cut_short else ""
         return f"incomplete: of {published:,} messages of job {found.jid}, {counts}{cut}"
@@ -90,6 +93,11 @@ def advice(found: Verification) -> Iterator[str]:
         yield (
             f"the last run ended with finish_reason {found.finish_reason}, not {FINISHED}: what it had not "
             "scraped by then is nowhere; a crawl with JOBDIR goes on if it is started again"
+        )
+    if found.unrecorded_runs:
+        yield (
+            f"{found.unrecorded_runs:,} run(s) of this job left no closing record: killed, or the record "
+            "waits in an outbox; how much was published is not known"
         )
     if found.not_published:
         yield f"{found.not_published:,} items were scraped by a crawl whose ESTELA_ITEMS_TOPIC is empty"

@@ -1,5 +1,6 @@
 """One door to the queue, whatever the queue is."""
 
+from estela_queue_adapter.conflicts import check_alone
 from estela_queue_adapter.interfaces import (
     Consumer,
     Message,
@@ -14,6 +15,8 @@ from estela_queue_adapter.interfaces import (
 )
 from estela_queue_adapter.platform import get_consumer_interface, get_producer_interface, open_platform
 from estela_queue_adapter.settings import get_queue_env_vars
+
+check_alone()
 
 __version__ = "0.1.0"
 

@@ -109,6 +109,8 @@ class ClosingRecord:
     """Items that the run has scraped, by Scrapy's own stat; None if Scrapy did not count them."""
     response_received_count: int | None = None
     """The same for responses."""
+    run: int | None = None
+    """Its number among the runs of a job that can be paused, from 1; None for other jobs."""
 
     @property
     def jid(self) -> str:
@@ -142,6 +144,7 @@ class ClosingRecord:
             ),
             item_scraped_count=_count_if_given(fields, "item_scraped_count", where),
             response_received_count=_count_if_given(fields, "response_received_count", where),
+            run=_count_if_given(fields, "run", where),
         )
 
 

@@ -55,6 +55,14 @@ class MessageRejected(PermanentError):
     """The queue will never take this message: too large, or not allowed."""
 
 
+class ProducerClosed(QueueError):
+    """The producer was closed, or the interpreter is shutting down: it takes nothing more."""
+
+
+class ConsumerClosed(QueueError):
+    """The consumer was closed, the interpreter is shutting down, or another process opened it."""
+
+
 class DeliveryError(QueueError):
     """Messages that were handed over are not acknowledged; `undelivered` says how many."""
 

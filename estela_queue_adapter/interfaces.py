@@ -5,21 +5,25 @@ Times are float seconds. Nothing here is thread-safe unless it says so.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from typing_extensions import Self
 
-from estela_queue_adapter.errors import QueueError, SerializationError
+from estela_queue_adapter.errors import ConfigurationError, QueueError, SerializationError
+from estela_queue_adapter.iteration import Iteration
 from estela_queue_adapter.serialization import deserialize
 
 Headers: TypeAlias = Sequence[tuple[str, "bytes | None"]]
 """In their order; a name may come twice, and a value may be missing. A name that is not UTF-8 is decoded with
 `surrogateescape`, so that it can be sent on unchanged."""
 OnDelivery: TypeAlias = Callable[[QueueError | None], None]
+_LONGEST_TIMEOUT = 2_147_483  # seconds; Kafka counts milliseconds in 32 bits
 
 
 class Position(NamedTuple):
@@ -96,7 +100,21 @@ class Subscription:
     group: str = ""
     """The consumer group; `group_<topic>` where empty."""
     max_timeout: float | None = None
-    """Seconds without a message after which iteration ends; endless where None."""
+    """The most seconds that the work on what one `poll` brought may take, or in a loop on one message, before
+    the queue gives the partitions to another reader of the group; the platform's default if None."""
+    idle_timeout: float | None = None
+    """Seconds without a message after which a loop ends; loops do not end by themselves if None."""
+
+    def __post_init__(self) -> None:
+        if self.max_timeout is not None and not 0 < self.max_timeout <= _LONGEST_TIMEOUT:
+            raise ConfigurationError(
+                f"QUEUE_PLATFORM_MAX_TIMEOUT={self.max_timeout}: it is a number of seconds above 0, "
+                f"up to {_LONGEST_TIMEOUT:,}"
+            )
+        if self.idle_timeout is not None and (self.idle_timeout < 0 or math.isnan(self.idle_timeout)):
+            raise ConfigurationError(
+                f"QUEUE_PLATFORM_IDLE_TIMEOUT={self.idle_timeout}: it is a number of seconds, 0 or more"
+            )
 
     @property
     def group_id(self) -> str:
@@ -149,11 +167,20 @@ class Producer(_Closing):
     Guaranteed: a message is either acknowledged by the queue (by every in-sync replica, where there
     are replicas) or its error is reported, to `on_delivery` where one was given and by the next
     `flush` or `close` otherwise. Messages of one thread to one partition keep their order.
+
+    A producer that is still open when the interpreter ends is closed then, after all `atexit` handlers that
+    were registered since this package was imported; what is not acknowledged within 10 s is told as an error
+    in the log. In a forked process a producer begins anew: what was in flight is the parent's.
     """
 
     @abstractmethod
     def get_connection(self) -> bool:
-        """Connect now; whether that worked. Not needed before `send`. Blocks for a few seconds at most."""
+        """Connect now; True if messages can be sent. Not needed before `send`. Blocks for some seconds.
+
+        True as well, with a warning in the log, if the queue does not answer now: each `send` tries again and
+        raises if that is in vain. Never False; raises what waiting does not change (AccessDenied, say, or an
+        embedded queue's file that cannot be used), and ProducerClosed.
+        """
 
     @abstractmethod
     def send(
@@ -172,6 +199,7 @@ class Producer(_Closing):
         reached or the client's buffer is full. Raises SerializationError (also for a header's name that is
         no text), QueueUnreachable, AccessDenied, TopicMissing, MessageRejected, and ConfigurationError where
         no topic can have that name.
+        After `close`, and while the interpreter shuts down, raises ProducerClosed at once.
         """
 
     @abstractmethod
@@ -179,12 +207,17 @@ class Producer(_Closing):
         """Block until everything sent is acknowledged.
 
         Raises DeliveryError, naming how many messages are not, when `timeout` seconds pass or when
-        sends without `on_delivery` failed since the last flush.
+        sends without `on_delivery` failed since the last flush. After `close` there is nothing to do.
         """
 
     @abstractmethod
     def close(self, timeout: float = 30.0) -> None:
-        """Flush for `timeout` seconds at most, then let go; raises as `flush` does."""
+        """Flush for `timeout` seconds at most, then let go; raises as `flush` does.
+
+        What is not acknowledged by then is given up: its `on_delivery` is told ProducerClosed. Calling it
+        twice is fine. Any thread may call it, and a signal handler: what others are sending meanwhile is
+        flushed too, or refused.
+        """
 
 
 class Consumer(_Closing):
@@ -193,7 +226,10 @@ class Consumer(_Closing):
     Guaranteed: each message is delivered until its position is committed, to one member of the
     group at a time. A position is committed only by `commit`, or by iterating.
 
-    Every method but `close` raises QueueUnreachable or AccessDenied where it has to ask the queue.
+    Every method but `close` raises QueueUnreachable or AccessDenied where it has to ask the queue, and
+    ConsumerClosed after `close`, while the interpreter shuts down, and in a forked process.
+
+    A platform's `poll` is `iteration.take`, then `fetch`; its other methods tell `iteration` what they do.
     """
 
     @abstractmethod
@@ -208,16 +244,21 @@ class Consumer(_Closing):
         called every few seconds, paused or not, for the reader to stay in its group.
         """
 
+    def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
+        """What `poll` does, but for what loops have left; for `iteration`."""
+        return self.poll(timeout, max_messages)
+
     @abstractmethod
     def commit(self, positions: Iterable[Position]) -> None:
         """Record durably that everything before these positions is done. Blocks until acknowledged.
 
-        Raises CommitRefused when a partition has another reader by now.
+        Raises CommitRefused when a partition has another reader by now. Loops call it from a thread of
+        their own, also while `poll` runs.
         """
 
     @abstractmethod
     def pause(self) -> None:
-        """Deliver nothing until `resume`; membership goes on as long as `poll` is called."""
+        """Deliver nothing until `resume`, nor to loops; membership goes on as long as `poll` is called."""
 
     @abstractmethod
     def resume(self) -> None:
@@ -255,19 +296,27 @@ class Consumer(_Closing):
     def subscription(self) -> Subscription:
         """What this consumer reads."""
 
-    def __iter__(self) -> Iterator[Message]:
-        """Messages for ever, or until none came for `max_timeout` seconds.
+    @cached_property
+    def iteration(self) -> Iteration:
+        """The loops over this consumer: what they have fetched, and what of it is done."""
+        return Iteration(self.subscription)
 
-        A message is committed when the next one is asked for: the body of the loop has run.
+    def __iter__(self) -> Iterator[Message]:
+        """Messages for ever, or until none came for `idle_timeout` seconds.
+
+        A message is done when its loop asks for the next one: its body has run to the end. A loop may be left
+        at any time: the message it was left at, and what was fetched behind it, is handed out by the next
+        loop or `poll`, or, once this consumer is closed, to the next reader of the group. So an iterator
+        that is dropped gives back the message it gave last: keep one for `next` and `itertools.islice`, or
+        commit that message.
+
+        What is done is committed within a second, by a thread that calls `commit`, while this one waits or
+        works; and by `close`. A commit covers all before it, what `poll` has handed out too. A loop ends if
+        the consumer is closed meanwhile, by its body, another thread or a signal handler. Raises what `poll`
+        and `commit` raise, but for errors of a commit that pass: it is tried again. Several loops
+        at once share the messages.
         """
-        idle = self.subscription.max_timeout
-        while True:
-            messages = self.poll(60.0 if idle is None else idle, 500)
-            for message in messages:
-                yield message
-                self.commit([message.next])
-            if not messages and idle is not None:
-                return
+        return self.iteration.loop(self.fetch, self.commit)
 
 
 class Transactions(_Closing):

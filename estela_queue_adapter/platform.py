@@ -56,11 +56,13 @@ def get_consumer_interface(
     topic: str | None = None,
     group: str | None = None,
     max_timeout: float | None = None,
+    idle_timeout: float | None = None,
     **arguments: Any,
 ) -> Consumer:
     """A consumer of `topic` for the configured platform; see `open_platform` and `Consumer`."""
     environ = os.environ if environ is None else environ
-    subscription = read(Subscription, environ, {"topic": topic, "group": group, "max_timeout": max_timeout})
+    given = {"topic": topic, "group": group, "max_timeout": max_timeout, "idle_timeout": idle_timeout}
+    subscription = read(Subscription, environ, given)
     return open_platform(platform, environ=environ, **arguments).consumer(subscription, listener)
 
 

@@ -22,8 +22,9 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.writing import Converted, Unwritable
 from estela_scrapy.accounts import account, say_what_is_left
-from estela_scrapy.failures import ConversionLog, FailureLog, page_of, printable
+from estela_scrapy.failures import ConversionLog, FailureLog, cut, page_of
 from estela_scrapy.identity import Job, identify
+from estela_scrapy.job_runs import count_run
 from estela_scrapy.outbox import Outbox
 from estela_scrapy.payloads import ItemSerializer, request_payload
 from estela_scrapy.publisher import Publisher
@@ -84,7 +85,8 @@ class QueueExtension:
             mode=settings.outbox,
             interval=settings.outbox_interval,
         )
-        self._streams = Streams(self._publisher, settings, self._job)
+        run = count_run(self._crawler.settings.get("JOBDIR"), self._job.jid)
+        self._streams = Streams(self._publisher, settings, self._job, run)
         self._room = Room(self._crawler, lambda: self._publisher.full)
         self._connect()
         atexit.register(self._ended_by_force)
@@ -171,7 +173,7 @@ class QueueExtension:
             self._streams.requests.publish(payload)
         except Exception as error:  # noqa: BLE001  (a record costs itself alone, as an item does)
             self._streams.requests.failed += 1
-            page = printable(str(request.url))
+            page = cut(str(request.url))
             self._failures.add("Record of a request", request, error, page, self._crawler.spider)
             return
         self._room.look()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from scrapy import Spider
 from scrapy.http import Response
 
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.writing import Converted, Unwritable
 
 _LINES_OF_A_KIND = 20
@@ -20,7 +21,7 @@ _LONGEST = 200  # characters of what is not ours
 _FROM_HERE_ON = "; further ones of this kind are counted, and logged at level DEBUG"
 _INDEX = re.compile(r"\[\d+\]")
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class _Kind(NamedTuple):
@@ -47,7 +48,7 @@ class FailureLog:
 
     def add(self, what: str, subject: Any, error: Exception, page: str, spider: Spider | None) -> None:
         """Say that no `what` could be made of `subject`, an item or a request met on `page`."""
-        cls = printable(type(subject).__name__)
+        cls = cut(type(subject).__name__)
         field, reason, kind = _of(error)
         key = _Kind(what, cls, _INDEX.sub("[]", field), kind)
         if key not in self._counts and len(self._counts) >= _KINDS:
@@ -92,9 +93,9 @@ class ConversionLog:
     def add(self, item: Any, converted: Iterable[Converted], page: str, spider: Spider | None) -> None:
         """Count one item."""
         self.items += 1
-        cls = printable(type(item).__name__)
+        cls = cut(type(item).__name__)
         for where, what in converted:
-            field = printable(where)
+            field = cut(where)
             key = (cls, _INDEX.sub("[]", field))
             if key in self._said or len(self._said) >= _KINDS:
                 continue
@@ -104,7 +105,7 @@ class ConversionLog:
                 "does it otherwise. Said once for each class and field.",
                 cls,
                 field,
-                printable(what),
+                cut(what),
                 page,
                 extra={"spider": spider},
             )
@@ -112,18 +113,15 @@ class ConversionLog:
 
 def page_of(response: Response | None) -> str:
     """Where an item came from, for a log line."""
-    return "none" if response is None else printable(response.url)
+    return "none" if response is None else cut(response.url)
 
 
-def printable(text: str) -> str:
-    """Foreign text in one line, not too long: what drives a terminal is escaped."""
-    shown = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:_LONGEST]
-    )
-    return shown if len(text) <= _LONGEST else f"{shown}..."
+def cut(text: str) -> str:
+    """Foreign text that is not too long for a log line."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _of(error: Exception) -> tuple[str, str, str]:
     """The field, the reason, and the reason without what is this message's alone."""
     error = error if isinstance(error, Unwritable) else Unwritable("", error)
-    return printable(error.where), printable(error.reason), printable(error.kind)
+    return cut(error.where), cut(error.reason), cut(error.kind)

@@ -21,6 +21,7 @@ from estela_queue_adapter.serialization import Encoder, serialize
 from estela_queue_adapter.writing import Converted, Unwritable
 
 _KEPT_BY_CLASS = (DataclassAdapter, AttrsAdapter, PydanticAdapter)  # their fields never change
+_ABSENT = object()
 
 
 class NotAnItem(SerializationError):
@@ -74,11 +75,13 @@ class ItemSerializer:
         """The fields of an item, each as its serializer has it."""
         adapter: Any = item if isinstance(item, Item) else ItemAdapter(item).adapter
         serialized = self._serialized_fields(adapter)
-        fields = {}
-        name = ""
+        declared = isinstance(adapter, _KEPT_BY_CLASS)
+        fields, name = {}, ""
         try:
-            for name in adapter:
-                value = adapter[name]
+            for name in adapter.field_names() if declared else adapter:
+                value = getattr(adapter.item, name, _ABSENT) if declared else adapter[name]
+                if value is _ABSENT:
+                    continue
                 if name in serialized:
                     value = _metadata(adapter, name)["serializer"](value)
                 fields[name] = value

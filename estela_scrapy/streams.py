@@ -77,7 +77,7 @@ class Stream:
 class Streams:
     """All of a job's; one without a topic is not published."""
 
-    def __init__(self, publisher: Publisher, settings: ExtensionSettings, job: Job) -> None:
+    def __init__(self, publisher: Publisher, settings: ExtensionSettings, job: Job, run: int | None) -> None:
         self._job = job
         self._settings = settings
         names, jid = settings.names, job.jid
@@ -95,6 +95,7 @@ class Streams:
             )
         )
         self._handler: JobLogHandler | None = None
+        self._run = run
 
     def __iter__(self) -> Iterator[Stream]:
         """Those that are published."""
@@ -128,6 +129,7 @@ class Streams:
                 streams=tuple(stream.record() for stream in self),
                 item_scraped_count=_counted_by_scrapy(crawler.stats, "item_scraped_count"),
                 response_received_count=_counted_by_scrapy(crawler.stats, "response_received_count"),
+                run=self._run,
             )
             self._jobs.publish(serialize(record.to_payload()))
 

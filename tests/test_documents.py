@@ -110,6 +110,19 @@ def test_the_table_of_faults_has_every_row_and_every_promise_was_kept() -> None:
         assert (stored, found) == (produced - expected, expected)
 
 
+def test_the_table_of_values_says_what_is_written() -> None:
+    from estela_scrapy.payloads import ItemSerializer
+    from tests import values_of_items
+
+    page = (ROOT / "docs" / "items.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| `(.+)` \| `(.+)` \|$", page, re.MULTILINE)
+
+    assert len(rows) == page.count("\n| ") - 1
+    for value, written in rows:
+        item = {"field": eval(value, vars(values_of_items))}
+        assert ItemSerializer().serialize(item) == f'{{"field":{written}}}'.encode(), value
+
+
 def test_links_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):

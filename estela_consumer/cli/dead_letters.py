@@ -26,7 +26,6 @@ from estela_queue_adapter.output import (
     print_json,
     print_json_text,
     print_line,
-    print_lines,
     print_table,
     say_error,
 )
@@ -178,7 +177,7 @@ def _print_message(letter: Letter) -> None:
     try:
         print_json_text(extended_json(letter.value, indent=2))
     except SerializationError:
-        print_lines(letter.data.decode(errors="backslashreplace"))
+        print_line(letter.data.decode(errors="backslashreplace"))
 
 
 def main() -> None:

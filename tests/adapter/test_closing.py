@@ -49,6 +49,7 @@ RECORDS = st.builds(
     streams=st.lists(streams(), max_size=4).map(tuple),
     item_scraped_count=st.none() | st.integers(0, 2**40),
     response_received_count=st.none() | st.integers(0, 2**40),
+    run=st.none() | st.integers(1, 2**40),
 )
 
 
@@ -69,7 +70,7 @@ def written(**changes: Any) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "job": "1", "spider": "s", "project": "p", "finish_reason": "finished",
         "opened": "2026-01-31T09:30:15+00:00", "closed": "2026-01-31T09:31:15.5Z",
-        "item_scraped_count": 2, "response_received_count": None,
+        "item_scraped_count": 2, "response_received_count": None, "run": 3,
         "streams": [
             {
                 "stream": "items", "topic": "t", "jid": "1.s.p", "db_name": "", "dataset_name": "",
@@ -97,12 +98,12 @@ def test_the_contract_is_these_fields() -> None:
 
 def test_a_record_of_version_0_1_does_not_say_what_scrapy_counted() -> None:
     payload = written()
-    for name in ("item_scraped_count", "response_received_count"):
+    for name in ("item_scraped_count", "response_received_count", "run"):
         del payload[name]
 
     record = ClosingRecord.from_payload(payload)
 
-    assert (record.item_scraped_count, record.response_received_count) == (None, None)
+    assert (record.item_scraped_count, record.response_received_count, record.run) == (None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,9 @@ def test_a_value_is_written_as_what_it_stands_for(value: Any, expected: Any) -> 
     assert written(value) == expected
 
 
-@pytest.mark.parametrize("neighbour", [1, None, {1: 2}, 2**70, "\ud800", object()], ids=repr)
+@pytest.mark.parametrize(
+    "neighbour", [1, None, {1: 2}, 2**70, "\ud800", object()], ids=lambda value: type(value).__name__
+)
 def test_an_iterator_is_used_up_once_whatever_stands_beside_it(neighbour: Any) -> None:
     """Given values that orjson refuses after it has met the iterator."""
     item = {"a": [(n for n in range(3))], "b": neighbour, "c": Box(iter([b"x"]))}

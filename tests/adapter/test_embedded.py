@@ -43,7 +43,7 @@ class TestEmbedded(PlatformContract, TransactionsContract):
         with get_producer_interface(**arguments) as producer:
             producer.send("topic", 2)
 
-        messages = list(get_consumer_interface(topic="topic", max_timeout=0.1, **arguments))
+        messages = list(get_consumer_interface(topic="topic", idle_timeout=0.1, **arguments))
         assert [(message.offset, message.value) for message in messages] == [(0, 1), (1, 2)]
 
     def test_a_full_disk_is_told_and_passes(self, arguments: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ class TestEmbedded(PlatformContract, TransactionsContract):
         writers = [subprocess.Popen([sys.executable, "-c", program, name]) for name in "abcd"]
         assert [writer.wait(60) for writer in writers] == [0, 0, 0, 0]
 
-        messages = list(get_consumer_interface(topic="topic", max_timeout=0.1, **arguments))
+        messages = list(get_consumer_interface(topic="topic", idle_timeout=0.1, **arguments))
 
         assert [message.offset for message in messages] == list(range(2000))
         for name in "abcd":
@@ -103,7 +103,7 @@ class TestEmbedded(PlatformContract, TransactionsContract):
         with get_producer_interface(**arguments) as producer:
             producer.send("topic", "after")
 
-        messages = list(get_consumer_interface(topic="topic", max_timeout=0.1, **arguments))
+        messages = list(get_consumer_interface(topic="topic", idle_timeout=0.1, **arguments))
         assert len(messages) > 200
         assert [message.offset for message in messages] == list(range(len(messages)))
         assert messages[-1].value == "after"
@@ -210,7 +210,8 @@ class TestEmbedded(PlatformContract, TransactionsContract):
         file.write_text("somebody's notes, long enough to be taken for a header of a file")
         producer = get_producer_interface("embedded", path=str(file))
 
-        assert producer.get_connection() is False
+        with pytest.raises(QueueUnreachable, match="notes"):
+            producer.get_connection()
         with pytest.raises(QueueUnreachable, match="notes"):
             producer.send("topic", 1)
         assert get_consumer_interface("embedded", topic="topic", path=str(file)).get_connection() is False

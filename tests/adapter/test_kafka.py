@@ -21,7 +21,8 @@ from estela_queue_adapter import (
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
 from estela_queue_adapter.platforms.kafka import connections
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer, _Record
-from tests.adapter.contract import PlatformContract, Reader, take
+from tests.adapter.contract import PlatformContract, take
+from tests.adapter.loops_contract import Reader
 from tests.adapter.transactions_contract import TransactionsContract
 from tests.services.kafka import create_topic, delete_records
 from tests.services.ports import wait_until

@@ -212,7 +212,7 @@ for message in consumer:
 def test_the_snippet_of_estelas_documentation_runs_as_printed(
     workdir: Path, platform: str, unique: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("QUEUE_PLATFORM_MAX_TIMEOUT", "4")
+    monkeypatch.setenv("QUEUE_PLATFORM_IDLE_TIMEOUT", "4")
     if platform == "kafka":
         monkeypatch.setenv("QUEUE_PLATFORM", "kafka")
         monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", request.getfixturevalue("kafka"))

@@ -82,7 +82,7 @@ def exported(dataset: str, *arguments: str, **environ: str) -> list[dict[str, An
 def dead_letters(topic: str) -> list[tuple[bytes | None, dict[str, str]]]:
     """Every dead letter of a topic: the original bytes, and the headers."""
     with get_consumer_interface(
-        topic=f"{topic}_dead_letters", group="reads-dead-letters", max_timeout=2.0
+        topic=f"{topic}_dead_letters", group="reads-dead-letters", idle_timeout=2.0
     ) as consumer:
         return [
             (message.data, {name: (value or b"").decode() for name, value in message.headers})

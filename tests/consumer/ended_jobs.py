@@ -64,7 +64,7 @@ class EndedJob:
         envelope = {"jid": self.jid, "unique": "False", "id": IdSource().next().decode()}
         payload = record.to_payload()
         if scraped is None:
-            del payload["item_scraped_count"], payload["response_received_count"]
+            del payload["item_scraped_count"], payload["response_received_count"], payload["run"]
         publish(self.jobs_topic, [{**envelope, "payload": payload}] * copies)
 
 

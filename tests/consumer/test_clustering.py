@@ -168,7 +168,7 @@ def test_only_so_many_datasets_are_remembered(mongodb: str, client: MongoClient[
     for number in range(10_000):
         collections.written(Dataset(unique, str(number)), None)
 
-    assert len(collections._written) == 4096
+    assert len(collections._written) == 2_048
 
 
 def test_a_collection_that_is_dropped_between_writes_loses_nothing_that_comes_after(

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,15 +61,31 @@ class TestOver:
         assert drain.done
         assert drain.report().committed_beyond_end == {0}
 
-    def test_a_partition_that_is_emptied_meanwhile_is_drained_at_its_new_end(self) -> None:
+    def test_a_partition_that_is_cut_short_meanwhile_is_drained_at_its_new_end(self) -> None:
         drain = Drain()
         drain.begin(at(0), at(200))
         drain.reached(at(120))
 
         drain.look(at(120), at(120), now=0.0)
+        drain.reached(at(120))
 
         assert drain.done
         assert drain.report().committed_beyond_end == {0}
+
+    def test_what_was_read_before_a_partition_was_recreated_counts_for_nothing(self) -> None:
+        drain = Drain()
+        drain.begin(at(0), at(200))
+        drain.reached(at(120))
+
+        drain.look(at(10), at(10), now=0.0)
+        drain.reached(at(150))  # a batch that was under way
+        assert drain.report().remaining == {0: 10}
+        drain.cut_short(0)
+        drain.reached(at(0))
+        assert not drain.done
+        drain.reached(at(10))
+
+        assert drain.done
 
 
 class TestAnOpenTransaction:
@@ -325,6 +342,18 @@ class TestSignals:
             }
         )
 
+    def test_a_second_one_ends_it_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DB_CONNECTION", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=60000")
+        publish("topic", [envelope({"n": 1})])
+
+        with background("topic", tmp_path / "log", "--max-wait", "600") as draining:
+            wait_until(draining.says("From "), "its first line")
+            draining.process.send_signal(signal.SIGTERM)
+            wait_until(draining.says("once more ends at once"), "its answer to the first")
+            draining.process.send_signal(signal.SIGTERM)
+
+            assert draining.process.wait(10) == 128 + signal.SIGTERM
+
     def test_the_summary_for_people_says_it_in_words(self, tmp_path: Path) -> None:
         publish("topic", (envelope({"n": n}) for n in range(100)))
 
@@ -336,3 +365,43 @@ class TestSignals:
         assert draining.process.returncode == 9
         assert "topic: not drained, up to" in out
         assert "exit 9 (STOPPED)" in out
+
+
+@pytest.mark.usefixtures("workdir")
+class TestSettingsAtTheirExtremes:
+    def test_one_of_everything_and_no_patience_still_stores_all(self) -> None:
+        publish("topic", [*(envelope({"n": n}) for n in range(50)), b"rubbish"])
+
+        result = drain(
+            "topic",
+            ESTELA_CHUNK_COUNT="1",
+            ESTELA_CHUNK_BYTES="1",
+            ESTELA_CHUNK_AGE="0",
+            ESTELA_WRITERS="1",
+            ESTELA_MAX_WAIT="0",
+            ESTELA_GRACE="0",
+        )
+
+        assert result.code == 3, result.err
+        assert result.summary["topics"]["topic"]["stored"] == 50
+
+    @pytest.mark.parametrize("option", [("--chunk-age", "0"), ("--rate", "0.000001")])
+    def test_an_idle_consumer_leaves_the_processor_alone(
+        self, option: tuple[str, str], tmp_path: Path
+    ) -> None:
+        publish("topic", [envelope({"n": 1})])
+        with background("topic", tmp_path / "log", *option, drain=False) as consumer:
+            wait_until(consumer.says("From "), "its first line")
+            time.sleep(1.0)  # for what comes after it
+            before = _processor_seconds(consumer.process.pid)
+            time.sleep(3.0)
+            spent = _processor_seconds(consumer.process.pid) - before
+            consumer.process.terminate()
+
+            assert consumer.process.wait(30) == 0
+        assert spent < 0.3  # a tenth of a core; it was nearly a whole one
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -23,7 +23,7 @@ from estela_consumer.stores import Outcome, Store, StoreSettings, Verdict, open_
 from estela_consumer.writing import BatchWriter, Written
 from estela_queue_adapter import Message
 from tests.conftest import or_skip
-from tests.services.mongodb import MongoStandalone
+from tests.services.mongodb import FAIL_POINTS, MongoStandalone
 
 DATASET = Dataset("d", "c")
 
@@ -222,7 +222,7 @@ def test_what_is_remembered_has_a_bound() -> None:
 def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoStandalone]:
     """A mongod whose answers can be made errors."""
     with or_skip("mongod"):
-        server = MongoStandalone(tmp_path_factory.mktemp("mongod"), "--setParameter", "enableTestCommands=1")
+        server = MongoStandalone(tmp_path_factory.mktemp("mongod"), *FAIL_POINTS)
         server.start()
     yield server
     server.kill()

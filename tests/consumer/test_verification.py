@@ -28,12 +28,13 @@ def found(**counts: Any) -> Verification:
     names = (
         "published", "stored", "dead_letters", "failed", "missing", "too_many", "unaccounted", "unscraped"
     )  # fmt: skip
-    reason = counts.pop("finish_reason", "finished")
+    reason, unrecorded = counts.pop("finish_reason", "finished"), counts.pop("unrecorded_runs", 0)
     given = {**dict.fromkeys(names, 0), "published": 9, "stored": 9, "scraped": 9, **counts}
     stream = StreamCount(stream="items", topic="t", dataset="p/s-1-t", group="group_t", lag=None, **given)
     return Verification(
-        jid="1.s.p", runs=1, finish_reason=reason, responses=4, not_published=0, streams=(stream,)
-    )
+        jid="1.s.p", runs=1, finish_reason=reason, responses=4, not_published=0,
+        unrecorded_runs=unrecorded, streams=(stream,),
+    )  # fmt: skip
 
 
 def test_it_looks_until_nothing_is_missing() -> None:
@@ -109,6 +110,11 @@ def test_what_is_away_is_looked_at_again_until_the_time_is_over(error: Exception
             ExitCode.INCOMPLETE,
             "incomplete: of 9 messages of job 1.s.p, 1 published but not among what Scrapy counted as "
             "scraped; the crawl was cut short: shutdown",
+        ),
+        (
+            {"unrecorded_runs": 1},
+            ExitCode.INCOMPLETE,
+            "incomplete: of 9 messages of job 1.s.p, 1 run(s) without a closing record",
         ),
         (
             {"finish_reason": "shutdown"},

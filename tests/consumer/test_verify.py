@@ -114,7 +114,7 @@ class TestEverywhere:
         drain(unique)
         finished = verified(job)
 
-        assert (paused.code, table.code, paused.summary["exit"]) == (13, 13, "CUT_SHORT")
+        assert (paused.code, table.code, paused.summary["exit"]) == (14, 14, "CUT_SHORT")
         assert (paused.summary["cut_short"], paused.summary["finish_reason"]) == (True, "shutdown")
         assert "cut short: the crawl of job" in table.out
         assert finished.code == 0, finished.out

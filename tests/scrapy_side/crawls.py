@@ -108,7 +108,7 @@ def crawl(spider: str, *arguments: str, **settings: Any) -> Crawl:
 
 def published(topic: str) -> list[Message]:
     """Everything that is on a topic."""
-    with get_consumer_interface(topic=topic, group=uuid.uuid4().hex, max_timeout=_IDLE) as consumer:
+    with get_consumer_interface(topic=topic, group=uuid.uuid4().hex, idle_timeout=_IDLE) as consumer:
         return list(consumer)
 
 

@@ -35,17 +35,6 @@ def test_the_stats_account_for_everything_before_scrapy_dumps_them(base: str) ->
     assert "'estela/items/published': 500" in done.log
 
 
-def test_an_item_that_cannot_be_serialised_is_named_and_counted_and_the_crawl_goes_on(base: str) -> None:
-    spider = SPIDER.replace('yield {"n": n', 'yield {"n": n if n != 1 else {"deep": [object()]}')
-
-    done = crawl(spider, "-a", base)
-
-    assert [payload["n"] for payload in payloads("items_topic")] == [0, 2]
-    assert done.stats["estela/items/failed"] == 1
-    [line] = [line for line in done.log.splitlines() if "Not published" in line]
-    assert "dict: field n.deep[0] is a object" in line
-
-
 def test_a_spider_that_crashes_and_one_that_is_closed_early_lose_nothing(base: str) -> None:
     crashing = SPIDER.replace(
         "def parse(self, response):",
@@ -100,6 +89,7 @@ def test_scrapys_settings_win_over_the_environment(
         ({"ESTELA_DATASET": "{spidr}"}, "{spidr} is not known"),
         ({"ESTELA_BUFFER_BYTES": "many"}, "ESTELA_BUFFER_BYTES=many"),
         ({"ESTELA_UNIQUE": "perhaps"}, "ESTELA_UNIQUE=perhaps"),
+        ({"ESTELA_SERIALIZER": "nowhere.to_json"}, "ESTELA_SERIALIZER=nowhere.to_json"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_the_crawl_does_not_start(

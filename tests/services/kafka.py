@@ -150,11 +150,14 @@ class KafkaCluster:
             broker.kill()
 
 
-def create_topic(bootstrap_servers: str, topic: str, partitions: int) -> None:
+def create_topic(
+    bootstrap_servers: str, topic: str, partitions: int, settings: Mapping[str, str] | None = None
+) -> None:
     """Create `topic`; raises the client's errors."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
-        admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=-1)])
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=-1, topic_configs=settings or {})
+        admin.create_topics([new])
     finally:
         admin.close()
 

@@ -84,6 +84,8 @@ class MongoReplacement(Replacement):
         for verdict in verdicts:
             if isinstance(verdict, BadMessage):
                 raise AdoptionFailed(f"a document of {self._dataset} cannot be written: {verdict}")
+            if isinstance(verdict, StoreUnreachable):
+                raise verdict
             if verdict is Outcome.RETRY:
                 raise StoreUnreachable(f"a document of {self._dataset} could not be written yet")
         return verdicts.count(Outcome.PRESENT)

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from estela_queue_adapter.errors import CommitRefused, ConfigurationError, QueueError, QueueUnreachable
+from estela_queue_adapter.errors import (
+    CommitRefused,
+    ConfigurationError,
+    ConsumerClosed,
+    ProducerClosed,
+    QueueError,
+    QueueUnreachable,
+)
 from estela_queue_adapter.interfaces import (
     Consumer,
     Headers,
@@ -25,12 +32,16 @@ from estela_queue_adapter.interfaces import (
     Subscription,
     Transactions,
 )
+from estela_queue_adapter.lifecycle import interpreter_ended, watch
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
 from estela_queue_adapter.private_files import LockFile
 from estela_queue_adapter.serialization import serialize
 
 _READ_AT_ONCE = 500  # messages
 _LOOK_AGAIN = 0.02  # seconds between looks at a log that has nothing new
+
+# In a forked process SQLite's connections must not be closed, nor locks let go, so they are kept.
+_of_parents: list[EmbeddedLog | LockFile] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +56,13 @@ class EmbeddedProducer(Producer):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._closed = False
         self._log: EmbeddedLog | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # signal handlers may send too
+        watch(self)
 
     def get_connection(self) -> bool:
-        try:
-            self._open()
-        except QueueUnreachable:
-            return False
+        self._open()
         return True
 
     def send(
@@ -64,9 +74,13 @@ class EmbeddedProducer(Producer):
         headers: Headers = (),
         on_delivery: OnDelivery | None = None,
     ) -> None:
+        self._check_open()
         value = serialize(data)
         try:
-            self._open().append([Outgoing(topic, value, key, headers)])
+            with self._lock:  # so that nobody closes the log meanwhile
+                self._open().append([Outgoing(topic, value, key, headers)])
+        except ProducerClosed:
+            raise
         except QueueError as error:
             if on_delivery is None:
                 raise
@@ -76,18 +90,34 @@ class EmbeddedProducer(Producer):
                 on_delivery(None)
 
     def flush(self, timeout: float | None = None) -> None:
-        if self._log is not None:
-            self._log.sync()
-
-    def close(self, timeout: float = 30.0) -> None:
         with self._lock:
             if self._log is not None:
                 self._log.sync()
-                self._log.close()
-                self._log = None
+
+    def close(self, timeout: float = 30.0) -> None:
+        with self._lock:
+            self._closed = True
+            log, self._log = self._log, None
+            if log is not None:
+                log.sync()
+                log.close()
+
+    def end(self, timeout: float) -> None:
+        self.close(timeout)
+
+    def forked(self) -> None:
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        if self._log is not None:
+            _of_parents.append(self._log)
+            self._log = None
+
+    def _check_open(self) -> None:
+        if self._closed or interpreter_ended():
+            raise ProducerClosed("the producer is closed")
 
     def _open(self) -> EmbeddedLog:
         with self._lock:
+            self._check_open()
             if self._log is None:
                 self._log = EmbeddedLog(self._path)
             return self._log
@@ -108,7 +138,8 @@ class EmbeddedConsumer(Consumer):
         self._generation = 0
         self._log: EmbeddedLog | None = None
         self._offset = 0
-        self._paused = False
+        self._closed = False
+        watch(self)
 
     @property
     def subscription(self) -> Subscription:
@@ -122,47 +153,87 @@ class EmbeddedConsumer(Consumer):
         return True
 
     def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
-        log, deadline = self._open(), time.monotonic() + timeout
+        return self.iteration.take(self.fetch, max_messages) or self.fetch(timeout, max_messages)
+
+    def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
+        deadline = time.monotonic() + timeout
         while True:
-            if self._my_turn(log) and not self._paused:
-                messages = log.read(self._topic, self._offset, max_messages)
+            log = self._open()
+            if self._my_turn(log) and not self.iteration.paused:
+                messages = self._read(log, max_messages)
                 if messages:
-                    self._offset = messages[-1].offset + 1
                     return messages
             left = deadline - time.monotonic()
             if left <= 0:
                 return []
             time.sleep(min(_LOOK_AGAIN, left))
 
+    def _read(self, log: EmbeddedLog, max_messages: int) -> Sequence[Message]:
+        before = self._offset
+        try:
+            messages = log.read(self._topic, before, max_messages)
+            if messages:
+                self._offset = messages[-1].offset + 1
+            return messages
+        except BaseException:  # Ctrl-C, say: what was not handed out is read again
+            self._offset = before
+            raise
+
     def commit(self, positions: Iterable[Position]) -> None:
         for position in positions:
-            if not self._keeps_turn(self._open()):
-                raise CommitRefused(f"another reader of {self._group} has {self._topic}, or it was recreated")
-            self._open().commit(self._group, self._topic, position.offset)
+            with self.iteration.committing:
+                log = self._open()
+                if not self._keeps_turn(log):
+                    raise CommitRefused(
+                        f"another reader of {self._group} has {self._topic}, or it was recreated"
+                    )
+                log.commit(self._group, self._topic, position.offset)
+            self.iteration.committed([position])
 
     def pause(self) -> None:
-        self._paused = True
+        self.iteration.paused = True
 
     def resume(self) -> None:
-        self._paused = False
+        self.iteration.paused = False
 
     def positions(self) -> Sequence[Position]:
         log = self._open()
         log.end(self._topic)
         offset = self._offset if self._keeps_turn(log) else log.position(self._group, self._topic)
+        waiting = self.iteration.next_offset(PARTITION)
+        offset = offset if waiting is None else waiting
         return [Position(self._topic, PARTITION, offset)]
 
     def end_positions(self) -> Sequence[Position]:
         return [Position(self._topic, PARTITION, self._open().end(self._topic))]
 
     def close(self) -> None:
+        try:
+            self.iteration.close(self.commit)
+        finally:
+            self._closed = True
+            self._reading = False
+            self._turn.release()
+            log, self._log = self._log, None
+            if log is not None:
+                log.close()
+
+    def end(self, timeout: float) -> None:
+        self.close()
+
+    def forked(self) -> None:
+        self.iteration.forked()
+        self._closed = True
         self._reading = False
-        self._turn.release()
+        _of_parents.append(self._turn)
+        self._turn = LockFile(self._turn.path)
         if self._log is not None:
-            self._log.close()
+            _of_parents.append(self._log)
             self._log = None
 
     def _open(self) -> EmbeddedLog:
+        if self._closed or interpreter_ended():
+            raise ConsumerClosed(f"the consumer of {self._topic} is closed")
         if self._log is None:
             self._log = EmbeddedLog(self._path)
         return self._log
@@ -170,15 +241,16 @@ class EmbeddedConsumer(Consumer):
     def _my_turn(self, log: EmbeddedLog) -> bool:
         if self._keeps_turn(log):
             return True
-        self._lose_turn(log)
-        try:
-            if not self._turn.acquire():
-                return False
-        except OSError as error:
-            raise QueueUnreachable(f"{self._turn.path} cannot be locked: {error}") from error
-        self._offset = log.position(self._group, self._topic)
-        self._generation = log.generation
-        self._reading = True
+        with self.iteration.committing:  # what was done in another turn is not committed in this one
+            self._lose_turn(log)
+            try:
+                if not self._turn.acquire():
+                    return False
+            except OSError as error:
+                raise QueueUnreachable(f"{self._turn.path} cannot be locked: {error}") from error
+            self._offset = log.position(self._group, self._topic)
+            self._generation = log.generation
+            self._reading = True
         self._listener.partitions_assigned([PARTITION])
         return True
 
@@ -194,6 +266,7 @@ class EmbeddedConsumer(Consumer):
         self._turn.release()
         if self._reading:
             self._reading = False
+            self.iteration.lost([PARTITION])
             self._listener.partitions_lost([PARTITION])
             if self._generation != log.generation:
                 self._listener.messages_gone(PARTITION, self._offset, log.position(self._group, self._topic))

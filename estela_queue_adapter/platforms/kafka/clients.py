@@ -10,6 +10,8 @@ from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.net.compat import KafkaNetClient
 from kafka.net.selector import NetworkSelector
 
+from estela_queue_adapter.errors import QueueUnreachable
+from estela_queue_adapter.lifecycle import interpreter_ended
 from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections import Connections
 from estela_queue_adapter.platforms.kafka.errors import translated
@@ -55,6 +57,8 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, brokers: Brokers, *
 
     if kind is not KafkaAdminClient:  # which has none, and says no to the option
         options["metrics_enabled"] = False
+    if interpreter_ended():  # the client's thread would never run, and be waited for
+        raise QueueUnreachable(f"Kafka at {brokers}: the interpreter is shutting down")
     try:
         with translated(brokers):
             return kind(

@@ -56,6 +56,16 @@ class _Socket:
         return getattr(self._sock, name)
 
 
+def needed_addresses(client: Any) -> set[str]:
+    """The addresses that a consumer cannot do without: of its partitions' leaders and its coordinator."""
+    cluster, coordinator = client._cluster, client._coordinator.coordinator_id
+    nodes = {cluster.leader_for_partition(partition) for partition in client.assignment()} | {coordinator}
+    found = [cluster.broker_metadata(node) for node in nodes]
+    if coordinator is None:  # any broker can say who it is
+        found += [node for node in cluster.brokers() if not client._client.connected(node.node_id)]
+    return {address(node.host, node.port) for node in found if node is not None}
+
+
 class Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python has no types
     """A client's connections, on such sockets; what each address answers is noted in `brokers`."""
 

@@ -10,16 +10,18 @@ from itertools import chain
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import QueueError, QueueUnreachable
+from estela_queue_adapter.errors import ConsumerClosed, QueueError, QueueUnreachable
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
-from estela_queue_adapter.platforms.kafka.brokers import Brokers, address
+from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import connect_reader
+from estela_queue_adapter.platforms.kafka.connections import needed_addresses
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.fetches import read_as_messages
-from estela_queue_adapter.platforms.kafka.rebalances import Rebalances
+from estela_queue_adapter.platforms.kafka.rebalances import LoopsFirst, Rebalances
 from estela_queue_adapter.platforms.kafka.sessions import other_sessions, session_options
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
-from estela_queue_adapter.platforms.kafka.topics import denied, look_up, partitions_of
+from estela_queue_adapter.platforms.kafka.topics import absence, denied, look_up, partitions_of
 from estela_queue_adapter.printable import printable_logger
 
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
@@ -43,11 +45,12 @@ class KafkaGroupConsumer(Consumer):
         self._client: KafkaConsumer | None = None
         self._asking: KafkaConsumer | None = None
         self._asking_all: KafkaConsumer | None = None
-        self._paused = False
+        self._closed = False
         self._session = settings.session_timeout
         self._other_sessions = other_sessions(self._session)
         self._unanswered = False
         """Whether the last question had no answer: the queue is not back before one has."""
+        watch(self)
 
     @property
     def subscription(self) -> Subscription:
@@ -61,12 +64,16 @@ class KafkaGroupConsumer(Consumer):
         return True
 
     def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
+        return self.iteration.take(self.fetch, max_messages) or self.fetch(timeout, max_messages)
+
+    def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
         client, deadline = self._connected(), time.monotonic() + timeout
         while True:
             left = max(0.0, deadline - time.monotonic())
-            with translated(self._where):
+            with self._translated(), _undone_by_interrupts(client):
                 try:
                     fetched = client.poll(timeout_ms=int(left * 1000), max_records=max_messages)
+                    messages = list(chain.from_iterable(fetched.values()))
                 except kafka_errors.NoOffsetForPartitionError as error:  # the group is new to these
                     client.seek_to_beginning(*error.args[0])
                 except kafka_errors.InvalidSessionTimeoutError as error:
@@ -79,64 +86,95 @@ class KafkaGroupConsumer(Consumer):
                     break
         self._take_up_the_join(client)
         # kafka-python only writes this to the log. What was fetched before is handed out first.
-        if not fetched and self._topic in client._cluster.unauthorized_topics:
+        if not messages and self._topic in client._cluster.unauthorized_topics:
             client._cluster.request_update()  # so that it is seen when we are let in
             raise denied(self._topic, self._where)
-        if not fetched:
+        if not messages:
             self._check_brokers(client)
-        return list(chain.from_iterable(fetched.values()))
+        return messages
 
     def commit(self, positions: Iterable[Position]) -> None:
         offsets = {
             TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
             for topic, partition, offset in positions
         }
-        if offsets:
-            with translated(self._where):
-                self._connected().commit(offsets, timeout_ms=_ANSWER_TIMEOUT_MS)
+        if not offsets:
+            return
+        with self.iteration.committing, self._translated():
+            self._connected().commit(offsets, timeout_ms=_ANSWER_TIMEOUT_MS)
+        self.iteration.committed(
+            Position(tp.topic, tp.partition, committed.offset) for tp, committed in offsets.items()
+        )
 
     def pause(self) -> None:
-        self._paused = True
+        self.iteration.paused = True
         if self._client is not None:
             self._client.pause(*self._client.assignment())
 
     def resume(self) -> None:
-        self._paused = False
+        self.iteration.paused = False
         if self._client is not None:
             self._client.resume(*self._client.assignment())
 
     def positions(self) -> Sequence[Position]:
         positions = []
-        with self._question():
-            for partition in self._partitions():
+        for partition in self._partitions():
+            with self._asked():
                 offset = self._position(partition)
-                positions.append(Position(self._topic, partition.partition, offset))
+            positions.append(Position(self._topic, partition.partition, offset))
         return positions
 
     def end_positions(self) -> Sequence[Position]:
-        with self._question():
-            partitions = self._partitions()
-            ends = self._asker().end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
-        return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
+        return self._ends(self._asker())
 
     def log_end_positions(self) -> Sequence[Position]:
-        with self._question():
-            partitions = self._partitions()
-            if self._asking_all is None:
-                self._asking_all = connect_reader(
-                    self._settings, self._where, None, isolation_level="read_uncommitted"
-                )
-            ends = self._asking_all.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
-        return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
+        if self._asking_all is None:
+            self._asking_all = connect_reader(
+                self._settings, self._where, None, isolation_level="read_uncommitted"
+            )
+        return self._ends(self._asking_all)
 
     def close(self) -> None:
-        clients = (self._client, self._asking, self._asking_all)
+        try:
+            self.iteration.close(self.commit)
+        finally:
+            self._closed = True
+            clients = (self._client, self._asking, self._asking_all)
+            self._client = self._asking = self._asking_all = None
+            for client in filter(None, clients):
+                with translated(self._where):
+                    client.close(timeout_ms=_CLOSE_TIMEOUT_MS)
+
+    def end(self, timeout: float) -> None:
+        """Commit what loops have done. The group sees the end of the session."""
+        try:
+            self.iteration.close(self.commit)
+        finally:
+            self._closed = True
+            self._client = self._asking = self._asking_all = None
+
+    def forked(self) -> None:
+        self.iteration.forked()
+        self._closed = True
         self._client = self._asking = self._asking_all = None
-        for client in filter(None, clients):
+
+    def _check_open(self) -> None:
+        if self._closed or interpreter_ended():
+            raise ConsumerClosed(f"the consumer of {self._topic} is closed")
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise our errors where the client raises its own: ConsumerClosed if it was closed meanwhile."""
+        try:
             with translated(self._where):
-                client.close(timeout_ms=_CLOSE_TIMEOUT_MS)
+                yield
+        except (QueueError, RuntimeError) as error:
+            if self._closed and not isinstance(error, ConsumerClosed):
+                raise ConsumerClosed(f"the consumer of {self._topic} was closed meanwhile") from error
+            raise
 
     def _connected(self) -> KafkaConsumer:
+        self._check_open()
         if self._client is None:
             client = connect_reader(
                 self._settings,
@@ -146,13 +184,31 @@ class KafkaGroupConsumer(Consumer):
                 partition_assignment_strategy=self._settings.assignors,
                 fetch_max_bytes=_FETCH_BYTES,
                 **session_options(self._session),
+                **self._max_poll_interval,
             )
             read_as_messages(client)
-            client.subscribe([self._topic], listener=Rebalances(client, self._listener, self._assigned))
+            listener = LoopsFirst(self, self._listener)
+            client.subscribe([self._topic], listener=Rebalances(client, listener, self._assigned))
             self._client = client
             # Known before the group is joined, or a second join, of every member, follows at once.
             look_up(client, self._where, self._topic)
         return self._client
+
+    @property
+    def _max_poll_interval(self) -> dict[str, int]:
+        seconds = self._subscription.max_timeout
+        return {} if seconds is None else {"max_poll_interval_ms": max(1, int(seconds * 1000))}
+
+    def _asker(self) -> KafkaConsumer:
+        """A client for questions, on a connection of its own, which joins no group.
+
+        A broker answers one request of a connection after the other, and a join of the group only when every
+        member has joined: a question behind it would keep this reader from polling, and so from joining.
+        """
+        self._check_open()
+        if self._asking is None:
+            self._asking = connect_reader(self._settings, self._where, self._subscription.group_id)
+        return self._asking
 
     def _with_another_session(self, error: Exception) -> KafkaConsumer:
         """Connect again with a session that these brokers may take."""
@@ -177,47 +233,41 @@ class KafkaGroupConsumer(Consumer):
 
         kafka-python goes on trying, and tells nobody.
         """
-        needed = self._needed_brokers(client)
-        if outage := self._where.outage(needed):
+        if outage := self._where.outage(needed_addresses(client)):
             raise outage
         if self._unanswered:
             self.end_positions()
 
-    def _needed_brokers(self, client: KafkaConsumer) -> set[str]:
-        """The addresses of our partitions' leaders and of the group's coordinator."""
-        cluster, coordinator = client._cluster, client._coordinator.coordinator_id
-        nodes = {cluster.leader_for_partition(partition) for partition in client.assignment()} | {coordinator}
-        found = [cluster.broker_metadata(node) for node in nodes]
-        if coordinator is None:
-            found += [node for node in cluster.brokers() if not client._client.connected(node.node_id)]
-        return {address(node.host, node.port) for node in found if node is not None}
+    def _ends(self, client: KafkaConsumer) -> list[Position]:
+        partitions = self._partitions()
+        with self._asked():
+            ends = client.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
+        return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
 
     @contextlib.contextmanager
-    def _question(self) -> Iterator[None]:
-        """Ask the brokers something, and note whether they answer."""
+    def _asked(self) -> Iterator[None]:
+        """Raise our errors: also for a topic that was deleted, which its client goes on asking for."""
         try:
-            with translated(self._where):
-                yield
+            with self._translated():
+                try:
+                    yield
+                except kafka_errors.KafkaTimeoutError:
+                    if absent := absence(self._settings, self._where, self._topic):
+                        raise absent from None
+                    raise
         except QueueUnreachable:
             self._unanswered = True
             raise
         self._unanswered = False
 
-    def _asker(self) -> KafkaConsumer:
-        """A client for questions, on a connection of its own, which joins no group.
-
-        A broker answers one request of a connection after the other, and a join of the group only when every
-        member has joined: a question behind it would keep this reader from polling, and so from joining.
-        """
-        if self._asking is None:
-            self._asking = connect_reader(self._settings, self._where, self._subscription.group_id)
-        return self._asking
-
     def _partitions(self) -> list[TopicPartition]:
-        return partitions_of(self._asker(), self._settings, self._where, self._topic)
+        with self._asked():
+            return partitions_of(self._asker(), self._settings, self._where, self._topic)
 
     def _position(self, partition: TopicPartition) -> int:
-        offset = None
+        offset = self.iteration.next_offset(partition.partition)
+        if offset is not None:
+            return offset
         if self._client is not None and partition in self._client.assignment():
             try:
                 offset = self._client.position(partition, timeout_ms=0)  # where it is known already
@@ -235,7 +285,7 @@ class KafkaGroupConsumer(Consumer):
         for partition, position in positions.items():
             earliest = self._beginning(client, partition)
             client.seek(partition, earliest)
-            self._listener.messages_gone(partition.partition, position, earliest)
+            self._gone(partition.partition, position, earliest)
 
     def _after_truncation(
         self, client: KafkaConsumer, ends: Mapping[TopicPartition, OffsetAndMetadata | None]
@@ -245,7 +295,12 @@ class KafkaGroupConsumer(Consumer):
             position = client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0
             resumed = self._beginning(client, partition) if end is None else int(end.offset)
             client.seek(partition, resumed)
-            self._listener.messages_gone(partition.partition, position, resumed)
+            self._gone(partition.partition, position, resumed)
+
+    def _gone(self, partition: int, position: int, resumed: int) -> None:
+        if resumed < position:  # offsets begin anew
+            self.iteration.lost([partition])
+        self._listener.messages_gone(partition, position, resumed)
 
     def _take_up_the_join(self, client: KafkaConsumer) -> None:
         """Have the next poll go on with a join of the group that this one began and did not see the end of.
@@ -258,5 +313,25 @@ class KafkaGroupConsumer(Consumer):
             coordinator.request_rejoin()
 
     def _assigned(self, client: KafkaConsumer, partitions: Collection[TopicPartition]) -> None:
-        if self._paused:
+        if self.iteration.paused:
             client.pause(*partitions)
+
+
+@contextlib.contextmanager
+def _undone_by_interrupts(client: KafkaConsumer) -> Iterator[None]:
+    """A poll that a signal handler ends with an exception (Ctrl-C) has moved no position.
+
+    Else what it was about to return would be skipped, by a consumer that is used on.
+    """
+    before = {tp: state.position for tp, state in client._subscription.assignment.items()}
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        for tp, state in client._subscription.assignment.items():
+            if before.get(tp) is None:
+                state._position = None  # then it goes on at what is committed
+            elif state.position != before[tp]:
+                state.seek(before[tp])
+        raise

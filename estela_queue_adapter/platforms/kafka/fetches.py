@@ -7,12 +7,13 @@ reading goes on behind it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -50,8 +51,7 @@ class Refetches:
 
     def once_more(self, tp: TopicPartition, position: int, raw: bytes, why: str) -> bool:
         """Whether to fetch it again; blocks for the pause before that, 1.5 s in all."""
-        digest = zlib.crc32(raw)
-        if self._given_up.get(tp) == digest:  # met again, one offset further on
+        if self.is_given_up(tp, raw):
             return False
         at, count = self._fetched.get(tp, (position, 0))
         count = count + 1 if at == position else 1
@@ -62,8 +62,15 @@ class Refetches:
             self._sleep(_FIRST_PAUSE * 2 ** (count - 1))
             return True
         self._fetched.pop(tp, None)
-        self._given_up[tp] = digest
         return False
+
+    def is_given_up(self, tp: TopicPartition, raw: bytes) -> bool:
+        """Whether these very bytes were given up already, an offset before."""
+        return self._given_up.get(tp) == zlib.crc32(raw)
+
+    def give_up(self, tp: TopicPartition, raw: bytes) -> None:
+        """Fetch these bytes no more."""
+        self._given_up[tp] = zlib.crc32(raw)
 
 
 class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no types
@@ -94,7 +101,8 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
 
     def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Iterator[Message]:
         passed = None
-        for raw in raw_batches(bytes(records._buffer)):
+        batches = raw_batches(bytes(records._buffer))
+        for number, raw in enumerate(batches):
             position = self.next_fetch_offset
             try:
                 last, batch = self._checked(raw)
@@ -102,7 +110,7 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
                 passed = None
                 if self._refetches.once_more(tp, position, raw, str(damage)):
                     break
-                yield self._given_up(raw, position, str(damage))
+                yield self._given_up(raw, position, str(damage), batches[number + 1 :][:1])
                 continue
             if last < position:  # a broker may begin earlier than it was asked to
                 passed = raw
@@ -157,16 +165,34 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
             return False
         return bool(self._is_batch_aborted(batch))
 
-    def _given_up(self, raw: bytes, position: int, why: str) -> Message:
-        """What stands for a damaged batch: all of it if its head makes sense, else its first offset."""
-        last = position
+    def _given_up(self, raw: bytes, position: int, why: str, following: Sequence[bytes] = ()) -> Message:
+        """What stands for a damaged batch."""
+        tp, last = self.topic_partition, self._damage_ends(raw, position, following)
+        self.next_fetch_offset = last + 1
+        if self._refetches.is_given_up(tp, raw):  # then one message has them, and that is enough
+            return unreadable(tp, position, last, b"", f"{why}; the bytes are those of the offset before")
+        self._refetches.give_up(tp, raw)
+        return unreadable(tp, position, last, raw, f"{why}; it was fetched {_FETCHES} times")
+
+    def _damage_ends(self, raw: bytes, position: int, following: Sequence[bytes]) -> int:
+        """The last offset of a damaged batch: before the next one that is whole, if that came too.
+
+        Else what its own head says, if two of its fields agree and that is before the partition's end. Else
+        only its first offset is passed over.
+        """
+        for other in following:
+            with contextlib.suppress(_Damaged):
+                last, batch = self._checked(other)
+                begin = last if batch is None else batch.base_offset
+                if position < begin <= last:
+                    return int(begin - 1)
         if len(raw) >= Batch.HEAD.size and raw[_MAGIC_AT] == _MAGIC:
             batch = Batch(raw)
-            if 0 <= batch.base_offset <= batch.last_offset and batch.last_offset < self._end(position):
-                last = max(position, batch.last_offset)
-        self.next_fetch_offset = last + 1
-        reason = f"{why}; it was fetched {_FETCHES} times"
-        return unreadable(self.topic_partition, position, last, raw, reason)
+            if batch.count == batch.last_offset_delta + 1 and position <= batch.last_offset < self._end(
+                position
+            ):
+                return batch.last_offset
+        return position
 
     def _end(self, unless_known: int) -> int:
         """The offset behind the partition's last message."""
@@ -185,17 +211,19 @@ def read_as_messages(client: KafkaConsumer) -> None:
     fetcher.PartitionRecords = functools.partial(PartitionRecords, Refetches(), high_watermark)
 
 
-def raw_batches(data: bytes) -> Iterator[bytes]:
+def raw_batches(data: bytes) -> list[bytes]:
     """The batches of a fetch; a last one that did not come whole is left out, unless it is all there is."""
+    batches: list[bytes] = []
     at = 0
     while len(data) - at >= _LENGTH_COUNTS_FROM:
         (length,) = struct.unpack_from(">i", data, at + _LENGTH_AT)
         end = at + _LENGTH_COUNTS_FROM + length
-        if end > len(data) and at:
-            return
-        yield data[at:end] if at < end <= len(data) else data[at:]
-        if not at < end <= len(data):
-            return
+        if length < 0 or end > len(data):
+            break
+        batches.append(data[at:end])
         at = end
-    if data and not at:
-        yield data
+    else:
+        length = 0
+    if at < len(data) and (not batches or length < 0):
+        batches.append(data[at:])
+    return batches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -14,10 +15,13 @@ from kafka.producer.future import FutureRecordMetadata
 from estela_queue_adapter.errors import (
     AccessDenied,
     DeliveryError,
+    ProducerClosed,
     QueueError,
+    QueueUnreachable,
     TransientError,
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
+from estela_queue_adapter.lifecycle import interpreter_ended, watch
 from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
@@ -30,6 +34,8 @@ _METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is awa
 _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
+
+logger = logging.getLogger(__name__)
 
 
 class _Record(NamedTuple):
@@ -52,20 +58,30 @@ class IdempotentProducer(Producer):
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._where = Brokers(settings)
+        self._closed = False
+        self._begin()
+        watch(self)
+
+    def _begin(self) -> None:
+        """With no client yet, and nothing in flight."""
         self._client: KafkaProducer | None = None
         self._connecting = threading.Lock()
         self._one_by_one = threading.Lock()  # held while suspects are sent again
-        self._lock = threading.Lock()  # guards what follows, which the client's thread changes too
+        # Guards what follows, which the client's thread changes too. Signal handlers may send in between.
+        self._lock = threading.RLock()
+        self._settled = threading.Condition(self._lock)  # told when nothing is in flight any more
         self._in_flight = 0
         self._failed: list[QueueError] = []
         self._suspects: deque[_Record] = deque()
         self._ended = False
+        self._given_up = False
 
     def get_connection(self) -> bool:
+        self._check_open()
         try:
             self._connected()
-        except QueueError:
-            return False
+        except QueueUnreachable as error:
+            logger.warning("Queue unavailable: %s. Each message that is sent tries again.", error)
         return True
 
     def send(
@@ -77,24 +93,28 @@ class IdempotentProducer(Producer):
         headers: Headers = (),
         on_delivery: OnDelivery | None = None,
     ) -> None:
+        self._check_open()
         record = _Record(checked_topic(topic), serialize(data), key, sendable(headers), on_delivery)
         if self._suspects:
             self._try_suspects()
         with self._lock:
-            self._in_flight += 1
+            self._check_open()
+            self._in_flight += 1  # from here on `close` waits for it
         try:
             future = self._hand_over(record)
-        except BaseException:
-            with self._lock:
-                self._in_flight -= 1
+        except BaseException as error:
+            self._landed()
+            if self._closed and isinstance(error, QueueError):
+                raise ProducerClosed("the producer was closed meanwhile") from error
             raise
         future.add_callback(lambda _: self._report(record, None))
         future.add_errback(lambda error: self._refused(record, error))
 
     def flush(self, timeout: float | None = None) -> None:
-        if self._client is not None:
+        client = self._client
+        if client is not None:
             try:
-                self._client.flush(timeout)
+                client.flush(timeout)
             except kafka_errors.KafkaTimeoutError as error:
                 raise self._undelivered(f"none within {timeout} s from Kafka at {self._where}") from error
             self._try_suspects()
@@ -104,14 +124,50 @@ class IdempotentProducer(Producer):
             raise DeliveryError(len(failed), str(failed[0])) from failed[0]
 
     def close(self, timeout: float = 30.0) -> None:
-        if self._client is None:
+        with self._lock:
+            already, self._closed = self._closed, True
+        if already:
             return
         deadline = time.monotonic() + timeout
         try:
-            self.flush(timeout)
+            self._flush_all(deadline, timeout)
         finally:
             client, self._client = self._client, None
-            _let_go(client, max(0.0, deadline - time.monotonic()))
+            if client is not None:
+                _let_go(client, max(0.0, deadline - time.monotonic()))
+            self._give_up()
+
+    def end(self, timeout: float) -> None:
+        self.close(timeout)
+
+    def forked(self) -> None:
+        if self._client is not None:
+            self._client._unregister_cleanup()
+            self._client._closed = True  # or it would flush, when it is dropped, by a thread that is not here
+        self._begin()
+
+    def _check_open(self) -> None:
+        if self._closed or interpreter_ended():
+            raise ProducerClosed("the producer is closed")
+
+    def _flush_all(self, deadline: float, timeout: float) -> None:
+        """Flush, what other threads have just begun to send too."""
+        while True:
+            self.flush(max(0.0, deadline - time.monotonic()))
+            with self._settled:
+                if not self._in_flight:
+                    return
+                if time.monotonic() >= deadline:
+                    raise self._undelivered(f"none within {timeout} s from Kafka at {self._where}")
+                self._settled.wait(min(_LINGER_MS / 1000, max(0.0, deadline - time.monotonic())))
+
+    def _give_up(self) -> None:
+        """Tell of everything that is still in flight that nobody waits for it any more."""
+        with self._lock:
+            self._given_up = True
+            suspects, self._suspects = self._suspects, deque()
+        for record in suspects:
+            self._report(record, _closed_too_soon())
 
     def _connected(self) -> KafkaProducer:
         with self._connecting:
@@ -119,20 +175,28 @@ class IdempotentProducer(Producer):
                 _let_go(self._client, 0.0)
                 self._client, self._ended = None, False
             if self._client is None:
-                self._client = connect(
-                    KafkaProducer,
-                    self._settings,
-                    self._where,
-                    acks="all",
-                    enable_idempotence=True,
-                    batch_size=_BATCH_BYTES,
-                    linger_ms=_LINGER_MS,
-                    max_request_size=self._settings.max_request_size,
-                    compression_type=self._settings.compression,
-                    max_block_ms=_METADATA_TIMEOUT_MS,
-                )
-                ask_once_for_metadata(self._client._metadata)
+                self._client = self._connect()
             return self._client
+
+    def _connect(self) -> KafkaProducer:
+        try:
+            client = connect(
+                KafkaProducer,
+                self._settings,
+                self._where,
+                acks="all",
+                enable_idempotence=True,
+                batch_size=_BATCH_BYTES,
+                linger_ms=_LINGER_MS,
+                max_request_size=self._settings.max_request_size,
+                compression_type=self._settings.compression,
+                max_block_ms=_METADATA_TIMEOUT_MS,
+            )
+        except RuntimeError as error:  # there are no new threads, in `atexit` handlers and behind them
+            raise QueueUnreachable(f"Kafka at {self._where}: {error}") from error
+        client._unregister_cleanup()  # it would close after a second, before other `atexit` handlers send
+        ask_once_for_metadata(client._metadata)
+        return client
 
     def _hand_over(self, record: _Record) -> FutureRecordMetadata:
         client = self._connected()
@@ -146,6 +210,9 @@ class IdempotentProducer(Producer):
                 raise
 
     def _refused(self, record: _Record, error: BaseException) -> None:
+        if self._given_up:
+            self._report(record, _closed_too_soon())
+            return
         ours = translate(error, self._where)
         if isinstance(ours, (TransientError, AccessDenied)):
             self._report(record, ours)
@@ -153,6 +220,7 @@ class IdempotentProducer(Producer):
         with self._lock:
             self._suspects.append(record)
             self._ended = True
+            self._settled.notify_all()
 
     def _try_suspects(self) -> None:
         """Send again, each by itself, what failed for a reason that may be another message's.
@@ -176,9 +244,15 @@ class IdempotentProducer(Producer):
         else:
             self._report(record, None)
 
-    def _report(self, record: _Record, error: QueueError | None) -> None:
+    def _landed(self) -> None:
         with self._lock:
             self._in_flight -= 1
+            if not self._in_flight:
+                self._settled.notify_all()
+
+    def _report(self, record: _Record, error: QueueError | None) -> None:
+        self._landed()
+        with self._lock:
             if error is not None and record.on_delivery is None:
                 self._failed.append(error)
         if record.on_delivery is not None:
@@ -188,6 +262,10 @@ class IdempotentProducer(Producer):
         with self._lock:
             count, self._failed = self._in_flight + len(self._failed), []
         return DeliveryError(count, reason)
+
+
+def _closed_too_soon() -> ProducerClosed:
+    return ProducerClosed("the producer was closed before the queue acknowledged the message")
 
 
 def _let_go(client: KafkaProducer, timeout: float) -> None:

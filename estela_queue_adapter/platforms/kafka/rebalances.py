@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.future import Future
 
-from estela_queue_adapter.interfaces import PartitionListener
+from estela_queue_adapter.interfaces import Consumer, PartitionListener
 
 
 class Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
@@ -53,3 +53,24 @@ class Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
 
         threading.Thread(target=run, name="estela-rebalance", daemon=True).start()
         await done
+
+
+class LoopsFirst(PartitionListener):
+    """Tells loops of a rebalance, then the consumer's own listener."""
+
+    def __init__(self, consumer: Consumer, listener: PartitionListener) -> None:
+        self._consumer = consumer
+        self._listener = listener
+
+    def partitions_assigned(self, partitions: Collection[int]) -> None:
+        self._listener.partitions_assigned(partitions)
+
+    def partitions_revoked(self, partitions: Collection[int]) -> None:
+        try:
+            self._consumer.iteration.revoked(partitions, self._consumer.commit)
+        finally:
+            self._listener.partitions_revoked(partitions)
+
+    def partitions_lost(self, partitions: Collection[int]) -> None:
+        self._consumer.iteration.lost(partitions)
+        self._listener.partitions_lost(partitions)
