@@ -86,6 +86,11 @@ def is_terminal(stream: IO[str] | None) -> bool:
         return False
 
 
+def output_width() -> int:
+    """Columns that a table on standard output can have."""
+    return DataConsole(sys.stdout).width
+
+
 def print_line(text: object) -> None:
     """One line on standard output; raises OutputFailed, as all that print here."""
     _write(printable(text) + "\n")
