@@ -182,7 +182,7 @@ def _write_bytes(data: bytes) -> None:
         return
     with _failures_told():
         buffer.write(data)
-        if is_terminal(stream):
+        if getattr(stream, "line_buffering", False):  # as Python has it on a terminal
             buffer.flush()
 
 
