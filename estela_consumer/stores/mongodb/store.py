@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference, WriteConcern
@@ -40,6 +40,10 @@ _MAJORITY = WriteConcern("majority", wtimeout=30_000)  # milliseconds
 _IDS_AT_ONCE = 10_000  # the server would send 16 MiB of them, which are ten times as much here
 
 _RAW = CodecOptions(document_class=RawBSONDocument)
+# Others may have written what Python has no date for, or text that is not UTF-8: it is read all the same.
+_WHATEVER_IS_THERE: CodecOptions[dict[str, Any]] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="backslashreplace"
+)
 _USERINFO = re.compile(r"//[^/@]*@")
 
 
@@ -121,8 +125,8 @@ class MongoStore(Store):
         if limit == 0:
             return
         try:
-            found = self._client[dataset.database][dataset.collection].find().sort("_id", 1)
-            yield from found.limit(limit or 0)
+            collection = self._client[dataset.database].get_collection(dataset.collection, _WHATEVER_IS_THERE)
+            yield from collection.find().sort("_id", 1).limit(limit or 0)
         except InvalidName:
             return  # nothing can have this name
         except PyMongoError as error:
