@@ -82,7 +82,7 @@ class Drain:
         self._gone[partition] = self._gone.get(partition, 0) + messages
 
     def cut_short(self, partition: int) -> None:
-        """Note that the partition was recreated or cut short, and is read from its beginning."""
+        """Note that the partition was recreated or cut short; the reader has moved to what is there."""
         self._cut.add(partition)
 
     def look(self, ends: Iterable[Position], stable_ends: Iterable[Position], now: float) -> None:
