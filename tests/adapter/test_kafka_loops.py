@@ -35,7 +35,7 @@ class SlowLoop:
         self.consumer = consumer
         self._seconds = seconds
         self._pause = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
