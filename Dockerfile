@@ -11,6 +11,8 @@ FROM python:3.12-slim
 RUN useradd --create-home --uid 10001 estela
 COPY --from=build /opt/estela /opt/estela
 COPY --chown=estela sample_project /home/estela/sample_project
+# What estela's chart runs: `python consumer.py TOPIC`.
+COPY --chown=estela consumer.py /home/estela/consumer.py
 ENV PATH=/opt/estela/bin:$PATH PYTHONUNBUFFERED=1
 USER estela
 WORKDIR /home/estela

@@ -6,6 +6,7 @@ from bench import drains
 from bench.messages import DATABASE, envelopes, fill
 from bench.outcome import Outcome, Ratio, quotient, rounds_of
 from bench.world import World
+from estela_consumer.stores.mongodb.clustering import CLUSTERED_ON_ID
 
 _DATASETS = 1_000
 _SMALL = 512 * 1024  # bytes of a chunk, a quarter of the default
@@ -22,7 +23,7 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
     fill(world, wide, envelopes(messages, datasets=datasets))
     fill(world, one, envelopes(messages))
     for number in range(datasets):
-        world.client[DATABASE].create_collection(f"shop-{number}-{wide}")
+        world.client[DATABASE].create_collection(f"shop-{number}-{wide}", clusteredIndex=CLUSTERED_ON_ID)
     sides: dict[str, tuple[str, tuple[str, ...]]] = {
         f"{datasets:,} datasets": (wide, ()),
         f"{datasets:,} datasets, chunks of {_SMALL >> 10} KiB": (wide, ("--chunk-bytes", str(_SMALL))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -108,7 +109,7 @@ class Batch:
         return self.full or (self.messages > 0 and now - self._opened_at >= self._limits.age)
 
     def due_in(self, now: float) -> float:
-        """Seconds until its age makes it due; the whole age where it is empty."""
+        """Seconds until its age makes it due; endless if it is empty."""
         if not self.messages:
-            return self._limits.age
+            return math.inf
         return max(0.0, self._opened_at + self._limits.age - now)

@@ -21,7 +21,7 @@ def stats_id(jid: Any) -> str:
         raise BadMessage(Reason.BAD_NAME, str(error)) from error
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=2048)
 def dataset_of(topic: str, jid: Any, db_name: Any, dataset_name: Any) -> Dataset:
     """As `names.dataset_of`; raises BadMessage."""
     try:

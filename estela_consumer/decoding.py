@@ -14,22 +14,30 @@ from estela_consumer.envelopes import Envelope, read_envelope
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.escaping import escape_document, may_hold_backslashes
 from estela_consumer.origin import origin_of
-from estela_queue_adapter import Message
+from estela_queue_adapter import Message, Unreadable
 
 _make_document = partial(tuple.__new__, Document)  # what the class does, in half the time
 _BACKSLASH = ord("\\")  # a number is found faster in bytes than bytes are
+_MAX_JSON_BYTES = 6 * MAX_DOCUMENT_BYTES  # of a document: a character of it is six at most, as \\u0001
 _MAX_DEPTH = 300  # levels of nesting; MongoDB takes 200
 
 
 def decode(message: Message) -> Document | None:
     """The document that the message carries; None for a tombstone. Raises BadMessage."""
     data = message.data
-    if data is None:
-        return None
+    if type(data) is not bytes:
+        if data is None:
+            return None
+        if isinstance(data, Unreadable):
+            raise BadMessage(Reason.UNREADABLE, f"offsets {data.first} to {message.offset}: {data.reason}")
+    if len(data) > _MAX_JSON_BYTES:
+        raise BadMessage(Reason.TOO_LARGE, f"{len(data):,} bytes of JSON, over {_MAX_JSON_BYTES:,}")
     envelope = read_envelope(data)
-    payload = envelope.payload
+    payload, database, collection = envelope.payload, envelope.db_name, envelope.dataset_name
     try:
-        dataset = dataset_of(message.topic, envelope.jid, envelope.db_name, envelope.dataset_name)
+        # With both names the jid decides nothing, and it may be of any kind and size.
+        jid = None if database and collection else envelope.jid
+        dataset = dataset_of(message.topic, jid, database, collection)
     except TypeError as error:  # a list or an object where a name belongs
         raise BadMessage(Reason.BAD_NAME, f"a name is not a string: {error}") from error
     if len(data) > 2 * _MAX_DEPTH and data.count(b"{") + data.count(b"[") > _MAX_DEPTH:

@@ -26,6 +26,18 @@ class ExitCode(enum.IntEnum):
     TOPIC_MISSING = 6, "`--drain` found no such topic"
     INCOMPLETE = 7, ""
     NO_CLOSING_RECORD = 8, ""
+    STOPPED = 9, "a signal stopped `--drain` before it was done; the next one goes on"
+    COMMITTED_BEYOND_END = (
+        10,
+        "`--drain` met a partition that ended before the group's position (recreated, or cut short); it went "
+        "on with what is there now, and what was lost cannot be known",
+    )
+    MESSAGES_GONE = 11, "`--drain` came too late: retention removed messages before they were read"
+    OPEN_TRANSACTION = (
+        12,
+        "`--drain` gave up on a transaction that stayed open; what lies behind it is not read",
+    )
+    CUT_SHORT = 14, ""
 
     def __new__(cls, number: int, meaning: str) -> ExitCode:
         """A number that knows what it means."""
@@ -50,6 +62,10 @@ class Reason(str, enum.Enum):
         "the jid, `db_name` or `dataset_name` give no name that MongoDB takes, or one that is the server's "
         "(`admin`, `config`, `local`, `system.`)",
     )
+    UNREADABLE = (
+        "unreadable",
+        "the queue's own bytes are no message: damaged, or written so; the letter holds them raw",
+    )
     BAD_VALUE = "bad_value", "an integer beyond 64 bits, a NUL in a key, a lone surrogate, too deep a nesting"
     TOO_LARGE = "too_large", "over 16 MiB as a document"
     DUPLICATE_ID = "duplicate_id", "another document with another content has this `_id`"
@@ -72,6 +88,18 @@ class BadMessage(Exception):
     def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+class UnknownRefusal(BadMessage):
+    """The store refuses it with an error that nobody here knows: it may pass by itself, and is tried again.
+
+    `code` tells one such error from another; `alone` is whether it is said of this one document.
+    """
+
+    def __init__(self, text: str, code: int, *, alone: bool) -> None:
+        super().__init__(Reason.REFUSED, text)
+        self.code = code
+        self.alone = alone
 
 
 class ConsumerError(Exception):

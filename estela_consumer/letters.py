@@ -11,8 +11,17 @@ from typing import Any
 from estela_consumer.datasets import Dataset, dataset_of
 from estela_consumer.dead_letters import dead_letter_topic
 from estela_consumer.errors import BadMessage
-from estela_consumer.origin import PREFIX, Origin, header_texts, origin_of, own_headers
-from estela_queue_adapter import Message, Outgoing, Platform, Transactions
+from estela_consumer.origin import (
+    PREFIX,
+    Origin,
+    header_texts,
+    headers_bytes,
+    number,
+    read_origin,
+    replay_headers,
+    unescaped,
+)
+from estela_queue_adapter import Message, Outgoing, Platform, Transactions, Unreadable
 from estela_queue_adapter.errors import MessageRejected, SerializationError, TopicMissing
 from estela_queue_adapter.interfaces import Headers
 
@@ -34,33 +43,60 @@ class Letter:
     replays: int
     """How often it was replayed before."""
     truncated: int | None
-    """The bytes of the whole message, where `data` is only its beginning."""
+    """The bytes of the whole value, where `data` is only its beginning; likewise of the two below."""
+    truncated_key: int | None
+    truncated_headers: int | None
+    unreadable_from: int | None
+    """The first of the offsets, up to its own, that `data` is the raw bytes of, being no message."""
+    letter_key: bytes | None
+    """The key that its copies share."""
     key: bytes | None
+    """The message's own."""
     headers: Headers
     """The message's own."""
     data: bytes
 
     @classmethod
-    def of(cls, message: Message) -> Letter:
-        """Read it; what a header does not say is empty."""
+    def of(cls, message: Message) -> Letter | None:
+        """Read it; what a header does not say is empty. None for what is no dead letter."""
         told = header_texts(message.headers)
-        key = next((value for name, value in message.headers if name == f"{PREFIX}key"), None)
+        origin = read_origin(told)
+        if origin is None or message.data is None or isinstance(message.data, Unreadable):
+            return None
         return cls(
-            origin_of(message),
+            origin,
             told.get("reason", ""),
             told.get("error", ""),
             told.get("time", ""),
-            _number(told.get("replays")) or 0,
-            _number(told.get("truncated")),
-            key,
-            own_headers(message.headers),
-            message.data or b"",
+            number(told.get("replays")) or 0,
+            number(told.get("truncated")),
+            number(told.get("truncated-key")),
+            number(told.get("truncated-headers")),
+            number(told.get("unreadable-from")),
+            message.key,
+            next((value for name, value in message.headers if name == f"{PREFIX}key"), None),
+            unescaped(message.headers),
+            message.data,
         )
+
+    @property
+    def not_whole(self) -> str:
+        """Why the message cannot be sent back as it was; empty if it can."""
+        if self.unreadable_from is not None:
+            return "holds bytes that are no message"
+        cuts = {"value": self.truncated, "key": self.truncated_key, "headers": self.truncated_headers}
+        parts = " and ".join(name for name, size in cuts.items() if size is not None)
+        return f"holds only the beginning of its message's {parts}" if parts else ""
 
     @property
     def place(self) -> str:
         """`PARTITION:OFFSET`, where it was."""
         return f"{self.origin.partition}:{self.origin.offset}"
+
+    @property
+    def bytes(self) -> int:
+        """About what its message takes on the way."""
+        return len(self.data) + len(self.key or b"") + headers_bytes(self.headers)
 
     @property
     def dataset(self) -> Dataset | None:
@@ -89,9 +125,15 @@ class Letter:
             "time": self.time,
             "replays": self.replays,
             "truncated": self.truncated,
+            "truncated_key": self.truncated_key,
+            "truncated_headers": self.truncated_headers,
+            "unreadable_from": self.unreadable_from,
             "dataset": str(self.dataset) if self.dataset else None,
             "key": None if self.key is None else base64.b64encode(self.key).decode(),
-            "headers": [(name, base64.b64encode(value).decode()) for name, value in self.headers],
+            "headers": [
+                (name, None if value is None else base64.b64encode(value).decode())
+                for name, value in self.headers
+            ],
         }
         try:
             return {**told, "text": self.data.decode()}
@@ -100,15 +142,11 @@ class Letter:
 
     def replayed(self) -> tuple[Outgoing, Outgoing]:
         """The message on its way back, and the tombstone that settles the letter."""
-        headers = [
-            *self.origin.headers(),
-            (f"{PREFIX}replays", str(self.replays + 1).encode()),
-            *self.headers,
-        ]
+        headers = [*replay_headers(self.origin, self.replays + 1), *self.headers]
         topic = self.origin.topic
         return (
-            Outgoing(topic, self.data, self.key, headers),
-            Outgoing(dead_letter_topic(topic), None, self.origin.key),
+            Outgoing(topic, self.data, self.key, headers, self.origin.partition),
+            Outgoing(dead_letter_topic(topic), None, self.letter_key),
         )
 
 
@@ -118,7 +156,7 @@ class Replay:
 
     replayed: int = 0
     truncated: int = 0
-    """Left, because the letter holds only the beginning of its message."""
+    """Left, because the letter does not hold the whole of its message."""
     refused: int = 0
     """Left, because the queue refuses the message."""
 
@@ -136,7 +174,7 @@ class Mailbox:
         for message in self._messages() if latest else ():
             if latest.get(message.key) == (message.partition, message.offset):
                 letter = Letter.of(message)
-                if wanted(letter):
+                if letter is not None and wanted(letter):
                     yield letter
 
     def replay(self, wanted: Callable[[Letter], bool]) -> Replay:
@@ -149,12 +187,12 @@ class Mailbox:
         with self._platform.transactions(f"estela-replay-{self._topic}") as transactions:
             chunk: list[Letter] = []
             for letter in self.letters(wanted):
-                if letter.truncated is not None:
-                    logger.error("%s holds only the beginning of its message: not replayed.", letter.place)
+                if letter.not_whole:
+                    logger.error("%s %s: not replayed.", letter.place, letter.not_whole)
                     replay.truncated += 1
                     continue
                 chunk.append(letter)
-                if len(chunk) == _REPLAY_COUNT or sum(len(one.data) for one in chunk) >= _REPLAY_BYTES:
+                if len(chunk) == _REPLAY_COUNT or sum(one.bytes for one in chunk) >= _REPLAY_BYTES:
                     self._send(transactions, chunk, replay)
                     chunk = []
             self._send(transactions, chunk, replay)
@@ -178,11 +216,21 @@ class Mailbox:
     def _latest(self) -> dict[bytes | None, tuple[int, int]]:
         """Where the latest copy of each open letter lies."""
         latest: dict[bytes | None, tuple[int, int]] = {}
+        foreign = 0
         for message in self._messages():
             if message.data is None:
                 latest.pop(message.key, None)
-            elif header_texts(message.headers).get("topic") == self._topic:
+                continue
+            letter = Letter.of(message)
+            if letter is not None and letter.origin.topic == self._topic:
                 latest[message.key] = (message.partition, message.offset)
+            else:
+                foreign += 1
+        if foreign:
+            logger.warning(
+                "%d message(s) in %s are no dead letters of %s: passed over.",
+                foreign, dead_letter_topic(self._topic), self._topic,
+            )  # fmt: skip
         return latest
 
     def _messages(self) -> Iterator[Message]:
@@ -190,7 +238,3 @@ class Mailbox:
             yield from self._platform.read(dead_letter_topic(self._topic))
         except TopicMissing:  # there never was one
             return
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None

@@ -41,6 +41,8 @@ class Patience:
             try:
                 result = attempt()
             except errors as error:
+                if self.abandoned.is_set():  # and what it waited for may be closed
+                    raise
                 outage.failed(error)
                 gc.collect()  # failed connections hang in cycles, with their sockets; see `estela-consume`
                 attempts += 1

@@ -10,13 +10,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 
 from estela_consumer.chunks import Batch, ChunkLimits
 from estela_consumer.decoding import decode
-from estela_consumer.drain import Drain
+from estela_consumer.drain import Drain, DrainReport
 from estela_consumer.errors import BadMessage, StoreUnreachable
 from estela_consumer.pace import Pace
 from estela_consumer.patience import Patience
@@ -28,6 +28,11 @@ from estela_queue_adapter.errors import AccessDenied, CommitRefused, QueueError,
 _POLL = 0.2  # seconds the longest poll takes, so that everything else gets its turn
 _COMMIT_INTERVAL = 1.0  # seconds between commits while messages keep coming
 _ASK_LAG_INTERVAL = 5.0  # seconds
+_CHECK_DRAIN_INTERVAL = 1.0  # seconds
+_SAY_WAITING_INTERVAL = 30.0  # seconds between two lines about what a drain waits for
+_CLOSING = (
+    2.0  # seconds of the grace, or a quarter of it, that are kept for the commit and for leaving the group
+)
 _BATCHES_AHEAD = 2  # so many are written while the next is gathered
 
 logger = logging.getLogger(__name__)
@@ -41,7 +46,7 @@ class PipelineSettings:
     writers: int = 4
     """Inserts at the same time."""
     drain: bool = False
-    """Stop once everything that was in the topic at the start is stored."""
+    """Stop once everything that was in the topic at the start is stored, or cannot be."""
     rate: float | None = None
     """Messages a second at most."""
     grace: float = 30.0
@@ -69,6 +74,7 @@ class Pipeline(PartitionListener):
         self._clock = clock
         self._stopping = threading.Event()
         self._closing = False
+        self._stop_by = 0.0
         self._dry = False
         self._patience = replace(patience, abandoned=self._stopping)
         self._outage = patience.outage(f"The queue is away ({self._topic})")
@@ -78,23 +84,37 @@ class Pipeline(PartitionListener):
         self._polled: deque[Message] = deque()
         self._in_flight: deque[tuple[Batch, Future[Written], float]] = deque()
         self._uncommitted: dict[int, Position] = {}
+        self._owned: set[int] = set()
+        self._committed: dict[int, int] = {}  # of what is owned: the offset that was committed last
         self._committed_at = 0.0
         self._asked_lag_at = 0.0
+        self._checked_at = clock()
+        self._said_waiting_at = clock()
 
     def stop(self) -> None:
-        """Finish what is in hand and return from `run`. Safe to call from anywhere, at any time."""
-        self._stopping.set()
+        """Finish what is in hand within the grace and return from `run`.
+
+        Safe to call from anywhere, also from a signal handler, at any time.
+        """
+        if not self._stopping.is_set():
+            grace = self._settings.grace
+            self._stop_by = self._clock() + grace - min(_CLOSING, grace / 4)
+            self._stopping.set()
+
+    def drained(self) -> DrainReport | None:
+        """How far the drain came; None where it is none. Safe to call from any thread."""
+        return self._drain.report() if self._drain else None
 
     def run(self) -> None:
-        """Block until stopped or drained; everything committed then is safe.
+        """Block until stopped, or until the drain is over; everything committed then is safe.
 
         Raises StoreUnreachable or QueueError when patience ends, TopicMissing when there is nothing to drain.
         """
         try:
-            while not self._stopping.is_set() and not (self._drain and self._drain.done):
+            while not self._stopping.is_set() and not (self._drain and self._drain.over):
                 self._patient_turn()
             self._polled.clear()  # not decoded, not committed: delivered again
-            self._finish()
+            self._finish(self._finish_by)
         finally:
             self._closing = True
             self._consumer.close()
@@ -108,8 +128,10 @@ class Pipeline(PartitionListener):
 
     def _turn(self) -> None:
         if self._drain and not self._drain.begun:
-            self._drain.begin(self._consumer.end_positions())
+            # In this order: while others go on, no position may seem to be beyond an end.
+            self._drain.begin(self._consumer.positions(), self._consumer.log_end_positions())
         self._collect()
+        self._check_drain()
         if self._is_far_ahead:
             self._wait_for_writers()
             return
@@ -167,8 +189,14 @@ class Pipeline(PartitionListener):
         except CommitRefused as error:
             # The group is moving partitions: we are told which go, and what stays is committed then.
             logger.warning("%s: not committed yet: %s", self._topic, error)
+        except TopicMissing:
+            if self._drain:
+                raise
+            logger.error("%s was deleted; what was read is stored. A new topic is waited for.", self._topic)
+            self._uncommitted.clear()
         else:
             self._uncommitted.clear()
+            self._committed.update((position.partition, position.offset) for position in positions)
             if self._drain:
                 self._drain.reached(positions)
         self._committed_at = self._clock()
@@ -198,19 +226,64 @@ class Pipeline(PartitionListener):
 
     def _idle(self) -> None:
         now = self._clock()
-        if self._drain and not self._uncommitted:
-            self._drain.reached(self._consumer.positions())
         if now - self._asked_lag_at >= _ASK_LAG_INTERVAL:
             self._asked_lag_at = now
             try:
                 self._progress.lags(self._topic, self._consumer.lag())
+                self._commit_passed(self._consumer.positions())
             except TopicMissing:  # not yet: wait for it
                 logger.debug("%s does not exist yet", self._topic)
 
-    def _finish(self) -> None:
-        """Write what is gathered, wait for the writers within the grace, and commit what is safe by then."""
+    def _commit_passed(self, positions: Iterable[Position]) -> None:
+        """Commit what was read past without a message: transactions that were aborted, and their markers.
+
+        Else the group would never be seen to reach the end of a partition that ends with one.
+        """
+        in_hand = self._in_hand()
+        for position in positions:
+            partition, offset = position.partition, position.offset
+            if partition in self._owned - in_hand and offset != self._committed.get(partition):
+                self._uncommitted[partition] = position
+        self._commit()
+
+    def _in_hand(self) -> set[int]:
+        """The partitions of messages that were polled and are not committed."""
+        batches = (self._batch, *(batch for batch, _, _ in self._in_flight))
+        partitions = {partition for batch in batches for partition in batch.positions}
+        return partitions | self._uncommitted.keys() | {message.partition for message in self._polled}
+
+    def _check_drain(self) -> None:
+        """Ask now and then, however busy the topic is, how far the group has come."""
+        drain, now = self._drain, self._clock()
+        if drain is None or now - self._checked_at < _CHECK_DRAIN_INTERVAL:
+            return
+        self._checked_at = now
+        in_hand, positions = self._in_hand(), self._consumer.positions()
+        if any(at.partition in in_hand and drain.is_end(at.partition, at.offset) for at in positions):
+            self._submit()  # what is gathered completes a partition: it need not wait for more
+        drain.reached(at for at in positions if at.partition not in in_hand)
+        self._commit_passed(positions)
+        if drain.done:
+            return
+        drain.look(self._consumer.log_end_positions(), self._consumer.end_positions(), now)
+        self._wait_no_longer_than_allowed(drain, now)
+
+    def _wait_no_longer_than_allowed(self, drain: Drain, now: float) -> None:
+        blocked, most = drain.blocked_for(now), self._patience.max_wait
+        if blocked is not None and most is not None and blocked >= most:
+            drain.give_up()
+            logger.error(
+                "%s: given up after %.0f s, as a transaction is still open and hides what lies behind it: %s",
+                self._topic, blocked, drain,
+            )  # fmt: skip
+        elif now - self._said_waiting_at >= _SAY_WAITING_INTERVAL and not self._in_hand():
+            self._said_waiting_at = now
+            logger.info("%s: the drain waits for %s", self._topic, drain)
+
+    def _finish(self, until: float) -> None:
+        """Write what is gathered, wait for the writers until then, and commit what is safe by then."""
         self._submit()
-        wait([future for _, future, _ in self._in_flight], timeout=self._settings.grace)
+        wait([future for _, future, _ in self._in_flight], timeout=max(0.0, until - self._clock()))
         try:
             self._collect()
             self._commit()
@@ -223,12 +296,20 @@ class Pipeline(PartitionListener):
                 len(self._in_flight),
             )
 
+    @property
+    def _finish_by(self) -> float:
+        return self._stop_by if self._stopping.is_set() else self._clock() + self._settings.grace
+
+    def partitions_assigned(self, partitions: Collection[int]) -> None:
+        """Read them too."""
+        self._owned.update(partitions)
+
     def partitions_revoked(self, partitions: Collection[int]) -> None:
         """Finish and commit what is in hand before they move."""
         if self._closing:
             return
         try:
-            self._finish()
+            self._finish(self._finish_by)
         except StoreUnreachable:
             pass  # the failed batch stays at the head of the line, and the loop meets the same error there
         finally:
@@ -243,6 +324,8 @@ class Pipeline(PartitionListener):
         place = f"{self._topic} partition {partition}: the queue no longer has offset {position}"
         if resumed > position:
             self._progress.gone(self._topic, resumed - position)
+            if self._drain:
+                self._drain.lost(partition, resumed - position)
             logger.error(
                 "%s. %d messages were removed before they were read (retention); going on at %d.",
                 place,
@@ -250,8 +333,10 @@ class Pipeline(PartitionListener):
                 resumed,
             )
         else:
+            if self._drain:
+                self._drain.cut_short(partition)
             logger.error(
-                "%s: the partition was made anew or cut short. What it held unread is gone; going on at %d.",
+                "%s: the partition was recreated or cut short. What it held unread is gone; going on at %d.",
                 place,
                 resumed,
             )
@@ -262,6 +347,8 @@ class Pipeline(PartitionListener):
             batch.forget(partitions)
         for partition in partitions:
             self._uncommitted.pop(partition, None)
+            self._committed.pop(partition, None)
+            self._owned.discard(partition)
 
     def _log(self, batch: Batch, written: Written, seconds: float) -> None:
         upto = ", ".join(f"{at.partition}:{at.offset}" for at in batch.positions.values())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from estela_consumer.drain import DrainReport
 from estela_consumer.errors import ExitCode
-from estela_consumer.progress import COUNTS, Snapshot
+from estela_consumer.progress import COUNTS, KINDS, Snapshot
 from estela_queue_adapter.output import (
     DataTable,
     after_the_work,
@@ -41,7 +43,8 @@ def summary(snapshot: Snapshot, code: ExitCode) -> list[RenderableType]:
     parts: list[RenderableType] = [_topics(snapshot)]
     if snapshot.datasets:
         parts += ["", _datasets(snapshot)]
-    return [*parts, "", _last_line(snapshot, code)]
+    told = [as_text(line, style="red") for line in _drain_lines(snapshot)]
+    return [*parts, "", *told, _last_line(snapshot, code)]
 
 
 def running(snapshot: Snapshot) -> RenderableType:
@@ -70,14 +73,40 @@ def _topics(snapshot: Snapshot) -> DataTable:
 
 
 def _datasets(snapshot: Snapshot) -> DataTable:
-    kinds = ("stored", "present", "dead_lettered")
-    table = data_table("dataset", numbers=tuple(_TITLES[kind] for kind in kinds))
+    table = data_table("dataset", numbers=tuple(_TITLES[kind] for kind in KINDS))
     for name, counts in list(snapshot.datasets.items())[:_DATASETS_SHOWN]:
-        table.add_data_row(name, *(f"{counts[kind]:,}" for kind in kinds))
+        table.add_data_row(name, *(f"{counts[kind]:,}" for kind in KINDS))
     more = len(snapshot.datasets) - _DATASETS_SHOWN
     if more > 0:
         table.add_data_row(f"and {more:,} more", "", "", "")
+    if any(snapshot.other_datasets.values()):
+        table.add_data_row("written to earlier", *(f"{snapshot.other_datasets[kind]:,}" for kind in KINDS))
     return table
+
+
+def _drain_lines(snapshot: Snapshot) -> Iterator[str]:
+    """What kept the drain of each topic from its end, and what was lost on the way."""
+    for topic, report in (snapshot.drains or {}).items():
+        for partition, messages in sorted(report.gone.items()):
+            yield f"{topic} partition {partition}: {messages:,} messages were gone before they were read"
+        if report.committed_beyond_end:
+            partitions = _partitions(report.committed_beyond_end)
+            yield f"{topic} {partitions}: the group's position lay beyond the end (recreated, or cut short)"
+        if report.open_transactions:
+            yield f"{topic} {_partitions(report.open_transactions)}: a transaction is still open"
+        if not report.drained:
+            yield f"{topic}: not drained, {_remaining(report)}"
+
+
+def _remaining(report: DrainReport) -> str:
+    if report.remaining is None:
+        return "nothing was read"
+    return f"up to {sum(report.remaining.values()):,} messages remain in {_partitions(report.remaining)}"
+
+
+def _partitions(numbers: Collection[int]) -> str:
+    told = ", ".join(map(str, sorted(numbers)))
+    return f"partition {told}" if len(numbers) == 1 else f"partitions {told}"
 
 
 def _last_line(snapshot: Snapshot, code: ExitCode) -> Text:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from estela_consumer.errors import ExitCode, Reason
+from estela_consumer.refusals import WHILE
 from estela_consumer.stores.mongodb.rules import (
     BAD_DATASET,
     BAD_DOCUMENT,
@@ -47,6 +48,11 @@ def rules() -> Iterator[Rule]:
     yield Rule("the queue is unreachable, refuses the login, or denies access to the topic or group", WAITING)
     yield Rule("the dead-letter topic takes no letters, whatever the reason", WAITING)
     yield Rule("the topic does not exist yet (without `--drain`)", WAITING)
+    yield Rule(
+        f"MongoDB, any other code: tried again for {WHILE:.0f} s for all of a batch together, as it may pass",
+        f"{WAITING}, then {DEAD_LETTER}",
+        Reason.REFUSED.value,
+    )
     for reason in Reason:
         yield Rule(f"{reason.meaning}{_codes(reason)}", DEAD_LETTER, reason.value)
     yield Rule("a tombstone (no value)", SKIP, "counted")

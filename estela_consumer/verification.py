@@ -20,10 +20,15 @@ from estela_consumer.letters import Letter, Mailbox
 from estela_consumer.passed import Passed
 from estela_consumer.stores import Store
 from estela_queue_adapter import Platform, Subscription
-from estela_queue_adapter.closing import IdRange, StreamRecord, nonce_of
+from estela_queue_adapter.closing import ClosingRecord, IdRange, StreamRecord, nonce_of
 from estela_queue_adapter.errors import TopicMissing, TransientError
 
 _SHORTEST_PAUSE = 0.5  # seconds between two looks; never shorter than a look takes, so as not to be a burden
+
+ITEMS = "items"
+FINISHED = "finished"
+"""The `finish_reason` of a crawl that was not cut short."""
+_INCOMPLETE = ("missing", "failed", "too_many", "unaccounted", "unscraped")
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +49,12 @@ class StreamCount:
     failed: int
     missing: int
     too_many: int
+    scraped: int | None
+    """Items by Scrapy's own count; None for other streams, and if a closing record does not say."""
+    unaccounted: int
+    """Items that were scraped, but neither published nor counted as failed."""
+    unscraped: int
+    """Items that were published or counted as failed, but never scraped by Scrapy's count."""
     lag: int | None
     """Messages, of all jobs, that the topic's group has still to consume; None where nothing is missing."""
 
@@ -57,6 +68,12 @@ class Verification:
     """How many closing records it has."""
     finish_reason: str
     """Of the last run."""
+    responses: int | None
+    """Received by Scrapy's own count; None if a closing record does not say."""
+    not_published: int
+    """Items scraped by runs that were told to publish no items."""
+    unrecorded_runs: int
+    """Runs of a job that can be paused that left no closing record, as one that is killed does."""
     streams: tuple[StreamCount, ...]
 
     def total(self, count: str) -> int:
@@ -69,15 +86,22 @@ class Verification:
         return not self.total("missing")
 
     @property
+    def cut_short(self) -> bool:
+        """Whether the last run ended before it was through; an earlier one may have been paused."""
+        return self.finish_reason != FINISHED
+
+    @property
     def code(self) -> ExitCode:
         """What `estela-verify` ends with."""
-        if self.total("missing") or self.total("failed") or self.total("too_many"):
+        if self.unrecorded_runs or any(self.total(count) for count in _INCOMPLETE):
             return ExitCode.INCOMPLETE
+        if self.cut_short:
+            return ExitCode.CUT_SHORT
         return ExitCode.DEAD_LETTERS if self.total("dead_letters") else ExitCode.OK
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
-        return asdict(self)
+        return {**asdict(self), "cut_short": self.cut_short}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +109,8 @@ class _Books:
     """The records of one stream over all runs of the job."""
 
     records: list[StreamRecord]
+    scraped: list[int | None]
+    """Scrapy's own count beside each."""
 
     @property
     def one(self) -> StreamRecord:
@@ -93,6 +119,15 @@ class _Books:
     @property
     def published(self) -> int:
         return sum(record.published for record in self.records)
+
+    @property
+    def differences(self) -> list[int]:
+        """Of each run, how many more items were scraped than were published or failed."""
+        return [
+            scraped - record.published - record.failed
+            for record, scraped in zip(self.records, self.scraped, strict=True)
+            if scraped is not None
+        ]
 
     @property
     def ranges(self) -> list[IdRange]:
@@ -127,13 +162,19 @@ class Verifier:
         if not records:
             return None
         last = max(records, key=lambda record: record.closed)
-        books = _sorted(stream for record in records for stream in record.streams)
+        books = _sorted(records)
         # In this order: a letter that is replayed meanwhile is missing until the next look, not there twice.
         stored = [self._stored(one) for one in books]
         letters = self._dead_letters(books)
         counts = [self._count(*one) for one in zip(books, stored, letters, strict=True)]
         return Verification(
-            jid=last.jid, runs=len(records), finish_reason=last.finish_reason, streams=tuple(counts)
+            jid=last.jid,
+            runs=len(records),
+            finish_reason=last.finish_reason,
+            responses=_sum(record.response_received_count for record in records),
+            not_published=sum(record.item_scraped_count or 0 for record in records if not _items_of(record)),
+            unrecorded_runs=_unrecorded(records),
+            streams=tuple(counts),
         )
 
     def _stored(self, books: _Books) -> int | None:
@@ -186,6 +227,9 @@ class Verifier:
             failed=sum(record.failed for record in books.records),
             missing=missing,
             too_many=max(0, (stored or 0) - published),
+            scraped=_sum(books.scraped),
+            unaccounted=sum(more for more in books.differences if more > 0),
+            unscraped=-sum(more for more in books.differences if more < 0),
             lag=lag,
         )
 
@@ -228,13 +272,37 @@ def look_until(
         sleep(min(max(_SHORTEST_PAUSE, now - began), max(0.0, deadline - now)))
 
 
-def _sorted(streams: Iterable[StreamRecord]) -> list[_Books]:
+def _sorted(records: Iterable[ClosingRecord]) -> list[_Books]:
     """The records of each stream together, in the order in which the streams first appear."""
     found: dict[tuple[Any, ...], _Books] = {}
-    for record in streams:
-        key = (record.stream, record.topic, record.jid, record.db_name, record.dataset_name, record.unique)
-        found.setdefault(key, _Books([])).records.append(record)
+    for run in records:
+        for record in run.streams:
+            key = (
+                record.stream, record.topic, record.jid, record.db_name, record.dataset_name, record.unique
+            )  # fmt: skip
+            books = found.setdefault(key, _Books([], []))
+            books.records.append(record)
+            books.scraped.append(run.item_scraped_count if record.stream == ITEMS else None)
     return list(found.values())
+
+
+def _items_of(record: ClosingRecord) -> bool:
+    return any(stream.stream == ITEMS for stream in record.streams)
+
+
+def _unrecorded(records: Iterable[ClosingRecord]) -> int:
+    numbers = {record.run for record in records if record.run is not None}
+    return max(0, max(numbers, default=0) - len(numbers))
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """None if one of them is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
 
 
 def _sender(letter: Letter) -> tuple[str, bytes] | None:

@@ -1,5 +1,6 @@
 """One door to the queue, whatever the queue is."""
 
+from estela_queue_adapter.conflicts import check_alone
 from estela_queue_adapter.interfaces import (
     Consumer,
     Message,
@@ -10,9 +11,12 @@ from estela_queue_adapter.interfaces import (
     Producer,
     Subscription,
     Transactions,
+    Unreadable,
 )
 from estela_queue_adapter.platform import get_consumer_interface, get_producer_interface, open_platform
 from estela_queue_adapter.settings import get_queue_env_vars
+
+check_alone()
 
 __version__ = "0.1.0"
 
@@ -29,6 +33,7 @@ __all__ = [
     "Producer",
     "Subscription",
     "Transactions",
+    "Unreadable",
     "get_consumer_interface",
     "get_producer_interface",
     "get_queue_env_vars",

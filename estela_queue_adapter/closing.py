@@ -105,6 +105,12 @@ class ClosingRecord:
     """With its time zone."""
     closed: datetime
     streams: tuple[StreamRecord, ...]
+    item_scraped_count: int | None = None
+    """Items that the run has scraped, by Scrapy's own stat; None if Scrapy did not count them."""
+    response_received_count: int | None = None
+    """The same for responses."""
+    run: int | None = None
+    """Its number among the runs of a job that can be paused, from 1; None for other jobs."""
 
     @property
     def jid(self) -> str:
@@ -136,6 +142,9 @@ class ClosingRecord:
                 StreamRecord.from_payload(stream, f"{where}: streams[{number}]")
                 for number, stream in enumerate(_field(fields, "streams", list, where))
             ),
+            item_scraped_count=_count_if_given(fields, "item_scraped_count", where),
+            response_received_count=_count_if_given(fields, "response_received_count", where),
+            run=_count_if_given(fields, "run", where),
         )
 
 
@@ -166,6 +175,11 @@ def _count(fields: Mapping[str, Any], name: str, where: str) -> int:
     if value < 0:
         raise SerializationError(f"{where}: {name} is {value}, below 0")
     return value
+
+
+def _count_if_given(fields: Mapping[str, Any], name: str, where: str) -> int | None:
+    """None if it is null, or absent as in records of version 0.1."""
+    return None if fields.get(name) is None else _count(fields, name, where)
 
 
 def _time(fields: Mapping[str, Any], name: str, where: str) -> datetime:

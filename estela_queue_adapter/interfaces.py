@@ -15,11 +15,13 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from typing_extensions import Self
 
-from estela_queue_adapter.errors import ConfigurationError, QueueError
+from estela_queue_adapter.errors import ConfigurationError, QueueError, SerializationError
 from estela_queue_adapter.iteration import Iteration
 from estela_queue_adapter.serialization import deserialize
 
-Headers: TypeAlias = Sequence[tuple[str, bytes]]
+Headers: TypeAlias = Sequence[tuple[str, "bytes | None"]]
+"""In their order; a name may come twice, and a value may be missing. A name that is not UTF-8 is decoded with
+`surrogateescape`, so that it can be sent on unchanged."""
 OnDelivery: TypeAlias = Callable[[QueueError | None], None]
 _LONGEST_TIMEOUT = 2_147_483  # seconds; Kafka counts milliseconds in 32 bits
 
@@ -32,6 +34,26 @@ class Position(NamedTuple):
     offset: int
 
 
+class Unreadable(bytes):
+    """What lies in the queue in place of messages, and can never be read as such: its raw bytes.
+
+    It is the data of one message at the last of the offsets it takes, so that committing that message is
+    to be done with all of them.
+    """
+
+    first: int
+    """The first of the offsets it takes."""
+    reason: str
+    """Why it cannot be read, for people."""
+
+    def __new__(cls, raw: bytes, first: int, reason: str) -> Self:
+        """The bytes, and what is known of them."""
+        unreadable = super().__new__(cls, raw)
+        unreadable.first = first
+        unreadable.reason = reason
+        return unreadable
+
+
 class Message(NamedTuple):
     """One message as it came off the queue. A named tuple, because one is made for every record."""
 
@@ -42,12 +64,14 @@ class Message(NamedTuple):
     """Seconds since the epoch, as the queue recorded them."""
     key: bytes | None
     data: bytes | None
-    """The bytes as they travelled; None is a tombstone."""
+    """The bytes as they travelled; None is a tombstone. See `Unreadable`."""
     headers: Headers
 
     @property
     def value(self) -> Any:
         """The JSON value in `data`; raises SerializationError where there is none."""
+        if isinstance(self.data, Unreadable):
+            raise SerializationError(f"not a message: {self.data.reason}")
         return None if self.data is None else deserialize(self.data)
 
     @property
@@ -63,6 +87,8 @@ class Outgoing(NamedTuple):
     data: bytes | None
     key: bytes | None = None
     headers: Headers = ()
+    partition: int | None = None
+    """Where it has to go, if the topic has that partition; the platform chooses if None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +196,9 @@ class Producer(_Closing):
 
         `data` is any JSON value, or bytes, which travel as they are. `on_delivery` is called once, with
         None or the error, from any thread; it must not block. Blocks only while the queue was never
-        reached or the client's buffer is full. Raises SerializationError, QueueUnreachable,
-        AccessDenied, TopicMissing, MessageRejected, and ConfigurationError where no topic can have that name.
+        reached or the client's buffer is full. Raises SerializationError (also for a header's name that is
+        no text), QueueUnreachable, AccessDenied, TopicMissing, MessageRejected, and ConfigurationError where
+        no topic can have that name.
         After `close`, and while the interpreter shuts down, raises ProducerClosed at once.
         """
 
@@ -247,7 +274,17 @@ class Consumer(_Closing):
 
     @abstractmethod
     def end_positions(self) -> Sequence[Position]:
-        """The position after the last message, for every partition of the topic. Raises TopicMissing."""
+        """The position after the last message that may be read, for every partition of the topic.
+
+        Raises TopicMissing.
+        """
+
+    def log_end_positions(self) -> Sequence[Position]:
+        """Like `end_positions`, but after what nobody may read yet too: messages of open transactions.
+
+        The same on a queue where nothing is ever held back. Raises TopicMissing.
+        """
+        return self.end_positions()
 
     def lag(self) -> int:
         """How many messages of the topic the group has not been given yet."""
@@ -333,3 +370,8 @@ class Platform(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Where the queue is, for people, without secrets."""
+
+    @property
+    def max_message_bytes(self) -> int | None:
+        """Bytes of the largest message that the queue takes, headers included; None: it has no bound."""
+        return None

@@ -17,6 +17,7 @@ from rich.text import Text
 from estela_queue_adapter.printable import printable, printable_json, printable_lines
 
 _WIDTH_OF_A_FILE = 160  # columns, if the output is no terminal
+_HEIGHT = 25  # lines, if the width is ours to say
 _NARROWEST = 20  # columns; below, a table would have no room for a character of each column
 
 
@@ -31,8 +32,14 @@ class DataConsole(Console):
     """
 
     def __init__(self, stream: TextIO | None) -> None:
+        width = _width(stream)
         super().__init__(
-            file=stream or io.StringIO(), width=_width(stream), markup=False, emoji=False, highlight=False
+            file=stream or io.StringIO(),
+            width=width,
+            height=_HEIGHT if width else None,  # or rich would not heed the width on a dumb terminal
+            markup=False,
+            emoji=False,
+            highlight=False,
         )
 
     def show_cursor(self, show: bool = True) -> bool:
@@ -77,6 +84,11 @@ def is_terminal(stream: IO[str] | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
+
+
+def output_width() -> int:
+    """Columns that a table on standard output can have."""
+    return DataConsole(sys.stdout).width
 
 
 def print_line(text: object) -> None:
@@ -170,7 +182,7 @@ def _write_bytes(data: bytes) -> None:
         return
     with _failures_told():
         buffer.write(data)
-        if is_terminal(stream):
+        if getattr(stream, "line_buffering", False):  # as Python has it on a terminal
             buffer.flush()
 
 

@@ -1,6 +1,10 @@
 """The Scrapy side: an extension that publishes what a crawl brings."""
 
-from estela_scrapy.addon import Addon
-from estela_scrapy.extensions import QueueExtension
+from estela_queue_adapter.conflicts import check_alone
+
+check_alone()  # before anything is imported that may be somebody else's
+
+from estela_scrapy.addon import Addon  # noqa: E402
+from estela_scrapy.extensions import QueueExtension  # noqa: E402
 
 __all__ = ["Addon", "QueueExtension"]

@@ -2,61 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from itemadapter import ItemAdapter
+from itemadapter.adapter import AttrsAdapter, DataclassAdapter, PydanticAdapter
 from scrapy.http import Request, Response
-from scrapy.utils.serialize import ScrapyJSONEncoder
+from scrapy.item import Item
+from scrapy.utils.misc import load_object
+from twisted.internet.defer import Deferred
 
-from estela_queue_adapter.errors import SerializationError
-from estela_queue_adapter.serialization import serialize
+from estela_queue_adapter.conversion import KNOWN, Rule, rule_of_function
+from estela_queue_adapter.errors import ConfigurationError, SerializationError
+from estela_queue_adapter.serialization import Encoder, serialize
+from estela_queue_adapter.writing import Converted, Unwritable
 
-_encode_as_scrapy = ScrapyJSONEncoder().default
+_KEPT_BY_CLASS = (DataclassAdapter, AttrsAdapter, PydanticAdapter)  # their fields never change
+_ABSENT = object()
+
+
+class NotAnItem(SerializationError):
+    """A pipeline or a spider gave something that has no fields."""
+
+    def __init__(self, given: Any) -> None:
+        if given is None:
+            super().__init__("not an item; a pipeline that ends without `return item` gives None")
+        else:
+            super().__init__(
+                "not an item; a dict is one, or a scrapy.Item, dataclass, attrs or pydantic object"
+            )
+
+
+class _AskedOnce(Exception):
+    """A field's serializer may use up what it is given, so it must not be called by whoever asks twice."""
 
 
 class ItemSerializer:
-    """Items of every kind that itemadapter knows, written as Scrapy's JSON feed writes them."""
+    """Items of every kind that itemadapter knows, and mappings, with the `serializer` of each field applied.
 
-    def __init__(self) -> None:
-        self._serializers: dict[type, dict[str, Callable[[Any], Any]]] = {}
+    `own` is the user's function for values that JSON has no word for. Lives on the reactor's thread alone.
+    """
 
-    def serialize(self, item: Any) -> bytes:
-        """The item as JSON; raises SerializationError that names the class and the field."""
-        fields = item if type(item) is dict else self._fields(item)
-        try:
-            return serialize(fields, _encode_as_scrapy)
-        except SerializationError as error:
-            where, value = _offender(fields)
-            raise SerializationError(
-                f"{type(item).__name__}: {where} is a {type(value).__name__}, which is no JSON ({error})"
-            ) from error
+    def __init__(self, own: Callable[[Any], Any] | None = None) -> None:
+        self._own: Rule | None = None if own is None else rule_of_function(own)
+        self._serializers: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
+        self._encoder = Encoder(self._simpler, self._simpler_once, every_value=own is not None)
+
+    def serialize(self, item: Any, converted: list[Converted] | None = None) -> bytes:
+        """The item as a JSON object; what only its `str()` could stand for is added to `converted`.
+
+        Raises SerializationError, most often Unwritable, which knows the field. Anything that the item's own
+        code raises becomes one.
+        """
+        return self._encoder.encode(item if type(item) is dict else self._fields_of(item), converted)
+
+    def _fields_of(self, item: Any) -> Any:
+        if isinstance(item, dict):
+            return item
+        if isinstance(item, Item) or self._is_item_class(type(item)):
+            return self._fields(item)
+        if isinstance(item, Mapping):  # Scrapy takes it for an item, itemadapter does not
+            return item
+        raise Unwritable("", NotAnItem(item))
+
+    def _is_item_class(self, cls: type) -> bool:
+        return cls in self._serializers or ItemAdapter.is_item_class(cls)
 
     def _fields(self, item: Any) -> dict[str, Any]:
-        adapter = ItemAdapter(item)
-        fields = dict(adapter.items())
-        for name, serializer in self._serializers_of(adapter).items():
-            if name in fields:
-                fields[name] = serializer(fields[name])
+        """The fields of an item, each as its serializer has it."""
+        adapter: Any = item if isinstance(item, Item) else ItemAdapter(item).adapter
+        serialized = self._serialized_fields(adapter)
+        declared = isinstance(adapter, _KEPT_BY_CLASS)
+        fields, name = {}, ""
+        try:
+            for name in adapter.field_names() if declared else adapter:
+                value = getattr(adapter.item, name, _ABSENT) if declared else adapter[name]
+                if value is _ABSENT:
+                    continue
+                if name in serialized:
+                    value = _metadata(adapter, name)["serializer"](value)
+                fields[name] = value
+        except Exception as error:
+            raise Unwritable(name, error) from error
         return fields
 
-    def _serializers_of(self, adapter: ItemAdapter) -> dict[str, Callable[[Any], Any]]:
-        """The `serializer` that a field's metadata may name, as Scrapy's exporters know it."""
+    def _serialized_fields(self, adapter: Any) -> tuple[str, ...]:
+        """The fields whose metadata name a `serializer`, as Scrapy's exporters know it.
+
+        A Scrapy item may be given further fields at any time. Names are kept, not functions, which might keep
+        a class from being freed.
+        """
+        if isinstance(adapter, Item):
+            return tuple(
+                name for name, field in adapter.fields.items() if field.get("serializer") is not None
+            )
         cls = type(adapter.item)
-        if cls not in self._serializers:
-            self._serializers[cls] = {
-                name: serializer
+        found = self._serializers.get(cls)
+        if found is None:
+            found = tuple(
+                name
                 for name in adapter.field_names()
-                if (serializer := adapter.get_field_meta(name).get("serializer")) is not None
-            }
-        return self._serializers[cls]
+                if _metadata(adapter, name).get("serializer") is not None
+            )
+            if isinstance(adapter, _KEPT_BY_CLASS):
+                self._serializers[cls] = found
+        return found
+
+    def _simpler(self, value: Any) -> Any:
+        """What stands for what only Scrapy knows."""
+        cls = type(value)
+        if (known := KNOWN.get(cls)) is not None:  # most often
+            return known(value)
+        if issubclass(cls, Request):
+            return f"<{cls.__name__} {value.method} {value.url}>"
+        if issubclass(cls, Response):
+            return f"<{cls.__name__} {value.status} {value.url}>"
+        if issubclass(cls, Deferred):
+            return str(value)
+        if not self._is_item_class(cls):
+            return NotImplemented
+        if self._serialized_fields(value if issubclass(cls, Item) else ItemAdapter(value).adapter):
+            raise _AskedOnce
+        return self._fields(value)
+
+    def _simpler_once(self, value: Any) -> Any:
+        if self._own is not None and (found := self._own(value)) is not NotImplemented:
+            return found
+        cls = type(value)
+        return self._fields(value) if cls not in KNOWN and self._is_item_class(cls) else NotImplemented
 
 
 def request_payload(
-    request: Request, response: Response | None, duration: float, fingerprint: bytes, now: datetime
+    request: Request, response: Response | None, duration: float, fingerprint: Any, now: datetime
 ) -> bytes:
-    """The record of one request as JSON; status 0 where no response came. `duration` in seconds."""
+    """The record of one request as JSON; status 0 where no response came. `duration` in seconds.
+
+    A fingerprint is bytes, as Scrapy has it; what else a fingerprinter gives is written as it is.
+    """
     return serialize({
         "url": request.url,
         "status": 0 if response is None else response.status,
@@ -64,21 +149,38 @@ def request_payload(
         "duration": round(duration * 1000),
         "time": f"{now:%d/%m/%Y %H:%M:%S}.{now.microsecond // 1000:03d}",
         "response_size": 0 if response is None else len(response.body),
-        "fingerprint": fingerprint.hex(),
+        "fingerprint": fingerprint.hex() if isinstance(fingerprint, bytes) else fingerprint,
     })  # fmt: skip
 
 
-def _offender(value: Any, path: str = "") -> tuple[str, Any]:
-    """The innermost part that cannot be serialised, and the way to it, such as `field price.amounts[3]`."""
-    if isinstance(value, dict):
-        parts = [(f"{path}.{key}" if path else f"field {key}", part) for key, part in value.items()]
-    elif isinstance(value, (list, tuple)):
-        parts = [(f"{path}[{number}]", part) for number, part in enumerate(value)]
-    else:
-        parts = []
-    for where, part in parts:
-        try:
-            serialize(part, _encode_as_scrapy)
-        except SerializationError:
-            return _offender(part, where)
-    return path or "the item", value
+def load_serializer(name: str, given: Any) -> Callable[[Any], Any] | None:
+    """The function that the setting `name` gives, itself or by its import path; None if it gives none.
+
+    Raises ConfigurationError.
+    """
+    if given is None or given == "":
+        return None
+    told = f"{name}={given}"
+    advice = "it names a function that takes one value, such as myproject.items.to_json"
+    try:
+        function = load_object(given)
+    except Exception as error:
+        raise ConfigurationError(f"{told}: {type(error).__name__}: {error}; {advice}") from error
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise ConfigurationError(
+            f"{told} is a {type(function).__name__} that cannot be called here; {advice}"
+        )
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError as error:
+        raise ConfigurationError(f"{told} does not take one value ({error}); {advice}") from error
+    except ValueError:  # some built-in functions do not say what they take
+        pass
+    return function  # type: ignore[no-any-return]
+
+
+def _metadata(adapter: Any, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (
+        adapter.fields[name] if isinstance(adapter, Item) else adapter.get_field_meta(name)
+    )
+    return found

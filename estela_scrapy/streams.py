@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 
 from scrapy.crawler import Crawler
+from scrapy.statscollectors import StatsCollector
 
 from estela_queue_adapter.closing import ClosingRecord, StreamRecord
-from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
 from estela_scrapy.identity import Job
@@ -77,7 +76,7 @@ class Stream:
 class Streams:
     """All of a job's; one without a topic is not published."""
 
-    def __init__(self, publisher: Publisher, settings: ExtensionSettings, job: Job) -> None:
+    def __init__(self, publisher: Publisher, settings: ExtensionSettings, job: Job, run: int | None) -> None:
         self._job = job
         self._settings = settings
         names, jid = settings.names, job.jid
@@ -95,25 +94,23 @@ class Streams:
             )
         )
         self._handler: JobLogHandler | None = None
+        self._run = run
 
     def __iter__(self) -> Iterator[Stream]:
         """Those that are published."""
         every = (self.items, self.requests, self._stats, self._logs)
         return (stream for stream in every if stream.topic)
 
-    def begin_logs(self, crawler: Crawler) -> None:
-        """Publish what is logged from here on, where the stream has a topic."""
-        if self._logs.topic:
-            self._handler = JobLogHandler.from_crawler(
-                crawler, self._logs.publish_if_room, self._settings.logs_level
-            )
-            logging.getLogger().addHandler(self._handler)
+    def begin_logs(self, handler: JobLogHandler) -> None:
+        """Publish what the handler has heard so far, and hears until the end."""
+        self._handler = handler
+        handler.begin(self._logs.publish_if_room)
 
     def end(self, crawler: Crawler, reason: str, opened: datetime) -> None:
         """Publish what a job tells at its end: its stats, and last its closing record."""
         closed = datetime.now(timezone.utc)
         if self._handler is not None:
-            logging.getLogger().removeHandler(self._handler)
+            self._handler.end()
             self._logs.failed += self._handler.failed
         if self._stats.topic:
             self._publish_stats(crawler, reason, closed)
@@ -126,14 +123,29 @@ class Streams:
                 opened=opened,
                 closed=closed,
                 streams=tuple(stream.record() for stream in self),
+                item_scraped_count=_counted_by_scrapy(crawler.stats, "item_scraped_count"),
+                response_received_count=_counted_by_scrapy(crawler.stats, "response_received_count"),
+                run=self._run,
             )
             self._jobs.publish(serialize(record.to_payload()))
 
     def _publish_stats(self, crawler: Crawler, reason: str, closed: datetime) -> None:
         try:
-            stats = stats_payload(crawler.stats.get_stats(), crawler.spidercls.name, reason, closed)
-        except SerializationError as error:
+            spider, goal = self._job.spider_name, self._settings.goal
+            payload = stats_payload(crawler.stats.get_stats(), spider, reason, closed, goal)
+        except Exception:  # the collector may be anybody's, and the closing record must follow
             self._stats.failed += 1
-            logger.error("The stats are not published: %s", error)
+            logger.exception("The stats of job %s are not published.", self._job.jid)
         else:
-            self._stats.publish(stats)
+            self._stats.publish(payload)
+
+
+def _counted_by_scrapy(stats: StatsCollector, name: str) -> int | None:
+    """A stat of Scrapy's CoreStats, which sets it with the first that it counts; None if it does not run."""
+    try:
+        counts = stats.get_value("start_time") is not None
+        value = stats.get_value(name, 0 if counts else None)
+    except Exception as error:  # noqa: BLE001  (as above: the closing record must follow)
+        logger.warning("Scrapy's %s is not in the closing record: %s", name, error)
+        return None
+    return value if type(value) is int and value >= 0 else None

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ import yaml
 
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.interfaces import Subscription
+from tests.consumer.commands import publish
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -61,6 +67,34 @@ def test_its_packages_are_those_of_the_project() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/py.typed")}
 
     assert packages <= set(copied())
+
+
+@pytest.mark.usefixtures("workdir")
+def test_what_estelas_chart_runs_is_in_the_image_and_consumes(tmp_path: Path) -> None:
+    """`python consumer.py TOPIC` in the image's folder, with the variables of the chart but for servers."""
+    assert "WORKDIR /home/estela\n" in DOCKERFILE
+    assert "COPY --chown=estela consumer.py /home/estela/consumer.py\n" in DOCKERFILE
+    folder = tmp_path / "home"
+    folder.mkdir()
+    shutil.copy(ROOT / "consumer.py", folder)
+    publish("job_items", [{"jid": "1.s.p", "payload": {"n": n}, "unique": "False"} for n in range(3)])
+    environ = {"PRODUCTION": "", "WORKER_POOL": "10", "HEARTBEAT_TICK": "300", "MAX_RETRIES": "5"}
+
+    done = subprocess.run(
+        [sys.executable, "consumer.py", "job_items"],
+        cwd=folder,
+        env={
+            **os.environ, **environ, "ESTELA_DRAIN": "1", "ESTELA_JSON": "1", "PYTHONPATH": str(ROOT),
+            "QUEUE_PLATFORM_PATH": str(tmp_path / ".estela" / "queue.db"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["topics"]["job_items"]["stored"] == 3
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import re
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -51,20 +54,41 @@ def test_the_queues_settings_are_those_of_the_code_with_their_defaults() -> None
 def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaults() -> None:
     from estela_scrapy import settings
 
-    sources = [path for path in (ROOT / "estela_scrapy").glob("*.py") if path.stem != "cli"]
-    source = "".join(path.read_text() for path in sources)
     documented = table(README, "ESTELA_")
-    environment = {
-        "ESTELA_SPIDER_JOB",
-        "ESTELA_COLLECTION",
-        "ESTELA_UNIQUE_COLLECTION",
-    }  # estela's, of the job
 
-    assert set(documented) == set(re.findall(r'"(ESTELA_[A-Z_]+)"', source)) - environment
+    assert set(documented) == settings.ExtensionSettings.variables()
     defaults = {name: value for name, value in vars(settings).items() if f"ESTELA_{name}" in documented}
-    assert len(defaults) == 10
+    assert len(defaults) == 11
     for name, default in {**defaults, "JOBS_TOPIC": JOBS_TOPIC}.items():
         assert documented[f"ESTELA_{name}"][0] == f"`{default}`"
+
+
+def test_the_crawl_takes_no_variable_of_a_command_for_a_misspelt_one() -> None:
+    from scrapy.settings import BaseSettings
+
+    from estela_scrapy.settings import ExtensionSettings
+
+    scripts = [point for point in entry_points(group="console_scripts") if point.name.startswith("estela-")]
+    commands = [value for point in scripts for value in vars(import_module(point.module)).values()]
+    variables = {
+        name
+        for command in commands
+        if isinstance(command, click.Command)
+        for name in variables_of(command)
+        if name.startswith("ESTELA_")
+    }
+
+    assert len(scripts) >= 5
+    assert "ESTELA_CHUNK_COUNT" in variables
+    assert ExtensionSettings.misspelt(BaseSettings(), dict.fromkeys(variables, "1")) == []
+
+
+def variables_of(command: click.Command) -> Iterator[str]:
+    """The environment variables of a command's options, and of the commands in it."""
+    for parameter in command.params:
+        yield from [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or ()
+    for inner in getattr(command, "commands", {}).values():
+        yield from variables_of(inner)
 
 
 def test_the_consumers_options_are_those_of_the_command_with_their_variables_and_defaults() -> None:
@@ -80,12 +104,12 @@ def test_the_consumers_options_are_those_of_the_command_with_their_variables_and
 
 
 def test_the_exit_codes_are_those_of_the_code_and_each_command_tells_its_own() -> None:
-    rows = re.findall(r"^\| (\d) \| `([A-Z_]+)` \| *(.*?) *\| *(.*?) *\|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| `([A-Z_]+)` \| *(.*?) *\| *(.*?) *\|$", README, re.MULTILINE)
     columns = {consume: [row[2] for row in rows], verify: [row[3] for row in rows]}
 
     assert [row[:2] for row in rows] == [(str(int(code)), code.name) for code in ExitCode]
     for command, meanings in columns.items():
-        told = re.findall(r"^  (\d)  ([A-Z_]+) ", command.epilog or "", re.MULTILINE)
+        told = re.findall(r"^ +(\d+)  ([A-Z_]+) ", command.epilog or "", re.MULTILINE)
         assert told == [row[:2] for row, meaning in zip(rows, meanings, strict=True) if meaning]
     assert columns[verify] == [MEANINGS.get(code, "") for code in ExitCode]
 
@@ -110,6 +134,19 @@ def test_the_table_of_faults_has_every_row_and_every_promise_was_kept() -> None:
         assert (stored, found) == (produced - expected, expected)
 
 
+def test_the_table_of_values_says_what_is_written() -> None:
+    from estela_scrapy.payloads import ItemSerializer
+    from tests import values_of_items
+
+    page = (ROOT / "docs" / "items.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| `(.+)` \| `(.+)` \|$", page, re.MULTILINE)
+
+    assert len(rows) == page.count("\n| ") - 1
+    for value, written in rows:
+        item = {"field": eval(value, vars(values_of_items))}
+        assert ItemSerializer().serialize(item) == f'{{"field":{written}}}'.encode(), value
+
+
 def test_links_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
@@ -120,7 +157,7 @@ def test_the_lowest_versions_are_those_that_a_job_of_the_workflow_installs() -> 
     parsed = configparser.ConfigParser()
     parsed.read(ROOT / "setup.cfg")
     floors = re.findall(
-        r"^([\w-]+)(?:\[\w+\])? >= ([\d.]+)$", parsed["options"]["install_requires"], re.MULTILINE
+        r"^([\w-]+)(?:\[[\w,]+\])? >= ([\d.]+)$", parsed["options"]["install_requires"], re.MULTILINE
     )
     lowest = dict(line.split("==") for line in (ROOT / "tests" / "lowest.txt").read_text().split())
 

@@ -1,1 +1,17 @@
 """The commands: arguments, a docstring and one call each."""
+
+import sys
+
+# Told in a line, before a module that is somebody else's is imported in the place of ours.
+try:
+    from estela_queue_adapter.conflicts import PackageConflict, check_alone
+
+    try:
+        check_alone()
+        from estela_queue_adapter import Message  # noqa: F401  (theirs has none)
+    except PackageConflict as error:
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(2)
+except ImportError as error:
+    sys.stderr.write(f"Error: estela-scrapy is not whole, install it again with --force-reinstall: {error}\n")
+    sys.exit(2)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import click
 
 from estela_consumer.chunks import ChunkLimits
 from estela_consumer.cli import estela_variables, logs
 from estela_consumer.cli.live_progress import live_progress
-from estela_consumer.cli.store_options import store_settings, tls_ca_file_option
+from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
 from estela_consumer.errors import ExitCode, UsageError
 from estela_consumer.pipeline import PipelineSettings
 from estela_consumer.report import print_summary
@@ -23,13 +24,19 @@ from estela_queue_adapter.commands import DataCommand
 
 _EPILOG = """\b
 Exit codes:
-  0  OK                 all stored
-  1  FAILED             a fault of this program
-  2  USAGE              wrong arguments or settings
-  3  DEAD_LETTERS       drained; some messages went to <topic>_dead_letters
-  4  QUEUE_UNREACHABLE  --drain gave up on the queue
-  5  STORE_UNREACHABLE  --drain gave up on the store
-  6  TOPIC_MISSING      --drain found no such topic
+  0  OK                    all stored
+  1  FAILED                a fault of this program
+  2  USAGE                 wrong arguments or settings
+  3  DEAD_LETTERS          drained; some messages are in <topic>_dead_letters
+  4  QUEUE_UNREACHABLE     --drain gave up on the queue
+  5  STORE_UNREACHABLE     --drain gave up on the store
+  6  TOPIC_MISSING         --drain found no such topic
+  9  STOPPED               a signal stopped --drain before it was done
+ 10  COMMITTED_BEYOND_END  --drain met a partition that ended before the
+                           group's position: recreated, or cut short
+ 11  MESSAGES_GONE         retention removed messages before they were read
+ 12  OPEN_TRANSACTION      --drain gave up on a transaction that stayed open
+When several apply: 1, 2, 4, 5 or 6, then 11, 10, 9, 12, 3. --json tells all.
 
 The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README);
 where QUEUE_PLATFORM is unset it is the file .estela/queue.db.
@@ -98,9 +105,9 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 @_option("--rate", "ESTELA_RATE", _Number(min=0, min_open=True), None,
          "Messages a second at most, for each topic.  [default: no limit]")
 @_option("--max-wait", "ESTELA_MAX_WAIT", _SECONDS, 60.0,
-         "With --drain: seconds after which a queue or store that is away is given up.")
+         "With --drain: seconds until an unavailable queue or store, or an open transaction, is given up.")
 @_option("--grace", "ESTELA_GRACE", _SECONDS, _PIPELINE.grace,
-         "Seconds to finish what is in hand after a signal.")
+         "Seconds from a signal until the process has ended; what is in hand is finished, if it can be.")
 @tls_ca_file_option
 @_flag("--json", "as_json", variable="ESTELA_JSON",
        text="The summary as one JSON object on standard output.")
@@ -108,9 +115,9 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     """Move the messages of each TOPIC into the database, each exactly once.
 
-    Runs until it gets SIGTERM or SIGINT, or with --drain until what is there now is stored. What cannot be
-    stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the database is
-    waited out.
+    Runs until it gets SIGTERM, SIGINT or SIGHUP, or with --drain until what is there now is stored. What
+    cannot be stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the
+    database is waited out.
     """
     console = logs.set_up(verbose=verbose)
     try:
@@ -122,14 +129,22 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
         code = run(draw)
     if code is not ExitCode.USAGE:
         print_summary(run.progress.snapshot(), code, as_json=as_json)
+    if run.hangs:
+        _end_at_once(code)
     sys.exit(code)
 # fmt: on
+
+
+def _end_at_once(code: ExitCode) -> NoReturn:
+    """End without waiting for clients whose servers hang; nothing of theirs is committed."""
+    logging.shutdown()
+    os._exit(code)
 
 
 def _settings(options: dict[str, Any]) -> ConsumerSettings:
     environ = os.environ
     estela_variables.warn_of_those_without_effect(environ)
-    url = options["store"] or ""
+    url = store_url(options["store"])
     estela_variables.check_engine(environ, url)
     return ConsumerSettings(
         topics=tuple(dict.fromkeys(options["topics"])),

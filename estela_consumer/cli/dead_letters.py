@@ -26,7 +26,6 @@ from estela_queue_adapter.output import (
     print_json,
     print_json_text,
     print_line,
-    print_lines,
     print_table,
     say_error,
 )
@@ -103,23 +102,33 @@ def list_(topic: str, *, as_json: bool) -> None:
 def show(topic: str, place: str) -> None:
     """One letter, whole: the one of the message that was at PARTITION:OFFSET."""
     with _mailbox(topic) as mailbox:
-        letter = next(mailbox.letters(lambda letter: letter.place == place), None)
-    if letter is None:
+        letters = list(mailbox.letters(lambda letter: letter.place == place))
+    if not letters:
         raise click.UsageError(f"{topic} has no dead letter of {place}; `export` names all there are")
-    told = {name: value for name, value in letter.as_json().items() if value is not None}
-    for name in ("text", "base64", "headers", "key"):
-        told.pop(name, None)
+    for letter in letters:
+        _show(letter)
+
+
+def _show(letter: Letter) -> None:
+    apart = {"text", "base64", "headers", "key"}
+    told = [
+        (name, value) for name, value in letter.as_json().items() if value is not None and name not in apart
+    ]
     if letter.key is not None:
-        told["key"] = letter.key.decode(errors="backslashreplace")
+        told.append(("key", _text(letter.key)))
     for name, value in letter.headers:
-        told[f"header {name}"] = value.decode(errors="backslashreplace")
+        told.append((f"header {name}", "(no value)" if value is None else _text(value)))
     table = DataTable(box=None, show_header=False, pad_edge=False)
     table.add_data_column("")
     table.add_data_column("")
-    for name, value in told.items():
+    for name, value in told:
         table.add_row(as_text(name, style="bold"), as_text(value))
     print_table(table, "")
     _print_message(letter)
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="backslashreplace")
 
 
 @dead_letters.command()
@@ -168,7 +177,7 @@ def _print_message(letter: Letter) -> None:
     try:
         print_json_text(extended_json(letter.value, indent=2))
     except SerializationError:
-        print_lines(letter.data.decode(errors="backslashreplace"))
+        print_line(letter.data.decode(errors="backslashreplace"))
 
 
 def main() -> None:

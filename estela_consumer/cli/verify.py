@@ -22,18 +22,19 @@ from estela_queue_adapter.errors import ConfigurationError, QueueError
 from estela_queue_adapter.output import after_the_work, print_json, print_line, print_table, say_error
 
 MEANINGS = {
-    ExitCode.OK: "all that the job published is stored",
+    ExitCode.OK: "all that the job scraped and published is stored",
     ExitCode.FAILED: "a fault of the program",
     ExitCode.USAGE: "wrong arguments or settings, or JOB names several jobs",
     ExitCode.DEAD_LETTERS: "nothing is missing, but some messages are dead letters",
     ExitCode.QUEUE_UNREACHABLE: "the queue cannot be reached",
     ExitCode.STORE_UNREACHABLE: "the store cannot be reached",
-    ExitCode.INCOMPLETE: "messages are missing, or were never published",
+    ExitCode.INCOMPLETE: "messages are missing, or were never published, or the counts disagree",
     ExitCode.NO_CLOSING_RECORD: "no such job, or it still runs, or its crawl was killed",
+    ExitCode.CUT_SHORT: "what was published is stored or dead-lettered, but the crawl did not finish",
 }
 _EPILOG = (
     "\b\nExit codes:\n"
-    + "\n".join(f"  {int(code)}  {code.name:<17}  {meaning}" for code, meaning in MEANINGS.items())
+    + "\n".join(f" {int(code):>2}  {code.name:<17}  {meaning}" for code, meaning in MEANINGS.items())
     + "\n\nThe queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README)."
 )
 
@@ -67,10 +68,10 @@ _EPILOG = (
 def verify(
     *, job: str, store: str, tls_ca_file: str, jobs_topic: str, group: str, wait: float, as_json_: bool
 ) -> None:
-    """Say whether all that JOB published is stored.
+    """Say whether all that JOB scraped and published is stored.
 
     JOB is a jid, <job>.<spider>.<project>, or its first part alone. What the crawl said at its end, in its
-    closing record, is compared with what is stored and what is dead-lettered.
+    closing record, is compared with what Scrapy counted, with what is stored and with what is dead-lettered.
     """
     logs.set_up()
     with _errors_told(), contextlib.closing(open_store(store_settings(store, tls_ca_file))) as opened:

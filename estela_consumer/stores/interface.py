@@ -11,7 +11,7 @@ from bson.objectid import ObjectId
 
 from estela_consumer.datasets import Dataset
 from estela_consumer.documents import Document
-from estela_consumer.errors import BadMessage
+from estela_consumer.errors import BadMessage, StoreUnreachable
 
 
 class Outcome(enum.Enum):
@@ -22,7 +22,9 @@ class Outcome(enum.Enum):
     RETRY = "retry"  # not yet: write it again
 
 
-Verdict: TypeAlias = Outcome | BadMessage
+Verdict: TypeAlias = Outcome | BadMessage | StoreUnreachable
+"""What became of one document, or why it is to be written again: a StoreUnreachable until it works, an
+UnknownRefusal for a while. Any other BadMessage is final."""
 
 
 class Summary(NamedTuple):

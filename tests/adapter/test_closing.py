@@ -47,6 +47,9 @@ RECORDS = st.builds(
     opened=st.datetimes(timezones=st.just(timezone.utc)),
     closed=st.datetimes(timezones=st.just(timezone.utc)),
     streams=st.lists(streams(), max_size=4).map(tuple),
+    item_scraped_count=st.none() | st.integers(0, 2**40),
+    response_received_count=st.none() | st.integers(0, 2**40),
+    run=st.none() | st.integers(1, 2**40),
 )
 
 
@@ -67,6 +70,7 @@ def written(**changes: Any) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "job": "1", "spider": "s", "project": "p", "finish_reason": "finished",
         "opened": "2026-01-31T09:30:15+00:00", "closed": "2026-01-31T09:31:15.5Z",
+        "item_scraped_count": 2, "response_received_count": None, "run": 3,
         "streams": [
             {
                 "stream": "items", "topic": "t", "jid": "1.s.p", "db_name": "", "dataset_name": "",
@@ -92,6 +96,16 @@ def test_the_contract_is_these_fields() -> None:
     )
 
 
+def test_a_record_of_version_0_1_does_not_say_what_scrapy_counted() -> None:
+    payload = written()
+    for name in ("item_scraped_count", "response_received_count", "run"):
+        del payload[name]
+
+    record = ClosingRecord.from_payload(payload)
+
+    assert (record.item_scraped_count, record.response_received_count, record.run) == (None, None, None)
+
+
 @pytest.mark.parametrize(
     ("payload", "told"),
     [
@@ -99,6 +113,8 @@ def test_the_contract_is_these_fields() -> None:
         (written(job=""), "job is empty"),
         ({**written(), "job": 1}, "job is 1, not text"),
         ({name: value for name, value in written().items() if name != "streams"}, "has no streams"),
+        (written(item_scraped_count=-1), "item_scraped_count is -1, below 0"),
+        (written(response_received_count="1"), "response_received_count is '1', not a whole number"),
         (written(streams={}), "streams is {}, not a list"),
         (written(opened="yesterday"), "opened is 'yesterday', not an ISO 8601 time"),
         (written(opened="2026-01-31T09:30:15"), "a time without its zone"),

@@ -85,5 +85,6 @@ def dead_letters(topic: str) -> list[tuple[bytes | None, dict[str, str]]]:
         topic=f"{topic}_dead_letters", group="reads-dead-letters", idle_timeout=2.0
     ) as consumer:
         return [
-            (message.data, {name: value.decode() for name, value in message.headers}) for message in consumer
+            (message.data, {name: (value or b"").decode() for name, value in message.headers})
+            for message in consumer
         ]

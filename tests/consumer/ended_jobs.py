@@ -41,16 +41,31 @@ class EndedJob:
         self.streams.append(record)
         return record
 
-    def close(self, *, copies: int = 1, **changes: Any) -> None:
-        """Put the closing record; `changes` are fields of its first stream."""
+    def close(
+        self,
+        *,
+        copies: int = 1,
+        finish_reason: str = "finished",
+        scraped: int | None = None,
+        later: int = 0,
+        **changes: Any,
+    ) -> None:
+        """Put the closing record; `changes` are fields of its first stream.
+
+        It is `later` minutes later than the others. `scraped` is Scrapy's own count; without one the record
+        is as version 0.1 wrote it.
+        """
         job, spider, project = self.jid.split(".")
         self.streams[:1] = [replace(stream, **changes) for stream in self.streams[:1]]
         record = ClosingRecord(
-            job=job, spider=spider, project=project, finish_reason="finished",
-            opened=OPENED, closed=OPENED + timedelta(minutes=1), streams=tuple(self.streams),
+            job=job, spider=spider, project=project, finish_reason=finish_reason, item_scraped_count=scraped,
+            opened=OPENED, closed=OPENED + timedelta(minutes=1 + later), streams=tuple(self.streams),
         )  # fmt: skip
         envelope = {"jid": self.jid, "unique": "False", "id": IdSource().next().decode()}
-        publish(self.jobs_topic, [{**envelope, "payload": record.to_payload()}] * copies)
+        payload = record.to_payload()
+        if scraped is None:
+            del payload["item_scraped_count"], payload["response_received_count"], payload["run"]
+        publish(self.jobs_topic, [{**envelope, "payload": payload}] * copies)
 
 
 def verified(job: EndedJob, *arguments: str, name: str = "") -> Result:
@@ -62,5 +77,7 @@ def counts(result: Result, stream: int = 0) -> dict[str, Any]:
     """The counts of one stream that are not 0."""
     assert "Traceback" not in result.err
     told: dict[str, Any] = result.summary["streams"][stream]
-    names = ("published", "stored", "dead_letters", "failed", "missing", "too_many")
+    names = (
+        "published", "stored", "dead_letters", "failed", "missing", "too_many", "unaccounted", "unscraped"
+    )  # fmt: skip
     return {name: told[name] for name in names if told[name] != 0}

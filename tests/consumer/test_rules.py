@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from estela_consumer.chunks import Batch, ChunkLimits
 from estela_consumer.datasets import Dataset
 from estela_consumer.documents import Document
-from estela_consumer.drain import Drain
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.pace import Pace
 from estela_consumer.patience import Patience
@@ -183,18 +182,6 @@ def test_patience_can_be_abandoned() -> None:
 
 def _refuse() -> None:
     raise OSError("refused")
-
-
-def test_a_drain_is_done_when_every_partition_has_passed_its_end() -> None:
-    drain = Drain()
-    assert not drain.done
-
-    drain.begin([Position("t", 0, 5), Position("t", 1, 0), Position("t", 2, 3)])
-    drain.reached([Position("t", 0, 4), Position("t", 1, 0)])
-    assert not drain.done
-    drain.reached([Position("t", 0, 5), Position("t", 2, 7), Position("t", 9, 1)])
-
-    assert drain.done
 
 
 def test_what_a_failed_try_leaves_in_a_cycle_is_gone_before_the_next() -> None:

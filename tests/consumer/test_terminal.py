@@ -2,40 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import struct
-import subprocess
-import termios
-
 import pytest
 
-from tests.consumer.commands import command, envelope, publish
-
-
-def in_a_terminal(columns: int, name: str, *arguments: str) -> str:
-    """What a person sees of a command that ends by itself."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = subprocess.Popen(
-        [*command(name), *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "TERM": "dumb"},
-    )
-    os.close(theirs)
-    seen = b""
-    try:
-        while piece := os.read(ours, 65536):
-            seen += piece
-    except OSError:  # how a terminal says that its last user is gone
-        pass
-    finally:
-        os.close(ours)
-        process.wait(30)
-    return seen.decode()
+from tests.consumer.commands import envelope, publish
+from tests.consumer.terminal import in_a_terminal
 
 
 @pytest.mark.usefixtures("workdir")

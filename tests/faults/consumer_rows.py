@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.faults.fault import Fault
+from tests.faults.loss_worlds import DroppedWorld, RetentionWorld
 from tests.faults.world import World
 from tests.services.ports import wait_until
 
@@ -91,6 +92,39 @@ def mongod_away(world: World) -> None:
     mongod.thaw()
 
 
+def broker_frozen(world: World) -> None:
+    """It keeps its connections and answers nothing, while messages and dead letters are on their way."""
+    [broker] = world.servers.kafka.brokers
+    world.progress()
+    broker.freeze()
+    try:
+        time.sleep(world.seconds(45))
+    finally:
+        broker.thaw()
+
+
+def database_dropped(world: DroppedWorld) -> None:
+    """The whole database, in the middle of its inserts."""
+    for _ in range(world.times(5)):
+        world.progress()
+        world.drop_database()
+        time.sleep(PAUSE)
+
+
+def store_codes(world: World) -> None:
+    """Each insert is answered with an error that passes by itself."""
+    for code in (215, 16500, 264):
+        world.progress()
+        with world.servers.failing_writes(code):
+            time.sleep(world.seconds(5))
+
+
+def retention(world: RetentionWorld) -> None:
+    """It removes what a drain has not read yet; a consumer reads the rest."""
+    world.overtaken_drain()
+    world.start_consumer()
+
+
 def bad_messages(world: World) -> None:
     """Nothing but the messages themselves."""
     time.sleep(world.seconds(30))
@@ -140,6 +174,28 @@ CONSUMER_FAULTS = {
     "step-down": Fault("primary of three stepped down, 5 times", primary_steps_down, servers=3),
     "primary-killed": Fault("primary of three killed, 5 times", primary_killed, servers=3),
     "mongod-away": Fault("mongod stopped for 60 s, and frozen for 65 s", mongod_away, expected_seconds=125),
+    "broker-frozen": Fault(
+        "the only broker frozen for 45 s, with dead letters on their way",
+        broker_frozen,
+        expected_seconds=60,
+        bad_share=0.011,
+    ),
+    "database-dropped": Fault(
+        "the database dropped while written to, 5 times; promised is what was produced after the last",
+        database_dropped,
+        DroppedWorld,
+        expected_seconds=60,
+    ),
+    "store-codes": Fault(
+        "each insert answered with 215, 16500 and 264, for 5 s each", store_codes, expected_seconds=30
+    ),
+    "retention": Fault(
+        "retention overtaking a drain; promised is what the drain does not call gone",
+        retention,
+        RetentionWorld,
+        consumers=0,
+        expected_seconds=30,
+    ),
     "bad-messages": Fault(
         "1 % bad messages of every kind", bad_messages, expected_seconds=30, bad_share=0.011
     ),

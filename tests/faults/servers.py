@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
 from tests.services.kafka import KafkaBroker, KafkaCluster
-from tests.services.mongodb import CACHE_GB, MongoMember, MongoReplicaSet
+from tests.services.mongodb import CACHE_GB, FAIL_POINTS, MongoMember, MongoReplicaSet
 from tests.services.ports import wait_until
 
 
@@ -23,7 +23,7 @@ class Servers:
     def __init__(self, folder: Path, size: int, mongodb_cache_gb: float) -> None:
         self.size = size
         self.kafka = KafkaCluster(folder / "kafka", size)
-        self.mongodb = MongoReplicaSet(folder / "mongodb", size, mongodb_cache_gb)
+        self.mongodb = MongoReplicaSet(folder / "mongodb", size, mongodb_cache_gb, FAIL_POINTS)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -69,6 +69,19 @@ class Servers:
             primary.kill()
             self.mongodb.wait_primary()
         return primary
+
+    @contextlib.contextmanager
+    def failing_writes(self, code: int) -> Iterator[None]:
+        """The only member answers each of the consumer's inserts with this error, until the block ends."""
+        [member] = self.mongodb.members
+        commands = {"failCommands": ["insert", "create"], "appName": "estela-consume", "errorCode": code}
+        with member.client() as client:
+            fail: dict[str, object] = {"configureFailPoint": "failCommand"}
+            client.admin.command({**fail, "mode": "alwaysOn", "data": commands})
+            try:
+                yield
+            finally:
+                client.admin.command({**fail, "mode": "off"})
 
     def members_caught_up(self) -> bool:
         """Whether every member is primary or secondary."""

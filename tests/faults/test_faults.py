@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from estela_queue_adapter import get_producer_interface
 from tests.conftest import or_skip
+from tests.consumer.commands import command, envelope
 from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
 from tests.faults.world import World
+from tests.services.ports import wait_until
 
 MESSAGES = 4_000
 SHARE = 0.05
@@ -44,3 +50,38 @@ def test_nothing_is_missing_and_nothing_is_there_twice(
     assert outcome.produced >= (MESSAGES if fault.world is World else 1)
     # Whoever waits for the network in the reactor stands still for five seconds or more.
     assert (outcome.reactor_pause or 0) < 1_000
+
+
+def test_a_signal_ends_the_consumer_within_its_grace_whatever_is_frozen(
+    one_of_each: Servers, unique: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in one_of_each.environ.items():
+        monkeypatch.setenv(name, value)
+    [broker], [mongod] = one_of_each.kafka.brokers, one_of_each.mongodb.members
+    log, grace, noise = workdir / "log", 4.0, 1.0
+    with get_producer_interface() as producer, log.open("w") as stderr:
+        producer.send(unique, envelope({"n": 0}))
+        producer.flush()
+        process = subprocess.Popen(
+            [*command("estela-consume"), unique, "--grace", str(grace)], stdout=stderr, stderr=stderr
+        )
+        wait_until(lambda: " 1 stored" in log.read_text(), "the first message")
+        producer.send(unique, envelope({"n": 1}))
+        producer.send(unique, b"for the dead letters")
+        producer.flush()
+
+    try:
+        for server in (broker, mongod):
+            server.freeze()
+        time.sleep(2.0)  # and the writer, the dead letter or the commit hangs
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        code = process.wait(60)
+        took = time.monotonic() - began
+    finally:
+        process.kill()
+        for server in (broker, mongod):
+            server.thaw()
+
+    assert code == 0
+    assert took < grace + noise, log.read_text()

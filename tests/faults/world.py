@@ -21,7 +21,7 @@ from bson.objectid import ObjectId
 from pymongo import MongoClient
 
 from estela_consumer.letters import Mailbox
-from estela_queue_adapter import Subscription, open_platform
+from estela_queue_adapter import Consumer, Position, Subscription, open_platform
 from estela_queue_adapter.errors import QueueError
 from tests.consumer.commands import command
 from tests.faults.bad_messages import STRICT, TAKEN_ID, Bad
@@ -203,10 +203,13 @@ class World:
         number, self._good = self._good, self._good + 1
         return json.dumps({
             "jid": f"1.s.{self._name}",
-            "payload": {"n": number, "text": "x" * 200, "a.b": [number]},
+            "payload": {"n": number, "text": self._text(), "a.b": [number]},
             "unique": "False",
             "id": str(ObjectId()),
         }).encode()  # fmt: skip
+
+    def _text(self) -> str:
+        return "x" * 200
 
     def _deliver(self, producer: Any, value: bytes) -> None:
         def report(error: QueueError | None) -> None:
@@ -227,13 +230,20 @@ class World:
 
     def _lag(self) -> int:
         """How many messages the group has not committed; -1 where nobody can say."""
-        consumer = self._platform.consumer(Subscription(topic=self.topic))  # never polls: no member
         try:
-            return consumer.lag()
+            with self._outsider() as consumer:
+                return consumer.lag()
         except QueueError:
             return -1
-        finally:
-            consumer.close()
+
+    def _positions(self) -> Sequence[Position]:
+        """What the group has committed."""
+        with self._outsider() as consumer:
+            return consumer.positions()
+
+    def _outsider(self) -> Consumer:
+        """It never polls, and so is no member of the group."""
+        return self._platform.consumer(Subscription(topic=self.topic))
 
     def _client(self) -> MongoClient[dict[str, Any]]:
         return MongoClient(self.servers.mongodb.uri, serverSelectionTimeoutMS=60_000)

@@ -80,6 +80,11 @@ class KafkaBroker(ServerProcess):
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         self._format(cluster_id)
 
+    def set_property(self, name: str, value: str) -> None:
+        """Set one more property, before it is started."""
+        with self._properties.open("a") as properties:
+            properties.write(f"{name}={value}\n")
+
     def command(self) -> list[str]:
         return [*java_command(), "kafka.Kafka", str(self._properties)]
 
@@ -145,11 +150,14 @@ class KafkaCluster:
             broker.kill()
 
 
-def create_topic(bootstrap_servers: str, topic: str, partitions: int) -> None:
+def create_topic(
+    bootstrap_servers: str, topic: str, partitions: int, settings: Mapping[str, str] | None = None
+) -> None:
     """Create `topic`; raises the client's errors."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
-        admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=-1)])
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=-1, topic_configs=settings or {})
+        admin.create_topics([new])
     finally:
         admin.close()
 

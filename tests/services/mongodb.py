@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from pymongo import MongoClient
@@ -13,6 +14,7 @@ from tests.services.ports import free_port, wait_until
 from tests.services.process import ServerProcess
 
 REPLICA_SET = "rs0"
+FAIL_POINTS = ("--setParameter", "enableTestCommands=1")  # its answers can be made errors
 CACHE_GB = 0.5  # enough for tests; mongod's own default is half of the machine's memory
 
 
@@ -30,9 +32,10 @@ def mongod_binary() -> Path:
 class MongoMember(ServerProcess):
     """One member of the replica set."""
 
-    def __init__(self, folder: Path, cache_gb: float = CACHE_GB) -> None:
+    def __init__(self, folder: Path, cache_gb: float = CACHE_GB, options: Sequence[str] = ()) -> None:
         super().__init__(folder)
         self._cache_gb = cache_gb
+        self._options = options
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         (folder / "data").mkdir(exist_ok=True)
@@ -42,7 +45,7 @@ class MongoMember(ServerProcess):
             str(mongod_binary()), "--dbpath", str(self.folder / "data"), "--port", str(self.port),
             "--bind_ip", "127.0.0.1", "--replSet", REPLICA_SET, "--nounixsocket",
             "--wiredTigerCacheSizeGB", str(self._cache_gb),
-            "--setParameter", "diagnosticDataCollectionEnabled=false",
+            "--setParameter", "diagnosticDataCollectionEnabled=false", *self._options,
         ]  # fmt: skip
 
     def wait_ready(self) -> None:
@@ -66,20 +69,21 @@ class MongoStandalone(MongoMember):
     """A server of its own, with options of its own."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        super().__init__(folder)
-        self._options = options
+        super().__init__(folder, options=options)
 
     def command(self) -> list[str]:
         given = super().command()
         at = given.index("--replSet")
-        return [*given[:at], *given[at + 2 :], *self._options]
+        return [*given[:at], *given[at + 2 :]]
 
 
 class MongoReplicaSet:
     """A replica set of one member or several, all on this machine."""
 
-    def __init__(self, folder: Path, size: int = 1, cache_gb: float = CACHE_GB) -> None:
-        self.members = [MongoMember(folder / f"mongod-{number}", cache_gb) for number in range(size)]
+    def __init__(
+        self, folder: Path, size: int = 1, cache_gb: float = CACHE_GB, options: Sequence[str] = ()
+    ) -> None:
+        self.members = [MongoMember(folder / f"mongod-{number}", cache_gb, options) for number in range(size)]
 
     @property
     def uri(self) -> str:

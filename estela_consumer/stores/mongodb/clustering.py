@@ -22,7 +22,7 @@ from estela_consumer.stores.mongodb.rules import is_transient
 CLUSTERED_ON_ID = {"key": {"_id": 1}, "unique": True}
 
 _NAMESPACE_EXISTS = 48
-_REMEMBERED = 4096  # datasets; one that is forgotten costs a command when it is written to again
+_REMEMBERED = 2048  # datasets; one that is forgotten costs a command when it is written to again
 _IDLE = 60.0  # seconds without a write after which a collection may have been dropped and nobody told us
 
 logger = logging.getLogger(__name__)

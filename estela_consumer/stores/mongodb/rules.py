@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from estela_consumer.errors import BadMessage, Reason
+from estela_consumer.errors import BadMessage, Reason, UnknownRefusal
 
 DUPLICATE_KEY = 11000
 _OF_ID = re.compile(r" index: (\S+\$)?_id_ | dup key: \{ _id: ")
@@ -39,8 +39,13 @@ WAIT = {
     189: "PrimarySteppedDown",
     202: "NetworkInterfaceExceededTimeLimit",
     211: "KeyNotFound",
+    215: "DatabaseDropPending",
     216: "LockFailed",
     262: "ExceededTimeLimit",
+    264: "TooManyFilesOpen",
+    290: "TransactionExceededLifetimeLimitSeconds",
+    314: "ObjectIsBusy",
+    355: "InterruptedDueToStorageChange",
     365: "TemporarilyUnavailable",
     391: "ReauthenticationRequired",
     462: "IngressRequestRateLimitExceeded",
@@ -54,6 +59,7 @@ WAIT = {
     13435: "NotPrimaryNoSecondaryOk",
     13436: "NotPrimaryOrSecondary",
     14031: "OutOfDiskSpace",
+    16500: "TooManyRequests",  # as Azure Cosmos DB says it
 }
 # Codes that say either, told apart by what the server writes.
 WAIT_WHERE = {
@@ -62,17 +68,29 @@ WAIT_WHERE = {
 }
 WAIT_LABELS = ("RetryableWriteError", "TransientTransactionError", "SystemOverloadedError")
 
-# Codes that say what is wrong with this one document.
+# Codes that say what is wrong with this one document. Any code that is in no table may pass by itself.
 BAD_DOCUMENT = {
+    2: Reason.REFUSED,  # BadValue: what a time series, say, cannot take
+    9: Reason.REFUSED,  # FailedToParse
+    14: Reason.REFUSED,  # TypeMismatch
     15: Reason.BAD_VALUE,  # Overflow: nested too deeply
+    22: Reason.REFUSED,  # InvalidBSON
+    52: Reason.REFUSED,  # DollarPrefixedFieldName
+    56: Reason.REFUSED,  # EmptyFieldName
+    57: Reason.REFUSED,  # DottedFieldName
+    61: Reason.REFUSED,  # ShardKeyNotFound
     121: Reason.INVALID,  # DocumentValidationFailure
+    171: Reason.REFUSED,  # CannotIndexParallelArrays
+    201: Reason.REFUSED,  # CannotBuildIndexKeys
     10334: Reason.TOO_LARGE,  # BSONObjectTooLarge
+    16755: Reason.REFUSED,  # no place on earth, in an index of such
     17280: Reason.TOO_LARGE,  # KeyTooLong
 }
 # Codes that every document for this dataset shares.
 BAD_DATASET = {
     13: Reason.NOT_PERMITTED,  # Unauthorized
     73: Reason.BAD_NAME,  # InvalidNamespace
+    166: Reason.REFUSED,  # CommandNotSupportedOnView
 }
 
 
@@ -83,10 +101,15 @@ def is_transient(error: PyMongoError, code: int | None) -> bool:
     return code in WAIT_WHERE and WAIT_WHERE[code] in str(error)
 
 
-def verdict(code: int | None, text: str) -> BadMessage:
-    """The dead letter for a document that the server refuses with this code."""
-    reason = BAD_DOCUMENT.get(code or 0) or BAD_DATASET.get(code or 0) or Reason.REFUSED
-    return BadMessage(reason, f"MongoDB refuses the document (code {code}): {text[:500]}")
+def verdict(code: int | None, text: str, *, alone: bool = True) -> BadMessage:
+    """What it means for a document that the server refuses it with this code.
+
+    `alone` is whether it is said of this one document, or of all that one command carried.
+    """
+    code = code or 0
+    told = f"MongoDB refuses the document (code {code}): {text[:500]}"
+    reason = BAD_DOCUMENT.get(code) or BAD_DATASET.get(code)
+    return BadMessage(reason, told) if reason else UnknownRefusal(told, code, alone=alone)
 
 
 def is_of_id(write_error: Mapping[str, Any]) -> bool:

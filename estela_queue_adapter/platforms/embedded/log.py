@@ -67,8 +67,8 @@ class EmbeddedLog:
                 raise PermanentError(
                     f"transactions as {epoch[0]} were begun by another process, or in another file"
                 )
-            for topic, data, key, headers in messages:
-                packed = json.dumps([(name, value.hex()) for name, value in headers]) if headers else None
+            for topic, data, key, headers, _ in messages:
+                packed = _pack(headers) if headers else None
                 topic_id, offset = self._topic(db, topic)
                 db.execute(self._SQL_ADVANCE, (topic_id,))
                 db.execute(self._SQL_APPEND, (self._row_id(topic_id, offset), now, key, data, packed))
@@ -94,7 +94,7 @@ class EmbeddedLog:
                         topic, PARTITION, id_ - first, stamp, key, data, _unpack(headers) if headers else ()
                     )
                 )
-                size += len(data or b"")
+                size += len(data or b"") + len(key or b"") + len(headers or "")
                 if size >= _READ_BYTES:
                     break
         return messages
@@ -159,5 +159,10 @@ class EmbeddedLog:
             ) from error
 
 
+def _pack(headers: Headers) -> str:
+    """As JSON in ASCII, which holds names that are not UTF-8 too."""
+    return json.dumps([(name, None if value is None else value.hex()) for name, value in headers])
+
+
 def _unpack(headers: str) -> Headers:
-    return [(name, bytes.fromhex(value)) for name, value in json.loads(headers)]
+    return [(name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(headers)]

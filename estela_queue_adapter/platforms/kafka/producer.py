@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -22,10 +21,13 @@ from estela_queue_adapter.errors import (
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
+from estela_queue_adapter.platforms.kafka.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import absence
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
 
 _METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is away or the topic missing
@@ -33,14 +35,14 @@ _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class _Record(NamedTuple):
     topic: str
     value: bytes
     key: bytes | None
-    headers: Headers
+    headers: list[tuple[str, bytes]]
     on_delivery: OnDelivery | None
 
 
@@ -55,7 +57,7 @@ class IdempotentProducer(Producer):
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._where = ",".join(settings.bootstrap_servers)
+        self._where = Brokers(settings)
         self._closed = False
         self._begin()
         watch(self)
@@ -93,7 +95,7 @@ class IdempotentProducer(Producer):
         on_delivery: OnDelivery | None = None,
     ) -> None:
         self._check_open()
-        record = _Record(checked_topic(topic), serialize(data), key, headers, on_delivery)
+        record = _Record(checked_topic(topic), serialize(data), key, sendable(headers), on_delivery)
         if self._suspects:
             self._try_suspects()
         with self._lock:
@@ -191,6 +193,7 @@ class IdempotentProducer(Producer):
         client = connect(
             KafkaProducer,
             self._settings,
+            self._where,
             acks="all",
             enable_idempotence=True,
             batch_size=_BATCH_BYTES,
@@ -207,10 +210,10 @@ class IdempotentProducer(Producer):
         client = self._connected()
         with translated(self._where):
             try:
-                return client.send(record.topic, record.value, key=record.key, headers=list(record.headers))
+                return client.send(record.topic, record.value, key=record.key, headers=record.headers)
             except kafka_errors.KafkaTimeoutError:
                 # The client says only that time is up.
-                if absent := absence(self._settings, record.topic):
+                if absent := absence(self._settings, self._where, record.topic):
                     raise absent from None
                 raise
 

@@ -1,8 +1,11 @@
-"""Reading the records of a fetch: kafka-python's way of it, without its two objects for each record.
+"""From the bytes of a batch to our messages, in one step.
 
-They would be a good part of what a drain costs. This goes through the same bytes and makes our message at
-once: where a record has neither key nor headers, as nearly all have, a regular expression finds what is in it
-and reads no number twice. All else (checksums, compression, aborted transactions) stays kafka-python's.
+kafka-python makes two objects for each record before we make ours, which would be a good part of what a
+drain costs. This goes through the same bytes and makes our message at once: if a record has neither key nor
+headers, as nearly all have, a regular expression finds what is in it and reads no number twice.
+
+A batch comes here only if its checksum is right. So what cannot be read was written like that, and will never
+be read: it becomes an `Unreadable`, alone if the record says where it ends, and its neighbours are messages.
 """
 
 from __future__ import annotations
@@ -10,95 +13,88 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.fetcher import Fetcher
-from kafka.errors import CorruptRecordError
-from kafka.protocol.consumer import IsolationLevel
-from kafka.record.default_records import DefaultRecordBatch
-from kafka.record.legacy_records import LegacyRecordBatch
+from kafka import TopicPartition
 from kafka.record.util import decode_varint
 
-from estela_queue_adapter.interfaces import Headers, Message
+from estela_queue_adapter.interfaces import Headers, Message, Unreadable
+from estela_queue_adapter.platforms.kafka.batches import Batch
+from estela_queue_adapter.platforms.kafka.decompression import decompress
+from estela_queue_adapter.printable import printable_logger
 
-_MAGIC = 2  # the format of records since Kafka 0.11
 _NO_HEADERS = 0
 _NUMBER = rb"[\x80-\xff]*[\x00-\x7f]"
 # Up to its value, a record without a key: length, attributes, milliseconds, offset, -1 for the key, and size.
 _PLAIN = re.compile(rb"(?s)%b.(%b)%b\x01(%b)" % ((_NUMBER,) * 4))
 
-
-class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no types
-    """What one fetch brought of one partition, as our messages."""
-
-    next_fetch_offset: int
-
-    def take(self, n: int | None = None) -> list[Message]:
-        messages: list[Message] = super().take(n)
-        if messages:  # and the next fetch, should one come in between, begins after them
-            self.next_fetch_offset = max(self.next_fetch_offset, messages[-1].offset + 1)
-        return messages
-
-    def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Iterator[Message]:
-        while (batch := records.next_batch()) is not None:
-            if self.check_crcs and not batch.validate_crc():
-                raise CorruptRecordError(f"{tp}: the batch at offset {batch.base_offset} fails its checksum")
-            if batch.magic < _MAGIC:
-                yield from messages_of_old(tp, batch)
-                continue
-            self.leader_epoch = batch.leader_epoch
-            if not (self._is_undone(batch) or batch.is_control_batch):
-                yield from messages_of(tp, batch)
-            # Compaction may have removed the last records of the batch.
-            self.next_fetch_offset = batch.next_offset
-            self.bytes_read += batch.size_in_bytes
-        self.drain()
-
-    def _is_undone(self, batch: DefaultRecordBatch) -> bool:
-        """Whether it belongs to a transaction that was aborted."""
-        if self.isolation_level != IsolationLevel.READ_COMMITTED or not batch.has_producer_id():
-            return False
-        self._consume_aborted_transactions_up_to(batch.last_offset)
-        if self._contains_abort_marker(batch):
-            self.aborted_producer_ids.discard(batch.producer_id)
-            return False
-        return bool(self._is_batch_aborted(batch))
+logger = printable_logger(__name__)
 
 
-def read_as_messages(client: KafkaConsumer) -> None:
-    """Have `client` make our messages of what it fetches, instead of its own records."""
-    client._fetcher.PartitionRecords = _Records
-
-
-def messages_of(tp: TopicPartition, batch: DefaultRecordBatch) -> Iterator[Message]:
-    """The records of a batch. Raises CorruptRecordError."""
+def messages_of(tp: TopicPartition, batch: Batch) -> Iterator[Message]:
+    """The records of a batch, in the order of their offsets, and what is unreadable among them."""
     make = functools.partial(tuple.__new__, Message)  # what the class does, in half the time
     topic, partition = tp
-    iter(batch)  # uncompresses it
-    data, at = bytes(batch._buffer), batch._pos
-    base, first = batch.base_offset, batch.first_timestamp
-    appended = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else None
-    # Compaction leaves gaps between the offsets; without it they need not be read.
-    dense, plain = batch.last_offset_delta + 1 == batch.records_count, _PLAIN.match
+    base, last, first = batch.base_offset, batch.last_offset, batch.first_timestamp
     try:
-        for number in range(batch.records_count):
-            if dense and (found := plain(data, at)):
-                later, size = found.groups()
-                begin = found.end()
-                end = begin + _varint(size)
-                if begin <= end and data[end] == _NO_HEADERS:
-                    stamp = first + _varint(later) if appended is None else appended
-                    yield make((topic, partition, base + number, stamp / 1000, None, data[begin:end], ()))
-                    at = end + 1
-                    continue
-            (later_ms, offset, key, value, headers), at = _record(data, at)
-            stamp = first + later_ms if appended is None else appended
-            yield make((topic, partition, base + offset, stamp / 1000, key, value, headers))
-    except (ValueError, IndexError) as error:
-        raise CorruptRecordError(f"{tp}: not a record: {error!r}") from error
-    if at != len(data):
-        raise CorruptRecordError(f"{tp}: the records of a batch end at {at}, not at {len(data)}")
+        data, at = _uncompressed(batch)
+    except ValueError as error:
+        yield unreadable(tp, base, last, batch.raw, str(error))
+        return
+    appended = batch.max_timestamp if batch.is_stamped_by_broker else None
+    # Compaction leaves gaps between the offsets; without it they need not be read.
+    count, dense, plain = batch.count, batch.last_offset_delta + 1 == batch.count, _PLAIN.match
+    size, number, due = len(data), 0, base
+    while number < count and due <= last:
+        try:
+            for number in range(number, count):  # noqa: B020  (it goes on behind what is unreadable)
+                if dense and (found := plain(data, at)):
+                    later, length = found.groups()
+                    begin = found.end()
+                    end = begin + _varint(length)
+                    if begin <= end < size and data[end] == _NO_HEADERS:
+                        stamp = first + _varint(later) if appended is None else appended
+                        yield make((topic, partition, base + number, stamp / 1000, None, data[begin:end], ()))
+                        at = end + 1
+                        continue
+                (later_ms, delta, key, value, headers), end = _record(data, at)
+                offset = base + (number if dense else delta)
+                if not (dense or due <= offset <= last):
+                    raise ValueError(f"its offset {offset} is not between {due} and {last}")
+                stamp = first + later_ms if appended is None else appended
+                yield make((topic, partition, offset, stamp / 1000, key, value, headers))
+                due, at = offset + 1, end
+            number = count
+        except (ValueError, IndexError) as error:
+            due = base + number if dense else due
+            if due > last:
+                break
+            behind = _end_of_record(data, at)
+            until = last if behind is None else due
+            behind = size if behind is None else behind
+            yield unreadable(tp, due, until, data[at:behind], f"it is not a record: {error}")
+            due, number, at = until + 1, number + 1, behind
+    if at != size or number != count:
+        logger.error(
+            "%s partition %d, offsets %d to %d: %d bytes behind them belong to no message.",
+            topic, partition, base, last, size - at,
+        )  # fmt: skip
+
+
+def unreadable(tp: TopicPartition, first: int, last: int, raw: bytes, reason: str) -> Message:
+    """What stands for the offsets from `first` to `last`, which `raw` should have been the messages of."""
+    logger.error(
+        "%s partition %d, offsets %d to %d cannot be read: %s", tp.topic, tp.partition, first, last, reason
+    )
+    return Message(tp.topic, tp.partition, last, 0.0, None, Unreadable(raw, first, reason), ())
+
+
+def _uncompressed(batch: Batch) -> tuple[bytes, int]:
+    """The bytes of the records, and the place of the first; raises ValueError."""
+    if batch.count < 0:
+        raise ValueError(f"it says that it has {batch.count} records")
+    if not batch.codec:
+        return batch.raw, Batch.HEAD.size
+    return decompress(batch.codec, batch.raw[Batch.HEAD.size :]), 0
 
 
 @functools.lru_cache(maxsize=1 << 12)
@@ -117,32 +113,27 @@ def _record(data: bytes, at: int) -> tuple[tuple[int, int, bytes | None, bytes |
     key, at = _bytes(data, at)
     value, at = _bytes(data, at)
     count, at = decode_varint(data, at)
-    headers: list[tuple[str, Any]] = []  # a value may be missing
+    if count < 0:
+        raise ValueError(f"it says that it has {count} headers")
+    headers: list[tuple[str, bytes | None]] = []
     for _ in range(count):
         name, at = _bytes(data, at)
         content, at = _bytes(data, at)
-        headers.append(((name or b"").decode(), content))
+        headers.append(((name or b"").decode(errors="surrogateescape"), content))
     if at != end:
         raise ValueError(f"it ends at {at}, not at {end}")
     return (later, offset, key, value, headers or ()), at
 
 
+def _end_of_record(data: bytes, at: int) -> int | None:
+    """Where the record at a place ends by its own word; None if that cannot be."""
+    try:
+        length, at = decode_varint(data, at)
+    except (ValueError, IndexError):
+        return None
+    return at + length if 0 <= length <= len(data) - at else None
+
+
 def _bytes(data: bytes, at: int) -> tuple[bytes | None, int]:
     length, at = decode_varint(data, at)
     return (None, at) if length < 0 else (data[at : at + length], at + length)
-
-
-def messages_of_old(tp: TopicPartition, batch: LegacyRecordBatch) -> Iterator[Message]:
-    """The records of a batch from before Kafka 0.11, read by kafka-python."""
-    for record in batch:
-        if not record.validate_crc():
-            raise CorruptRecordError(f"{tp}: the record at offset {record.offset} fails its checksum")
-        yield Message(
-            tp.topic,
-            tp.partition,
-            record.offset,
-            (record.timestamp or 0) / 1000,
-            record.key,
-            record.value,
-            (),
-        )

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
+from kafka.producer.future import FutureRecordMetadata
 
 from estela_queue_adapter.interfaces import Outgoing, Transactions
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _TRANSACTION_TIMEOUT_MS = 10_000  # after which the broker undoes what a killed process left open
@@ -22,14 +25,14 @@ class KafkaTransactions(Transactions):
     def __init__(self, settings: KafkaSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._where = ",".join(settings.bootstrap_servers)
+        self._brokers = Brokers(settings)
         self._client: KafkaProducer | None = self._open()
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         if self._client is None:
             self._client = self._open()
         try:
-            with translated(self._where):
+            with translated(self._brokers):
                 self._publish(self._client, messages)
         except BaseException:
             self.close()
@@ -44,6 +47,7 @@ class KafkaTransactions(Transactions):
         client: KafkaProducer = connect(
             KafkaProducer,
             self._settings,
+            self._brokers,
             transactional_id=self._name,
             transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
             acks="all",
@@ -51,20 +55,30 @@ class KafkaTransactions(Transactions):
             compression_type=self._settings.compression,
         )
         try:
-            with translated(self._where):
+            with translated(self._brokers):
                 client.init_transactions()
         except BaseException:
             client.close(timeout=0)
             raise
         return client
 
+    def _send(self, client: KafkaProducer, message: Outgoing) -> FutureRecordMetadata:
+        """Hand one message over; it goes elsewhere if the topic no longer has its partition."""
+        partition = message.partition
+        if partition is not None and partition not in (client.partitions_for(message.topic) or ()):
+            partition = None
+        return client.send(
+            message.topic,
+            message.data,
+            key=message.key,
+            headers=sendable(message.headers),
+            partition=partition,
+        )
+
     def _publish(self, client: KafkaProducer, messages: Sequence[Outgoing]) -> None:
         client.begin_transaction()
         try:
-            futures = [
-                client.send(message.topic, message.data, key=message.key, headers=list(message.headers))
-                for message in messages
-            ]
+            futures = [self._send(client, message) for message in messages]
             for future in futures:
                 future.get(_DELIVERY_TIMEOUT)
         except kafka_errors.ProducerFencedError:

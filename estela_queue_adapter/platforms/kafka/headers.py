@@ -1,0 +1,59 @@
+"""Headers on their way to Kafka: those too that kafka-python has no words for.
+
+Kafka takes any bytes for a header's name, and a header without a value. kafka-python's producer encodes names
+as UTF-8, and asks each value for its length.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafka.producer import record_accumulator
+from kafka.record.memory_records import MemoryRecordsBuilder
+
+from estela_queue_adapter.errors import SerializationError
+from estela_queue_adapter.interfaces import Headers
+
+
+class _Name(str):
+    """A name whose bytes are not UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "surrogateescape") -> bytes:
+        return super().encode(encoding, errors)
+
+
+class _NoValue(bytes):
+    """Stands for no value until the record is written."""
+
+
+_NO_VALUE = _NoValue()
+
+
+class _Builder(MemoryRecordsBuilder):  # type: ignore[misc]  # kafka-python has no types
+    __slots__ = ()
+
+    def append(self, timestamp: int | None, key: Any, value: Any, headers: Any = None) -> Any:
+        if headers and any(content is _NO_VALUE for _, content in headers):
+            headers = [(name, None if content is _NO_VALUE else content) for name, content in headers]
+        return super().append(timestamp, key, value, headers)
+
+
+# The producer makes its builder itself. Ours does the same for everybody else's headers.
+record_accumulator.MemoryRecordsBuilder = _Builder
+
+
+def sendable(headers: Headers) -> list[tuple[str, bytes]]:
+    """The headers as kafka-python's producer takes them; SerializationError for a name that is no text."""
+    return [(_name(name), _NO_VALUE if value is None else value) for name, value in headers]
+
+
+def _name(name: str) -> str:
+    if name.isascii():
+        return name
+    try:
+        name.encode(errors="surrogateescape")
+    except UnicodeEncodeError as error:
+        raise SerializationError(f"the header name {name!r} is no text: {error}") from error
+    return _Name(name)
