@@ -49,6 +49,7 @@ CONSUMERS = (
     "ESTELA_VERBOSE",
 )
 
+_LONGEST = 200  # characters of a value in an error
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 T = TypeVar("T")
@@ -182,4 +183,4 @@ class SettingReader:
 def told(value: Any) -> str:
     """The value in an error, which is one line and not a long one."""
     text = printable(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
