@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import string
 from collections.abc import Callable, Iterable, Mapping
@@ -122,9 +123,11 @@ class SettingReader:
         try:
             path = Path(self._converted(name, self.given(name, default), as_text, "a file"))
             path = path.expanduser().absolute()
-            folder = next(parent for parent in path.parents if parent.exists())
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path.stat()  # the questions below answer no when this one says why
+            folder = next((parent for parent in path.parents if parent.exists()), path)
             is_folder = path.is_dir()
-        except (OSError, RuntimeError, ValueError) as error:  # no such user, or no name of a file at all
+        except (OSError, RuntimeError, ValueError) as error:  # no such user, or nobody's name for a file
             raise ConfigurationError(f"{name} names no file: {error}") from error
         if is_folder:
             raise ConfigurationError(f"{name}={path} is a directory; it names a file")
