@@ -155,11 +155,13 @@ class QueueExtension:
         self._reason = reason
         self._failures.sum_up(spider)
         left = Left(0, 0)
-        if not await self._wait_for_the_queue():
-            left = await run_in_thread(self._publisher.close)
-        self._account(left)
-        if not self._engine_will_stop():
-            await self._finish()
+        try:
+            if not await self._wait_for_the_queue():
+                left = await run_in_thread(self._publisher.close)
+            self._account(left)
+        finally:
+            if not self._engine_will_stop():
+                await self._finish()
 
     async def engine_stopped(self) -> None:
         """Tell how it went: the last stats and log lines are there only now.
