@@ -116,7 +116,7 @@ class IdempotentProducer(Producer):
         client = self._client
         if client is not None:
             try:
-                client.flush(timeout)
+                _flush(client, timeout)
             except kafka_errors.KafkaTimeoutError as error:
                 raise self._undelivered(timeout) from error
             self._try_suspects(deadline)
@@ -284,6 +284,20 @@ def _closed_too_soon() -> ProducerClosed:
 def _seconds_until(deadline: float) -> float:
     """For a lock's timeout."""
     return -1 if deadline == float("inf") else max(0.0, deadline - time.monotonic())
+
+
+def _flush(client: KafkaProducer, timeout: float | None) -> None:
+    """Have everything sent that is there; raises KafkaTimeoutError."""
+    deadline = float("inf") if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if timeout is None else max(0.0, deadline - time.monotonic())
+        try:
+            client.flush(left)
+        except kafka_errors.UnknownError:
+            if left == 0.0:
+                raise kafka_errors.KafkaTimeoutError("not all within the time") from None
+            continue  # a batch was too large and is sent in parts, which kafka-python does not wait for
+        return
 
 
 def _let_go(client: KafkaProducer, timeout: float) -> None:
