@@ -97,6 +97,8 @@ class Replacement(ABC):
     StoreUnreachable.
     """
 
+    about: int
+    """How many documents the old one has, more or less."""
     clustered: bool
     """Whether the old one is clustered on `_id`; after `swap`, whether the new one is."""
 

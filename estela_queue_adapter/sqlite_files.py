@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sqlite3
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from estela_queue_adapter import private_files
+from estela_queue_adapter.printable import printable_logger
 
 _LOOK_AGAIN = 0.01  # seconds
 _REMOVAL = 0.1  # seconds that a folder which is being removed is given to go, before it is recreated
@@ -29,7 +29,7 @@ _REASONS = {
 
 _Identities: TypeAlias = tuple[private_files.Identity, ...]
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class Replaced(OSError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
-import logging
 import secrets
 import sqlite3
 import threading
@@ -14,10 +13,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.private_files import LockFile
 from estela_queue_adapter.sqlite_files import SqliteFile, reason
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 _BUSY_TIMEOUT = 10.0  # seconds a writer waits for the other crawls that share the file
 

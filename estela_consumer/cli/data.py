@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -129,8 +130,12 @@ def _must_exist(found: object, dataset: Dataset) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         value = unescape_document(value)
-    is_json = value is None or isinstance(value, (bool, dict, list))
-    text = extended_json(value) if is_json else str(value)
+    if isinstance(value, float):
+        text = json.dumps(value)  # NaN and Infinity as people know them
+    elif value is None or isinstance(value, (bool, dict, list)):
+        text = extended_json(value)
+    else:
+        text = str(value)
     return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
 
 

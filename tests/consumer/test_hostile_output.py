@@ -65,7 +65,7 @@ SHOWN = [
     ("estela-dead-letters", ["list", f"{evil('x')}_dead_letters"], 2, [evil("x")]),
     ("estela-outbox", ["list"], 0, [world.TOPIC, world.REFUSED]),
     ("estela-outbox", ["--path", evil("file"), "list"], 2, [evil("file")]),
-    ("estela-verify", [world.JOB], 0, [world.TOPIC, world.JOB]),
+    ("estela-verify", [world.JOB], 14, [world.TOPIC, world.JOB, world.VALUE]),
     ("estela-verify", [evil("nojob")], 8, [evil("nojob")]),
     ("estela-consume", [evil("--option")], 2, ["--option"]),
     ("estela-data", [evil("verb")], 2, ["verb"]),

@@ -11,7 +11,7 @@ from typing import Any
 from bson.codec_options import CodecOptions
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient, WriteConcern
+from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, ConnectionFailure, InvalidName, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -140,7 +140,7 @@ class MongoStore(Store):
 
     def replacement(self, dataset: Dataset) -> MongoReplacement:
         """How its collection can be replaced. Raises UsageError if it cannot, and StoreUnreachable."""
-        return MongoReplacement(self._client, self, dataset)
+        return MongoReplacement(self._client, self, dataset, self._unreachable)
 
     def close(self) -> None:
         self._client.close()
@@ -195,7 +195,9 @@ class MongoStore(Store):
         return verdicts
 
     def _stored(self, dataset: Dataset, documents: Sequence[Document]) -> dict[Any, bytes]:
-        found = self._collection(dataset).find({"_id": {"$in": [document.id for document in documents]}})
+        # From the primary, whatever the URL prefers: another member may not have it yet.
+        collection = self._collection(dataset).with_options(read_preference=ReadPreference.PRIMARY)
+        found = collection.find({"_id": {"$in": [document.id for document in documents]}})
         return {document["_id"]: document.raw for document in found}
 
     def _after_refusal(

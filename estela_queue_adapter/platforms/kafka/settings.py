@@ -14,6 +14,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.names import is_topic
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER")
@@ -23,7 +24,6 @@ _ASSIGNORS = {
     "cooperative-sticky": CooperativeStickyAssignor,
 }
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(%\w+)?\]|[^\s/:@\[\]]+")  # a name, an address, or IPv6 in brackets
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _RECONNECT_MS = 2_000  # the longest pause between two tries to reach a broker
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
@@ -55,6 +55,10 @@ class KafkaSettings:
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
             _readable(name, getattr(self, name))
         self._check_certificates()
+        if self.max_request_size < 1:
+            raise ConfigurationError(
+                f"QUEUE_PLATFORM_MAX_REQUEST_SIZE={self.max_request_size} is less than one byte"
+            )
         if self.sasl_mechanism and not self.security_protocol.startswith("SASL"):
             raise ConfigurationError(
                 "QUEUE_PLATFORM_SASL_MECHANISM is set, so QUEUE_PLATFORM_SECURITY_PROTOCOL must be "
@@ -131,7 +135,7 @@ class KafkaSettings:
 @functools.lru_cache(maxsize=1024)
 def checked_topic(topic: str) -> str:
     """The topic itself; raises ConfigurationError for a name that no broker takes."""
-    if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
+    if not is_topic(topic):
         raise ConfigurationError(
             f"{topic!r} is not a name for a topic: 1 to 249 of the ASCII letters, digits, '.', '_' and '-'"
         )
