@@ -21,6 +21,7 @@ from estela_queue_adapter.errors import (
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.headers import sendable
@@ -56,7 +57,7 @@ class IdempotentProducer(Producer):
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._where = ",".join(settings.bootstrap_servers)
+        self._where = Brokers(settings)
         self._closed = False
         self._begin()
         watch(self)
@@ -192,6 +193,7 @@ class IdempotentProducer(Producer):
         client = connect(
             KafkaProducer,
             self._settings,
+            self._where,
             acks="all",
             enable_idempotence=True,
             batch_size=_BATCH_BYTES,
@@ -211,7 +213,7 @@ class IdempotentProducer(Producer):
                 return client.send(record.topic, record.value, key=record.key, headers=record.headers)
             except kafka_errors.KafkaTimeoutError:
                 # The client says only that time is up.
-                if absent := absence(self._settings, record.topic):
+                if absent := absence(self._settings, self._where, record.topic):
                     raise absent from None
                 raise
 
