@@ -22,7 +22,7 @@ from estela_queue_adapter.errors import (
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
-from estela_queue_adapter.platforms.kafka.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.headers import sendable
@@ -116,7 +116,7 @@ class IdempotentProducer(Producer):
             try:
                 client.flush(timeout)
             except kafka_errors.KafkaTimeoutError as error:
-                raise self._undelivered(f"none within {timeout} s from Kafka at {self._where}") from error
+                raise self._undelivered(self._why_silent(timeout)) from error
             self._try_suspects()
         with self._lock:
             failed, self._failed = self._failed, []
@@ -158,7 +158,7 @@ class IdempotentProducer(Producer):
                 if not self._in_flight:
                     return
                 if time.monotonic() >= deadline:
-                    raise self._undelivered(f"none within {timeout} s from Kafka at {self._where}")
+                    raise self._undelivered(self._why_silent(timeout))
                 self._settled.wait(min(_LINGER_MS / 1000, max(0.0, deadline - time.monotonic())))
 
     def _give_up(self) -> None:
@@ -257,6 +257,13 @@ class IdempotentProducer(Producer):
                 self._failed.append(error)
         if record.on_delivery is not None:
             record.on_delivery(error)
+
+    def _why_silent(self, timeout: float | None) -> str:
+        """Why nothing was acknowledged for so many seconds: which broker fails, if one does."""
+        client = self._client
+        brokers = [] if client is None else client._metadata.brokers()
+        outage = self._where.outage({address(broker.host, broker.port) for broker in brokers})
+        return str(outage or f"none within {timeout} s from Kafka at {self._where}")
 
     def _undelivered(self, reason: str) -> DeliveryError:
         with self._lock:
