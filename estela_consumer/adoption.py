@@ -97,6 +97,8 @@ class Replacement(ABC):
     StoreUnreachable.
     """
 
+    about: int
+    """How many documents the old one has, more or less."""
     clustered: bool
     """Whether the old one is clustered on `_id`; after `swap`, whether the new one is."""
 
@@ -166,6 +168,7 @@ def adopt(replacement: Replacement, say: Callable[[int], None]) -> AdoptionRepor
     if replacement.clustered:
         report = survey(replacement.documents(), say)
         if not report.adopted:
+            replacement.cancel()  # what an interrupted run may have left
             report.clustered = True
             return report
     report = AdoptionReport(changed=True)

@@ -34,9 +34,7 @@ class Drain:
         self._remaining: dict[int, int] | None = None  # partition -> its end
         self._at: dict[int, int] = {}
         self._log_ends: dict[int, int] = {}  # as last asked for
-        self._cut: set[int] = (
-            set()
-        )  # recreated or cut short; a position beyond the end counts for nothing there
+        self._cut: set[int] = set()  # recreated or cut short: a position beyond their end counts for nothing
         self._gone: dict[int, int] = {}
         self._blocked: dict[int, tuple[int, float]] = {}  # by an open transaction: where, and since when
         self._gave_up = False
@@ -84,7 +82,7 @@ class Drain:
         self._gone[partition] = self._gone.get(partition, 0) + messages
 
     def cut_short(self, partition: int) -> None:
-        """Note that the partition was recreated or cut short, and is read from its beginning."""
+        """Note that the partition was recreated or cut short; the reader has moved to what is there."""
         self._cut.add(partition)
 
     def look(self, ends: Iterable[Position], stable_ends: Iterable[Position], now: float) -> None:

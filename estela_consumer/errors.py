@@ -29,8 +29,8 @@ class ExitCode(enum.IntEnum):
     STOPPED = 9, "a signal stopped `--drain` before it was done; the next one goes on"
     COMMITTED_BEYOND_END = (
         10,
-        "`--drain` met a partition that ended before the group's position (recreated, or cut short); what is "
-        "there now was read from its beginning, what was lost cannot be known",
+        "`--drain` met a partition that ended before the group's position (recreated, or cut short); it went "
+        "on with what is there now, and what was lost cannot be known",
     )
     MESSAGES_GONE = 11, "`--drain` came too late: retention removed messages before they were read"
     OPEN_TRANSACTION = (

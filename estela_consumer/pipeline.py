@@ -189,6 +189,11 @@ class Pipeline(PartitionListener):
         except CommitRefused as error:
             # The group is moving partitions: we are told which go, and what stays is committed then.
             logger.warning("%s: not committed yet: %s", self._topic, error)
+        except TopicMissing:
+            if self._drain:
+                raise
+            logger.error("%s was deleted; what was read is stored. A new topic is waited for.", self._topic)
+            self._uncommitted.clear()
         else:
             self._uncommitted.clear()
             self._committed.update((position.partition, position.offset) for position in positions)

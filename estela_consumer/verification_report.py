@@ -23,6 +23,13 @@ _TITLES = {
     "unscraped": "never scraped",
 }
 _IF_ANY = frozenset({"scraped", "too_many", "unaccounted", "unscraped"})  # columns that most tables spare
+_OF_THESE = {"missing": "missing", "dead_letters": "dead-lettered"}
+_BESIDE_THESE = {
+    "failed": "more could not be published",
+    "too_many": "stored beyond what was published",
+    "unaccounted": "scraped but neither published nor counted as failed",
+    "unscraped": "published but not among what Scrapy counted as scraped",
+}
 _ONCE = "once each"  # in the place of a count
 
 
@@ -57,32 +64,25 @@ def _cell(stream: StreamCount, name: str) -> str:
 
 def sentence(found: Verification) -> str:
     """How it stands, in one sentence."""
-    published = found.total("published")
-    counts = ", ".join(
-        f"{count:,} {words}"
-        for name, words in (
-            ("missing", "missing"),
-            ("dead_letters", "dead-lettered"),
-            ("failed", "never published"),
-            ("too_many", "stored beyond what was published"),
-            ("unaccounted", "scraped but neither published nor counted as failed"),
-            ("unscraped", "published but not among what Scrapy counted as scraped"),
-        )
-        if (count := found.total(name))
-    )
-    if found.unrecorded_runs:
-        runs = f"{found.unrecorded_runs:,} run(s) without a closing record"
-        counts = f"{counts}, {runs}" if counts else runs
-    if found.code is ExitCode.INCOMPLETE:
-        cut = f"; the crawl was cut short: {found.finish_reason}" if found.cut_short else ""
-        return f"incomplete: of {published:,} messages of job {found.jid}, {counts}{cut}"
-    if found.code is ExitCode.CUT_SHORT:
-        rest = f"of the {published:,} messages that it published, {counts or 'none is missing'}"
-        return f"cut short: the crawl of job {found.jid} ended with {found.finish_reason}; {rest}"
+    published, job = found.total("published"), found.jid
+    if found.code is ExitCode.OK:
+        once = ", equal items once" if any(stream.stored is None for stream in found.streams) else ""
+        return f"complete: all {published:,} messages of job {job} are stored{once}"
+    of_these = ", ".join(_counted(found, _OF_THESE)) or "none is missing"
+    told = f"of the {published:,} messages that job {job} published, {of_these}"
     if found.code is ExitCode.DEAD_LETTERS:
-        return f"nothing is missing, but of {published:,} messages of job {found.jid}, {counts}"
-    once = ", equal items once" if any(stream.stored is None for stream in found.streams) else ""
-    return f"complete: all {published:,} messages of job {found.jid} are stored{once}"
+        return f"nothing is missing, but {told}"
+    if found.code is ExitCode.CUT_SHORT:
+        return f"cut short: the crawl ended with {found.finish_reason}; {told}"
+    runs = f"{found.unrecorded_runs:,} run(s) left no closing record" if found.unrecorded_runs else ""
+    cut = f"the crawl was cut short: {found.finish_reason}" if found.cut_short else ""
+    return "; ".join(filter(None, [f"incomplete: {told}", *_counted(found, _BESIDE_THESE), runs, cut]))
+
+
+def _counted(found: Verification, names: dict[str, str]) -> Iterator[str]:
+    for name, words in names.items():
+        if count := found.total(name):
+            yield f"{count:,} {words}"
 
 
 def advice(found: Verification) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _about(stream: StreamCount) -> Iterator[str]:
     if stream.dead_letters:
         yield f"{topic}: dead letters are shown by: estela-dead-letters list {topic}"
     if stream.failed:
-        yield f"{topic}: what was never published is named in the crawl's log"
+        yield f"{topic}: what could not be published is named in the crawl's log"
     if stream.missing and stream.lag:
         yield f"{topic}: {stream.lag:,} still to be consumed by {stream.group}; is estela-consume running?"
     elif stream.missing:

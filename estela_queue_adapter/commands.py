@@ -17,6 +17,7 @@ from estela_queue_adapter.printable import printable, printable_traceback
 OUTPUT_FAILED = 13  # exit code: what was asked for could not be printed, or only in part
 INTERRUPTED = 128 + signal.SIGINT  # exit code, as shells have it
 _FAILED = 1
+_OPTIONS_THAT_NAME = ("group", "jobs_topic")
 _NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # since click 8.2
 
 
@@ -33,6 +34,11 @@ class DataCommand(click.Command):
             return run(*args, standalone_mode=False, **extra)
         sys.exit(_exit_code(lambda: run(*args, standalone_mode=False, **extra)))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        for parameter in self.params:
+            _check_text(parameter, ctx)
+        return super().invoke(ctx)
+
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         option = super().get_help_option(ctx)
         if option is not None:
@@ -44,6 +50,18 @@ class DataGroup(DataCommand, click.Group):
     """A group of such commands."""
 
     command_class = DataCommand
+
+
+def _check_text(parameter: click.Parameter, context: click.Context) -> None:
+    """Names are UTF-8, of topics, datasets and jobs alike; only names of files may be any bytes."""
+    value = context.params.get(parameter.name or "")
+    is_name = isinstance(parameter, click.Argument) or parameter.name in _OPTIONS_THAT_NAME
+    for text in value if isinstance(value, tuple) else (value,):
+        if is_name and isinstance(text, str) and not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise click.BadParameter(f"{text!r} is not UTF-8.", context, parameter) from None
 
 
 def _print_help(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

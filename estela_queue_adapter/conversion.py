@@ -17,14 +17,20 @@ import ipaddress
 import pathlib
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from estela_queue_adapter.errors import SerializationError
+
+MAX_ITERATED = 500_000  # elements of what has to be iterated, in one value: some never end
 
 Rule = Callable[[Any], Any]
 """Returns what stands for a value, or NotImplemented if the value is not its concern."""
 
 _ABSENT = object()
+_NAME: Callable[[type], str] = type.__dict__["__name__"].__get__
 _NUMBERS = frozenset({int, float, bool})
 _TREES = frozenset({"bs4", "lxml"})  # iterating over a node gives its children, which is not what it holds
 
@@ -58,12 +64,25 @@ def rule_of_function(function: Callable[[Any], Any]) -> Rule:
     return rule
 
 
+def name_of_type(value: Any) -> str:
+    """The name of its class, whatever its metaclass makes of that."""
+    return _NAME(type(value))
+
+
 def is_listed(value: Any) -> bool:
     """Whether the elements stand for a value that `simpler` knows nothing of."""
     cls = type(value)
     if isinstance(value, (type, io.IOBase)) or _libraries(cls) & _TREES:
         return False
     return getattr(cls, "__iter__", None) is not None
+
+
+def elements_of(value: Iterable[Any], most: int) -> list[Any]:
+    """All of them; raises SerializationError if there are more than `most`, perhaps without end."""
+    elements = list(islice(value, most + 1))
+    if len(elements) > most:
+        raise SerializationError(f"a {name_of_type(value)} gives more than {MAX_ITERATED:,} values")
+    return elements
 
 
 def text_of_bytes(data: bytes | bytearray | memoryview) -> str:
@@ -85,7 +104,7 @@ def _sorted(value: Any) -> Any:
 
 def _mapping(value: Any) -> Any:
     """A dict, if no name is in it twice."""
-    pairs = list(value.items())
+    pairs = elements_of(value.items(), MAX_ITERATED)
     found = dict(pairs)
     return found if len(found) == len(pairs) else Pairs(pairs)
 

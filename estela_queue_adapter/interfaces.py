@@ -370,3 +370,8 @@ class Platform(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Where the queue is, for people, without secrets."""
+
+    @property
+    def max_message_bytes(self) -> int | None:
+        """Bytes of the largest message that the queue takes, headers included; None: it has no bound."""
+        return None

@@ -7,7 +7,6 @@ by a thread that lives only as long as there is something to commit, and when th
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from estela_queue_adapter.errors import ConsumerClosed, TransientError
+from estela_queue_adapter.printable import printable_logger
 
 if TYPE_CHECKING:
     from estela_queue_adapter.interfaces import Message, Position, Subscription
@@ -28,7 +28,7 @@ _LONGEST_POLL = 1.0  # seconds
 _KEEP_UP = 1.0  # seconds after which a loop polls though it has messages: its group may wait for it
 _STUCK = 3  # so often in turn the same message is the first of a loop until that is told
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class Iteration:

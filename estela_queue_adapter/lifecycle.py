@@ -7,7 +7,6 @@ waits for ever. And a fork copies a client without its threads. So both are told
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
 import threading
@@ -15,9 +14,11 @@ import time
 import weakref
 from typing import Protocol
 
+from estela_queue_adapter.printable import printable_logger
+
 _END_TIMEOUT = 10.0  # seconds for all that is open together: for messages that are not acknowledged yet
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class Open(Protocol):

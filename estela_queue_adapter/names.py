@@ -1,4 +1,4 @@
-"""What jobs, databases and collections may be called: what the crawl writes and the consumer goes by."""
+"""What jobs, topics, databases and collections may be called: rules of the crawl and the consumer alike."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ SERVER_DATABASES = frozenset({"admin", "config", "local"})
 _MAX_DATABASE = 63  # bytes, MongoDB's limit
 _MAX_JID = 1_000  # characters; no names that fit are made of more, and it is remembered with them
 _MAX_NAMESPACE = 255  # bytes of `<database>.<collection>`, MongoDB's limit
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what Kafka takes
 _NOT_IN_DATABASE = re.compile(r'[/\\. "$*<>:|?\x00]')
 _NOT_IN_COLLECTION = re.compile(r"[$\x00]")
 # In a part of a jid that is made here: what no database has, nor any line of a log, nor UTF-8.
@@ -48,6 +49,11 @@ def parse_jid(jid: Any) -> JidParts:
 def as_jid_part(name: str) -> str:
     """`name` as a part of a jid: an underscore for each character that a jid or a database cannot have."""
     return _NOT_IN_JID_PART.sub("_", name) or "_"
+
+
+def is_topic(name: str) -> bool:
+    """Whether a topic can have that name."""
+    return _TOPIC.fullmatch(name) is not None and name not in (".", "..")
 
 
 def stats_id(jid: Any) -> str:

@@ -86,6 +86,11 @@ def is_terminal(stream: IO[str] | None) -> bool:
         return False
 
 
+def output_width() -> int:
+    """Columns that a table on standard output can have."""
+    return DataConsole(sys.stdout).width
+
+
 def print_line(text: object) -> None:
     """One line on standard output; raises OutputFailed, as all that print here."""
     _write(printable(text) + "\n")
@@ -177,7 +182,7 @@ def _write_bytes(data: bytes) -> None:
         return
     with _failures_told():
         buffer.write(data)
-        if is_terminal(stream):
+        if getattr(stream, "line_buffering", False):  # as Python has it on a terminal
             buffer.flush()
 
 

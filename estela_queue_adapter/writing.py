@@ -5,18 +5,16 @@ from __future__ import annotations
 import enum
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable
 from math import isfinite
 from typing import Any, NamedTuple
 
 import orjson
 
-from estela_queue_adapter.conversion import Pairs, Rule, is_listed
+from estela_queue_adapter.conversion import MAX_ITERATED, Pairs, Rule, elements_of, is_listed, name_of_type
 from estela_queue_adapter.errors import SerializationError
 
 MAX_DEPTH = 254  # levels, as orjson has it; MongoDB takes 100
-MAX_ITERATED = 500_000  # elements of what has to be iterated, in one value: some never end
 MAX_CONVERTED = 100  # that are told of one value
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -45,7 +43,7 @@ class Unwritable(SerializationError):
     def kind(self) -> str:
         """The reason without what is this value's alone."""
         own = isinstance(self.error, (SerializationError, RecursionError))
-        return self.reason if own else type(self.error).__name__
+        return self.reason if own else name_of_type(self.error)
 
 
 def _reason_of(error: Exception) -> str:
@@ -54,10 +52,12 @@ def _reason_of(error: Exception) -> str:
         return str(error)
     if isinstance(error, RecursionError):
         return "nested too deeply"
+    name = name_of_type(error)
     try:
-        return f"{type(error).__name__}: {error}"
+        text = str(error)
     except Exception:  # noqa: BLE001  (its text fails as well)
-        return type(error).__name__
+        return name
+    return f"{name}: {text}" if text else name
 
 
 class Writer:
@@ -117,8 +117,10 @@ class Writer:
         if isinstance(value, (set, frozenset)):
             return b"[%b]" % b",".join(sorted(map(self._write, value)))
         if is_listed(value):
-            return self._array(self._elements(value))
-        self._say(f"a {type(value).__name__} is written as its str()")
+            elements = elements_of(value, self._iterable)
+            self._iterable -= len(elements)
+            return self._array(elements)
+        self._say(f"a value of type {name_of_type(value)} is written as its str()")
         return self._write(str(value))
 
     def _array(self, values: list[Any]) -> bytes:
@@ -180,19 +182,12 @@ class Writer:
         return json.loads(written) if written[:1] == b'"' else written.decode()
 
     def _another_name(self, name: str, key: Any, others: Counter[str]) -> str:
-        other = f"{name} ({type(key).__name__})"
+        other = f"{name} ({name_of_type(key)})"
         others[other] += 1
         if others[other] > 1:
             other = f"{other} {others[other]}"
-        self._say(f"a key, a {type(key).__name__}, is written as {other!r}: there is another {name!r}")
+        self._say(f"a key of type {name_of_type(key)} is written as {other!r}: there is another {name!r}")
         return other
-
-    def _elements(self, value: Iterable[Any]) -> list[Any]:
-        elements = list(islice(value, self._iterable + 1))
-        self._iterable -= len(elements)
-        if self._iterable < 0:
-            raise SerializationError(f"a {type(value).__name__} gives more than {MAX_ITERATED:,} values")
-        return elements
 
     def _say(self, what: str) -> None:
         if len(self._converted) < MAX_CONVERTED:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from scrapy.settings import BaseSettings
 
 from estela_scrapy.extensions import QueueExtension
@@ -12,11 +14,11 @@ _TOPICS = {"ESTELA_STATS_TOPIC": "job_stats", "ESTELA_LOGS_TOPIC": "job_logs"}
 class Addon:
     """Adds the extension, with all four streams: stats and logs too, on the topics that estela names.
 
-    What the project sets itself wins.
+    What the project or the environment sets itself wins.
     """
 
     def update_settings(self, settings: BaseSettings) -> None:
         """Scrapy's way in."""
         settings.setdefault_in_component_priority_dict("EXTENSIONS", QueueExtension, 500)
         for name, topic in _TOPICS.items():
-            settings.set(name, topic, "addon")
+            settings.set(name, os.environ.get(name, topic), "addon")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import logging
+import os
+from collections.abc import Callable
 from datetime import datetime, timezone
-from time import monotonic
-from typing import Any
+from time import monotonic, sleep
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from scrapy import Request, Spider, signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import CloseSpider, NotConfigured
+from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 from scrapy.utils.asyncio import run_in_thread
 from typing_extensions import Self
@@ -22,18 +23,26 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.writing import Converted, Unwritable
 from estela_scrapy.accounts import account, say_what_is_left
+from estela_scrapy.collector import COLLECTOR
 from estela_scrapy.failures import ConversionLog, FailureLog, cut, page_of
 from estela_scrapy.identity import Job, identify
+from estela_scrapy.job_logs import MAX_LINE, JobLogHandler
 from estela_scrapy.job_runs import count_run
 from estela_scrapy.outbox import Outbox
 from estela_scrapy.payloads import ItemSerializer, request_payload
 from estela_scrapy.publisher import Publisher
+from estela_scrapy.refusal import Misconfigured
 from estela_scrapy.room import Room
-from estela_scrapy.settings import ExtensionSettings
+from estela_scrapy.setting_reader import SettingReader
+from estela_scrapy.settings import ENABLED, ExtensionSettings
 from estela_scrapy.spool import Left
 from estela_scrapy.streams import Streams
 
 _STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
+_LOOK_AGAIN = 0.05  # seconds
+_FORCED = "forced"  # why a spider closed that nobody closed
+
+T = TypeVar("T")
 
 logger = printable_logger(__name__)
 
@@ -46,38 +55,42 @@ class QueueExtension:
         self._settings = settings
         self._platform = platform
         self._job = job
+        self._log = _log_handler(crawler, settings, platform)
         self._serializer = ItemSerializer(settings.serializer)
         self._failures = FailureLog()
         self._conversions = ConversionLog()
         self._in_downloader: WeakKeyDictionary[Request, float] = WeakKeyDictionary()
         self._opened = datetime.now(timezone.utc)
+        self._reason = ""
+        self._wait_left = settings.close_timeout
+        self._finished = False
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self | Misconfigured:
         """Scrapy's way in; a wrong setting is told in one line, and the crawl does not start."""
-        if not crawler.settings.getbool("ESTELA_ENABLED", True):
-            raise NotConfigured
-        if not crawler.crawling:  # `scrapy shell` opens a spider, but crawls nothing
-            raise NotConfigured
         try:
+            if not _is_wanted(crawler):
+                raise NotConfigured
             settings = ExtensionSettings.from_scrapy(crawler.settings)
+            job = _identify(crawler, settings)
+            settings.check_names(job)
             platform = open_platform(environ=settings.environ)
-            project = crawler.settings.get("BOT_NAME", "")
-            jobdir = crawler.settings.get("JOBDIR")
-            job = identify(crawler.spidercls.name, project, settings.environ, jobdir=jobdir)
         except ConfigurationError as error:
             return Misconfigured(crawler, error)
         for library in queue_noisy_libraries:  # what an outage means, the publisher says in one line
             if logging.getLogger(library).level == logging.NOTSET:
                 logging.getLogger(library).setLevel(logging.CRITICAL)
         extension = cls(crawler, settings, platform, job)
-        _spare_the_collector()
+        for misspelt in ExtensionSettings.misspelt(crawler.settings):
+            logger.warning("%s", misspelt)
+        COLLECTOR.prepare()
         crawler.signals.connect(extension.spider_opened, signals.spider_opened)
         return extension
 
     def spider_opened(self, spider: Spider) -> None:
         """Begin to publish."""
         settings = self._settings
+        COLLECTOR.spare()
         self._publisher = Publisher(
             self._platform.producer,
             Outbox(settings.outbox_path, settings.outbox_max_bytes),
@@ -90,7 +103,8 @@ class QueueExtension:
         self._room = Room(self._crawler, lambda: self._publisher.full)
         self._connect()
         atexit.register(self._ended_by_force)
-        self._streams.begin_logs(self._crawler)
+        if self._log is not None:
+            self._streams.begin_logs(self._log)
         logger.info(
             "Publishing job %s to %s", self._job.jid, self._platform.describe(), extra={"spider": spider}
         )
@@ -98,6 +112,7 @@ class QueueExtension:
     def _connect(self) -> None:
         connect = self._crawler.signals.connect
         connect(self.spider_closed, signals.spider_closed)
+        connect(self.engine_stopped, signals.engine_stopped)
         if self._settings.items_topic:
             connect(self.item_scraped, signals.item_scraped)
         if self._settings.requests_topic:
@@ -106,7 +121,7 @@ class QueueExtension:
             connect(self.request_left_downloader, signals.request_left_downloader)
 
     async def item_scraped(self, item: Any, response: Response | None, spider: Spider) -> None:
-        """Publish the item as it is now; where there is no room, Scrapy holds the spider back.
+        """Publish the item as it is now; if there is no room, Scrapy holds the spider back.
 
         Whatever goes wrong costs this item alone, and is said and counted.
         """
@@ -131,34 +146,88 @@ class QueueExtension:
         self._publish_request(request, response)
 
     def request_left_downloader(self, request: Request) -> None:
-        """Publish a record of the request, where no answer came."""
+        """Publish a record of the request, if no answer came."""
         if request in self._in_downloader:
             self._publish_request(request, None)
 
     async def spider_closed(self, spider: Spider, reason: str) -> None:
-        """Tell how it went, wait for the queue as long as the settings say, and account for everything."""
-        timeout = self._settings.close_timeout
+        """Wait for the queue, and have Scrapy's last stats say how it went."""
+        self._reason = reason
         self._failures.sum_up(spider)
-        self._streams.end(self._crawler, reason, self._opened)
-        await self._wait_for_the_queue(timeout)
-        left = await run_in_thread(self._publisher.close)
-        atexit.unregister(self._ended_by_force)
-        gc.unfreeze()
+        left = Left(0, 0)
+        try:
+            if not await self._wait_for_the_queue():
+                left = await run_in_thread(self._publisher.close)
+            self._account(left)
+        finally:
+            if not self._engine_will_stop():
+                await self._finish()
+
+    async def engine_stopped(self) -> None:
+        """Tell how it went: the last stats and log lines are there only now.
+
+        A signal to stop that meets a spider which is closing already brings this early.
+        """
+        while self._crawler.engine.spider is not None and self._wait_left > 0:
+            await self._count(sleep, _LOOK_AGAIN)
+        await self._finish()
+
+    def _engine_will_stop(self) -> bool:
+        """Whether `engine_stopped` will come: not if the spider was closed before the engine started.
+
+        Nor is it certain if another component stops the engine itself.
+        """
+        engine = self._crawler.engine
+        return engine.start_time is not None and (engine.running or not self._crawler.crawling)
+
+    async def _finish(self) -> None:
+        """Publish the job's stats and its closing record, and account for everything."""
+        if self._finished:
+            return
+        self._finished = True
+        try:
+            self._streams.end(self._crawler, self._reason, self._opened)
+        finally:
+            await self._wait_for_the_queue()
+            left = await run_in_thread(self._publisher.close)
+            atexit.unregister(self._ended_by_force)
+            COLLECTOR.release()
+            self._account(left)
+            timeout = self._settings.close_timeout
+            self._say_what_is_left(
+                left, f"the queue did not take them within ESTELA_CLOSE_TIMEOUT = {timeout} s"
+            )
+
+    async def _wait_for_the_queue(self) -> bool:
+        """Whether it has taken everything, within what remains of ESTELA_CLOSE_TIMEOUT."""
+        while self._wait_left > 0:
+            if await self._count(self._publisher.wait, min(_STEP, self._wait_left)):
+                return True
+        return False
+
+    async def _count(self, wait: Callable[[float], T], seconds: float) -> T:
+        """Wait in a thread, at the cost of what remains of ESTELA_CLOSE_TIMEOUT."""
+        self._wait_left -= seconds
+        began = monotonic()
+        try:
+            return await run_in_thread(wait, seconds)
+        finally:
+            self._wait_left += seconds - (monotonic() - began)
+
+    def _account(self, left: Left) -> None:
         account(self._crawler.stats, self._publisher, self._streams, left)
         self._crawler.stats.set_value("estela/items/converted", self._conversions.items)
         self._crawler.stats.set_value("estela/pauses", self._room.pauses)
-        self._say_what_is_left(left, f"the queue did not take them within ESTELA_CLOSE_TIMEOUT = {timeout} s")
-
-    async def _wait_for_the_queue(self, timeout: float) -> None:
-        deadline = monotonic() + timeout
-        while (left := deadline - monotonic()) > 0:
-            if await run_in_thread(self._publisher.wait, min(_STEP, left)):
-                return
 
     def _ended_by_force(self) -> None:
         """A second signal has stopped the reactor: no spider_closed comes, or it will never be through."""
-        self._failures.sum_up(self._crawler.spider)
-        self._say_what_is_left(self._publisher.close(), "the crawl was ended by force")
+        if not self._reason:
+            self._failures.sum_up(self._crawler.spider)
+        try:
+            if not self._finished:
+                self._streams.end(self._crawler, self._reason or _FORCED, self._opened)
+        finally:
+            self._say_what_is_left(self._publisher.close(), "the crawl was ended by force")
 
     def _say_what_is_left(self, left: Left, why: str) -> None:
         path = self._settings.outbox_path
@@ -185,24 +254,34 @@ class QueueExtension:
             raise Unwritable("fingerprint", error) from error
 
 
-def _spare_the_collector() -> None:
-    """Have Python's cycle collector look past what is loaded by now, until the spider is closed.
+def _is_wanted(crawler: Crawler) -> bool:
+    """Whether this crawl is to be published.
 
-    It stops every thread, the reactor's too. What Scrapy and its libraries are made of is most of what it
-    looks through, 50 ms at a time, and messages on their way make it look more often.
+    `scrapy shell` opens a spider, but crawls nothing. `scrapy check`, `bench`, `fetch` and `parse` crawl with
+    a `start` of their own, to show something: they publish only if the command line or the environment says
+    so.
     """
-    gc.collect()
-    gc.freeze()
+    read = SettingReader(crawler.settings, os.environ)
+    if not read.boolean("ESTELA_ENABLED", ENABLED) or not crawler.crawling:
+        return False
+    of_a_command = getattr(crawler.spidercls.start, "__module__", "").startswith("scrapy.commands.")
+    return not of_a_command or read.is_told("ESTELA_ENABLED")
 
 
-class Misconfigured:
-    """Stands in for the extension where a setting is wrong: a crawl that publishes nothing must not run."""
+def _identify(crawler: Crawler, settings: ExtensionSettings) -> Job:
+    """The job, named after the spider itself: `crawl(S, name=...)` names it, not its class."""
+    name = str((crawler.spider or crawler.spidercls).name)
+    project = str(crawler.settings.get("BOT_NAME") or "")
+    return identify(name, project, settings.environ, jobdir=crawler.settings.get("JOBDIR"))
 
-    def __init__(self, crawler: Crawler, error: ConfigurationError) -> None:
-        self._error = error
-        crawler.signals.connect(self.spider_opened, signals.spider_opened)
 
-    def spider_opened(self, spider: Spider) -> None:
-        """Refuse the crawl."""
-        logger.error("The crawl does not start: %s", self._error, extra={"spider": spider})
-        raise CloseSpider("estela_misconfigured")
+def _log_handler(crawler: Crawler, settings: ExtensionSettings, platform: Platform) -> JobLogHandler | None:
+    """What keeps the crawl's log lines from now on, if they are to be published."""
+    if not settings.logs_topic:
+        return None
+    most = platform.max_message_bytes
+    max_bytes = MAX_LINE if most is None else min(MAX_LINE, most // 2)  # the envelope needs some, too
+    handler = JobLogHandler.from_crawler(crawler, settings.logs_level, max_bytes)
+    handler.hear_the_start(crawler.settings)
+    handler.listen()
+    return handler

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from scrapy import Spider
 from scrapy.http import Response
 
+from estela_queue_adapter.conversion import name_of_type
 from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.writing import Converted, Unwritable
 
@@ -48,7 +49,7 @@ class FailureLog:
 
     def add(self, what: str, subject: Any, error: Exception, page: str, spider: Spider | None) -> None:
         """Say that no `what` could be made of `subject`, an item or a request met on `page`."""
-        cls = cut(type(subject).__name__)
+        cls = cut(name_of_type(subject))
         field, reason, kind = _of(error)
         key = _Kind(what, cls, _INDEX.sub("[]", field), kind)
         if key not in self._counts and len(self._counts) >= _KINDS:
@@ -93,7 +94,7 @@ class ConversionLog:
     def add(self, item: Any, converted: Iterable[Converted], page: str, spider: Spider | None) -> None:
         """Count one item."""
         self.items += 1
-        cls = cut(type(item).__name__)
+        cls = cut(name_of_type(item))
         for where, what in converted:
             field = cut(where)
             key = (cls, _INDEX.sub("[]", field))

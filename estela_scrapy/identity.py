@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +9,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from estela_queue_adapter import private_files
-from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.errors import BadName, ConfigurationError
+from estela_queue_adapter.names import as_jid_part, parse_jid
+from estela_scrapy.setting_reader import told
 
-# What MongoDB takes in no database name; the dot parts a jid.
-_NOT_IN_A_NAME = re.compile(r'[/\\. "$*<>:|?\x00]')
-_SERVER_DATABASES = ("admin", "config", "local")
-_JOB_ID = re.compile(r"\d{8}T\d{9}-[0-9a-f]{4}")
-_MAX_DATABASE = 63  # bytes, MongoDB's limit
+# What else says which job a process is: scrapyd, and Scrapy Cloud (such as 123/1/7).
+SCHEDULERS_VARIABLES = ("SCRAPYD_JOB", "SHUB_JOBKEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +24,10 @@ class Job:
     job: str
     spider: str
     project: str
+    spider_name: str = ""
+    """The spider's own name, of which `spider` may be a plainer form."""
     items_jid: str = ""
-    """The jid of items where it differs: estela gives scheduled jobs with a unique collection one."""
+    """The jid of items if it differs: estela gives scheduled jobs with a unique collection one."""
 
     @property
     def jid(self) -> str:
@@ -45,41 +45,20 @@ def identify(
 ) -> Job:
     """The job that this crawl is.
 
-    ESTELA_SPIDER_JOB is its jid where set. Else it is made of the names of spider and project, in which an
-    underscore stands for each character that a jid or a database name cannot have, and of a job id that no
-    other run has and that sorts by time. Where the crawl has a `jobdir`, by which it is paused and resumed,
-    its parts are one job: the id is kept there. Raises ConfigurationError.
+    ESTELA_SPIDER_JOB is its jid if set. Else the jid is made of the names of spider and project and of a job
+    id: that of scrapyd or Scrapy Cloud if one of them started the process, else one that no other run has
+    and that sorts by time. An underscore stands for each character that a jid or a database cannot have. If
+    the crawl has a `jobdir`, by which it is paused and resumed, its parts are one job: the first id is kept
+    there. Raises ConfigurationError.
     """
-    items_jid = environ.get("ESTELA_COLLECTION", "")
+    if items_jid := environ.get("ESTELA_COLLECTION", ""):
+        _parts("ESTELA_COLLECTION", items_jid)
     if given := environ.get("ESTELA_SPIDER_JOB", ""):
-        parts = given.split(".")
-        if len(parts) != 3 or not all(parts):
-            raise ConfigurationError(f"ESTELA_SPIDER_JOB={given} is not <job>.<spider>.<project>")
-        return Job(parts[0], parts[1], parts[2], items_jid)
-    job_id = _kept_id(Path(jobdir), now) if jobdir else new_job_id(now)
-    job = Job(job_id, _plain(spider), _plain(project), items_jid)
-    if job.project in _SERVER_DATABASES or len(job.project.encode()) > _MAX_DATABASE:
-        raise ConfigurationError(
-            f"BOT_NAME={project} cannot be the name of a database; rename it, or set ESTELA_SPIDER_JOB"
-        )
-    return job
-
-
-def _kept_id(jobdir: Path, now: datetime | None) -> str:
-    path = jobdir / "estela-job-id"
-    try:
-        if path.exists() and (kept := path.read_text().strip()):
-            if _JOB_ID.fullmatch(kept):
-                return kept
-            raise ConfigurationError(f"{path} holds no job id; remove it to begin a new job")
-        made = new_job_id(now)
-        private_files.create(path)
-        path.write_text(f"{made}\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"JOBDIR={jobdir}: the job id in {path.name} cannot be kept: {error}"
-        ) from error
-    return made
+        return Job(*_parts("ESTELA_SPIDER_JOB", given), spider, items_jid)
+    job_id = _schedulers_id(environ) or new_job_id(now)
+    if jobdir:
+        job_id = _kept_id(Path(jobdir), job_id)
+    return Job(job_id, as_jid_part(spider), as_jid_part(project), spider, items_jid)
 
 
 def new_job_id(now: datetime | None = None) -> str:
@@ -88,5 +67,30 @@ def new_job_id(now: datetime | None = None) -> str:
     return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
 
 
-def _plain(name: str) -> str:
-    return _NOT_IN_A_NAME.sub("_", name) or "_"
+def _parts(variable: str, jid: str) -> tuple[str, str, str]:
+    try:
+        return parse_jid(jid)
+    except BadName as error:
+        raise ConfigurationError(f"{variable}={told(jid)} is not <job>.<spider>.<project>") from error
+
+
+def _schedulers_id(environ: Mapping[str, str]) -> str:
+    given = next(filter(None, (environ.get(name) for name in SCHEDULERS_VARIABLES)), "")
+    return as_jid_part(given) if given else ""
+
+
+def _kept_id(jobdir: Path, new: str) -> str:
+    """The id that an earlier part of the crawl left in `jobdir`, else `new`, which is left there."""
+    path = jobdir / "estela-job-id"
+    try:
+        if path.exists() and (kept := path.read_text().strip()):
+            if kept == as_jid_part(kept):
+                return kept
+            raise ConfigurationError(f"{path} holds no job id; remove it to begin a new job")
+        private_files.create(path)
+        path.write_text(f"{new}\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"JOBDIR={jobdir}: the job id in {path.name} cannot be kept: {error}"
+        ) from error
+    return new

@@ -5,14 +5,19 @@ from __future__ import annotations
 import copy
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 
 from scrapy.crawler import Crawler
-from scrapy.utils.log import TopLevelFormatter
+from scrapy.settings import Settings
+from scrapy.utils.log import TopLevelFormatter, log_scrapy_info
 from typing_extensions import Self
 
 from estela_queue_adapter import queue_noisy_libraries
 from estela_queue_adapter.serialization import serialize
+
+MAX_LINE = 256 * 1024  # bytes of one line's payload; what is longer is cut
+_EARLY_BYTES = 1024 * 1024  # of lines from before the spider was open
 
 
 class _ShortNames(logging.Formatter):
@@ -25,31 +30,71 @@ class _ShortNames(logging.Formatter):
 
 
 class JobLogHandler(logging.Handler):
-    """Gives `publish` the payload of stream `logs` for each line of one crawl.
+    """Makes a payload of stream `logs` of each line of one crawl.
 
-    `publish` must not wait; it may be called from several threads at once. A line that arises while one is
-    published, in the same thread, is not taken, nor are those of the queue's client: each would bring forth
-    the next. Of several crawls in one process, each takes its own lines and those that are nobody's.
+    Until `begin` they wait in memory, 1 MiB at most; from then on they go to what it is given. A line that
+    arises while one is published, in the same thread, is not taken, nor are those of the queue's client: each
+    would bring forth the next. Of several crawls in one process, each takes its own lines and those that are
+    nobody's.
     """
 
-    def __init__(self, crawler: Crawler, publish: Callable[[bytes], None], level: int | str) -> None:
+    def __init__(self, crawler: Crawler, level: int | str, max_bytes: int) -> None:
+        """`max_bytes` bounds the payload of a line."""
         super().__init__(level)
-        self._crawler = crawler
-        self._publish = publish
+        self._crawler = weakref.ref(crawler)
+        self._max_bytes = max_bytes
+        self._publish: Callable[[bytes], None] | None = None
+        self._early: list[bytes] = []
+        self._early_bytes = 0
+        self._beginning = threading.Lock()  # guards the early lines
         self._publishing = threading.local()
         self.failed = 0
         """Lines that could not be written or published."""
 
     @classmethod
     def from_crawler(
-        cls, crawler: Crawler, publish: Callable[[bytes], None], level: int | str = logging.INFO
+        cls, crawler: Crawler, level: int | str = logging.INFO, max_bytes: int = MAX_LINE
     ) -> Self:
         """A handler whose lines look as Scrapy's own log does."""
-        handler = cls(crawler, publish, level)
+        handler = cls(crawler, level, max_bytes)
         settings = crawler.settings
         formatter = _ShortNames if settings.getbool("LOG_SHORT_NAMES") else logging.Formatter
         handler.setFormatter(formatter(settings.get("LOG_FORMAT"), settings.get("LOG_DATEFORMAT")))
+        weakref.finalize(crawler, handler.end).atexit = False  # a crawl may fail before anybody is told of it
         return handler
+
+    def listen(self) -> None:
+        """Take every line of the process from here on."""
+        logging.getLogger().addHandler(self)
+
+    def hear_the_start(self, settings: Settings) -> None:
+        """Have Scrapy say again, to this handler alone, what it said before anything of ours was loaded."""
+        scrapys = logging.getLogger(log_scrapy_info.__module__)
+        handlers, scrapys.handlers = scrapys.handlers, [self]
+        propagate, scrapys.propagate = scrapys.propagate, False
+        try:
+            log_scrapy_info(settings)
+        finally:
+            scrapys.handlers, scrapys.propagate = handlers, propagate
+
+    def end(self) -> None:
+        """Take no more lines."""
+        logging.getLogger().removeHandler(self)
+
+    def begin(self, publish: Callable[[bytes], None]) -> None:
+        """Give `publish` what waits and every line from here on.
+
+        It must not wait; it may be called from several threads at once.
+        """
+        with self._beginning:
+            self._publishing.now = True
+            try:
+                for payload in self._early:
+                    publish(payload)
+            finally:
+                self._early.clear()
+                self._publish = publish
+                self._publishing.now = False
 
     def handle(self, record: logging.LogRecord) -> bool:
         """As the base class does it, without its lock: who holds another lock and logs must not wait here."""
@@ -63,18 +108,52 @@ class JobLogHandler(logging.Handler):
             return
         self._publishing.now = True
         try:
-            self._publish(serialize({"log": self.format(record), "datetime": record.created}))
+            self._hand_over(line_payload(self.format(record), record.created, self._max_bytes))
         except Exception:  # noqa: BLE001  (whoever writes a line must not fail for it; logging says it)
             self.failed += 1
             self.handleError(record)
         finally:
             self._publishing.now = False
 
+    def _hand_over(self, payload: bytes) -> None:
+        if self._publish is None:
+            with self._beginning:
+                if self._publish is None:
+                    self._keep(payload)
+                    return
+        self._publish(payload)
+
+    def _keep(self, payload: bytes) -> None:
+        if self._early_bytes + len(payload) > _EARLY_BYTES:
+            self.failed += 1
+        else:
+            self._early_bytes += len(payload)
+            self._early.append(payload)
+
     def _is_wanted(self, record: logging.LogRecord) -> bool:
+        crawler = self._crawler()
         spider = getattr(record, "spider", None)
-        crawler = getattr(record, "crawler", None)
         return (
-            (spider is None or spider is self._crawler.spider)
-            and (crawler is None or crawler is self._crawler)
+            crawler is not None
+            and (spider is None or spider is crawler.spider)
+            and getattr(record, "crawler", None) in (None, crawler)
             and record.name.partition(".")[0] not in queue_noisy_libraries
         )
+
+
+def line_payload(line: str, created: float, max_bytes: int) -> bytes:
+    """The payload of a line that was written at `created`, in epoch seconds.
+
+    One that is longer than `max_bytes` is cut, and says so at its end: the queue would refuse it whole.
+    """
+    if len(line) <= max_bytes:
+        payload = serialize({"log": line, "datetime": created})
+        if len(payload) <= max_bytes:
+            return payload
+    kept = min(len(line), max_bytes)
+    while True:
+        told = f"{line[:kept]}... [cut: the line has {len(line)} characters]"
+        payload = serialize({"log": told, "datetime": created})
+        if len(payload) <= max_bytes or kept == 0:
+            return payload
+        kept = min(kept - 1, int(0.95 * kept * max_bytes / len(payload)))

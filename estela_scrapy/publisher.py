@@ -73,7 +73,6 @@ class Publisher:
         self._closed_topics: dict[str, tuple[QueueError, float]] = {}
         self._troubled = False
         self._ended = threading.Event()
-        self._left: Left | None = None
         self._threads = [
             threading.Thread(target=work, name=f"estela-publisher-{name}", daemon=True)
             for name, work in (("sender", self._send_all), ("spooler", self._spool_all))
@@ -104,13 +103,14 @@ class Publisher:
         return True
 
     def close(self) -> Left:
-        """End; what is not acknowledged is kept in the outbox. Blocks for some seconds at most."""
-        if self._left is None:
-            self._ended.set()
-            for thread in self._threads:
-                thread.join(_END_TIMEOUT)
-            self._left = self._spool.save()
-        return self._left
+        """End; what is not acknowledged is kept in the outbox. Blocks for some seconds at most.
+
+        What is put afterwards is kept by the next call.
+        """
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(_END_TIMEOUT)
+        return self._spool.save()
 
     def _spool_all(self) -> None:
         while True:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import re
-import string
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from scrapy.settings import BaseSettings
 
 from estela_queue_adapter.closing import JOBS_TOPIC
-from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.settings import PREFIX
+from estela_queue_adapter.errors import BadName, ConfigurationError
+from estela_queue_adapter.names import Dataset, dataset_of
 from estela_scrapy.identity import Job
+from estela_scrapy.job_stats import Goal
 from estela_scrapy.payloads import load_serializer
+from estela_scrapy.setting_reader import OWN_PREFIX, PLACEHOLDERS, SettingReader, told
 from estela_scrapy.spool import Mode
 
 ITEMS_TOPIC = "items_topic"
@@ -29,10 +29,7 @@ OUTBOX = Mode.OVERFLOW.value
 OUTBOX_PATH = ".estela/outbox.db"
 OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
 OUTBOX_INTERVAL = 0.1  # seconds
-PLACEHOLDERS = ("spider", "job", "project", "topic")
-
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what Kafka takes
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+ENABLED = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +63,8 @@ class ExtensionSettings:
     """Bytes that may wait in the outbox before the spider is held back."""
     outbox_interval: float
     """Seconds between two looks at what should move to the outbox."""
+    goal: Goal
+    """What the job's stats measure it by."""
     environ: Mapping[str, str] = field(repr=False)
     """The environment of the queue adapter, with Scrapy's QUEUE_PLATFORM settings on top."""
 
@@ -75,106 +74,88 @@ class ExtensionSettings:
     ) -> ExtensionSettings:
         """Read and check them; raises ConfigurationError."""
         environ = os.environ if environ is None else environ
-        own = {name: str(settings[name]) for name in settings if name.startswith(PREFIX) and settings[name]}
-        read = _Reader(settings, environ)
-        outbox_max_bytes = int(read.positive("ESTELA_OUTBOX_MAX_BYTES", OUTBOX_MAX_BYTES))
+        read = SettingReader(settings, environ)
+        outbox_max_bytes = read.whole_number("ESTELA_OUTBOX_MAX_BYTES", OUTBOX_MAX_BYTES)
         return cls(
             items_topic=read.topic("ESTELA_ITEMS_TOPIC", ITEMS_TOPIC),
             requests_topic=read.topic("ESTELA_REQUESTS_TOPIC", REQUESTS_TOPIC),
             stats_topic=read.topic("ESTELA_STATS_TOPIC", ""),
             logs_topic=read.topic("ESTELA_LOGS_TOPIC", ""),
             jobs_topic=read.topic("ESTELA_JOBS_TOPIC", JOBS_TOPIC),
-            logs_level=getattr(logging, read.choice("ESTELA_LOGS_LEVEL", LOGS_LEVEL, _LEVELS)),
+            logs_level=read.level("ESTELA_LOGS_LEVEL", LOGS_LEVEL),
             database=read.template("ESTELA_DATABASE"),
             dataset=read.template("ESTELA_DATASET"),
             unique=read.boolean("ESTELA_UNIQUE", environ.get("ESTELA_UNIQUE_COLLECTION") == "True"),
             serializer=load_serializer("ESTELA_SERIALIZER", read.given("ESTELA_SERIALIZER", None)),
-            buffer_bytes=min(int(read.positive("ESTELA_BUFFER_BYTES", BUFFER_BYTES)), outbox_max_bytes),
+            buffer_bytes=min(read.whole_number("ESTELA_BUFFER_BYTES", BUFFER_BYTES), outbox_max_bytes),
             close_timeout=read.positive("ESTELA_CLOSE_TIMEOUT", CLOSE_TIMEOUT),
             outbox=Mode(read.choice("ESTELA_OUTBOX", OUTBOX, tuple(mode.value for mode in Mode))),
             outbox_path=read.file("ESTELA_OUTBOX_PATH", OUTBOX_PATH),
             outbox_max_bytes=outbox_max_bytes,
             outbox_interval=read.positive("ESTELA_OUTBOX_INTERVAL", OUTBOX_INTERVAL),
-            environ={**environ, **own},
+            goal=Goal.from_environ(environ),
+            environ={**environ, **read.queue_variables()},
         )
 
+    @classmethod
+    def misspelt(cls, settings: BaseSettings, environ: Mapping[str, str] | None = None) -> list[str]:
+        """What to say of each ESTELA_* name, in Scrapy's settings or the environment, that nobody reads."""
+        return SettingReader(settings, os.environ if environ is None else environ).misspelt(cls.variables())
+
+    @classmethod
+    def variables(cls) -> set[str]:
+        """The name of every setting of the extension."""
+        named = {field.name for field in fields(cls)} - {"goal", "environ"} | {"enabled"}
+        return {f"{OWN_PREFIX}{name.upper()}" for name in named}
+
     def names(self, job: Job, topic: str) -> dict[str, str]:
-        """The `db_name` and `dataset_name` of items or requests, where they are set."""
+        """The `db_name` and `dataset_name` of items or requests, if they are set."""
         named = self.database_name(job, topic)
         if self.dataset:
             named["dataset_name"] = self.dataset.format_map(_values(job, topic))
         return named
 
     def database_name(self, job: Job, topic: str) -> dict[str, str]:
-        """The `db_name` of any stream, where it is set."""
+        """The `db_name` of any stream, if it is set."""
         return {"db_name": self.database.format_map(_values(job, topic))} if self.database else {}
+
+    def check_names(self, job: Job) -> None:
+        """Raise ConfigurationError if what this job publishes could not be stored under its names.
+
+        The consumer would make a dead letter of each message, or mix items with something else.
+        """
+        topics = [self.items_topic, self.requests_topic, self.stats_topic, self.logs_topic]
+        if self.jobs_topic in filter(None, topics):
+            raise ConfigurationError(
+                f"ESTELA_JOBS_TOPIC={self.jobs_topic} is the topic of another stream; closing records need "
+                "one of their own"
+            )
+        try:
+            datasets = dict(self._datasets(job))
+        except BadName as error:
+            raise ConfigurationError(
+                f"Nothing could be stored: {error}. The names of job {told(job.jid)} come from BOT_NAME and "
+                "the spider's name or from ESTELA_SPIDER_JOB, or from ESTELA_DATABASE and ESTELA_DATASET"
+            ) from error
+        for (one, at), (other, too) in combinations(datasets.items(), 2):
+            if at == too:
+                raise ConfigurationError(
+                    f"{one} and {other} would share the collection {at}: give them topics of their own, and "
+                    "{topic} a place in ESTELA_DATASET"
+                )
+
+    def _datasets(self, job: Job) -> Iterator[tuple[str, Dataset]]:
+        """Where each stream is to be stored; raises BadName."""
+        for stream, topic, jid, names in (
+            ("items", self.items_topic, job.items_jid or job.jid, self.names),
+            ("request records", self.requests_topic, job.jid, self.names),
+            ("stats", self.stats_topic, job.jid, self.database_name),
+            ("log lines", self.logs_topic, job.jid, self.database_name),
+        ):
+            if topic:
+                named = names(job, topic)
+                yield stream, dataset_of(topic, jid, named.get("db_name"), named.get("dataset_name"))
 
 
 def _values(job: Job, topic: str) -> dict[str, str]:
     return dict(zip(PLACEHOLDERS, (job.spider, job.job, job.project, topic), strict=True))
-
-
-class _Reader:
-    """One setting at a time, Scrapy's first; each method raises ConfigurationError for what does not fit."""
-
-    def __init__(self, settings: BaseSettings, environ: Mapping[str, str]) -> None:
-        self._settings = settings
-        self._environ = environ
-
-    def given(self, name: str, default: Any) -> Any:
-        value = self._settings.get(name)
-        if value is None:
-            value = self._environ.get(name) or None  # an empty variable counts as unset
-        return default if value is None else value
-
-    def topic(self, name: str, default: str) -> str:
-        topic = str(self.given(name, default))
-        if topic and (topic in (".", "..") or not _TOPIC.fullmatch(topic)):
-            raise ConfigurationError(
-                f"{name}={topic} is no topic: letters, digits, dots, underscores and dashes make one, "
-                "249 at most; empty switches the stream off"
-            )
-        return topic
-
-    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        value = str(self.given(name, default))
-        if value not in choices:
-            raise ConfigurationError(f"{name}={value}: the valid choices are {', '.join(choices)}")
-        return value
-
-    def file(self, name: str, default: str) -> Path:
-        path = Path(str(self.given(name, default) or default)).expanduser().absolute()
-        if path.is_dir():
-            raise ConfigurationError(f"{name}={path} is a directory; it names a file")
-        return path
-
-    def template(self, name: str) -> str:
-        template = str(self.given(name, ""))
-        try:
-            used = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
-        except ValueError as error:
-            raise ConfigurationError(f"{name}={template} is not a template: {error}") from error
-        for placeholder in used:
-            if placeholder not in PLACEHOLDERS:
-                choices = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
-                raise ConfigurationError(
-                    f"{name}: {{{placeholder}}} is not known; the valid ones are {choices}"
-                )
-        return template
-
-    def boolean(self, name: str, default: bool) -> bool:
-        value = self.given(name, default)
-        try:
-            return BaseSettings({name: value}).getbool(name)
-        except ValueError as error:
-            raise ConfigurationError(f"{name}={value} is not True or False") from error
-
-    def positive(self, name: str, default: float) -> float:
-        given = self.given(name, default)
-        try:
-            value = float(given)
-        except (TypeError, ValueError):
-            value = -1.0
-        if not 0 < value < float("inf"):
-            raise ConfigurationError(f"{name}={given} is not a positive number")
-        return value

@@ -69,6 +69,8 @@ class Spool:
         self._in_file = 0
         self._read_upto: Letter | None = None
         self._saved = False
+        self._lost = 0
+        self._why_lost = ""
 
     def open_file(self) -> None:
         """Open the outbox if there is one, so that what an earlier crawl left is sent. Raises OutboxError."""
@@ -215,28 +217,37 @@ class Spool:
             self._read_upto = None
 
     def save(self) -> Left:
-        """Put all that is in memory or in flight into the file, whatever its bound, and close it."""
+        """Put all that is in memory or in flight into the file, whatever its bound, and close it.
+
+        Nothing is taken from then on. May be called again, for what was put meanwhile.
+        """
         with self._moving:
-            with self._quick:
-                self._saved = True
-                flights = [*self._flying.values(), *self._returned]
-                flying = [flight.letter for flight in flights if not flight.from_file]
-                letters = sorted([*flying, *self._memory])
-                self._flying.clear()
-                self._memory.clear()
-                self._returned.clear()
-                self._memory_bytes = self._flying_bytes = 0
-            lost = len(letters)
+            letters = self._take_everything()
             try:
                 if letters:
                     self._outbox.add(letters)
-                    self._in_file, lost = self._in_file + len(letters), 0
+                    self._in_file += len(letters)
+                    letters = []
                 self.settle()
             except OutboxError as error:
-                return Left(self._in_file, lost, str(error))
+                self._lost += len(letters)
+                self._why_lost = str(error)
             finally:
                 self._outbox.close()
-            return Left(self._in_file, 0)
+            return Left(self._in_file, self._lost, self._why_lost)
+
+    def _take_everything(self) -> list[Letter]:
+        """What is in memory or in flight and not in the file."""
+        with self._quick:
+            self._saved = True
+            flights = [*self._flying.values(), *self._returned]
+            flying = [flight.letter for flight in flights if not flight.from_file]
+            letters = sorted([*flying, *self._memory])
+            self._flying.clear()
+            self._memory.clear()
+            self._returned.clear()
+            self._memory_bytes = self._flying_bytes = 0
+            return letters
 
     def _land(self, letter: Letter) -> _Flight | None:
         """Take it out of the air; None where all that was flying has been saved meanwhile."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 
@@ -102,19 +101,16 @@ class Streams:
         every = (self.items, self.requests, self._stats, self._logs)
         return (stream for stream in every if stream.topic)
 
-    def begin_logs(self, crawler: Crawler) -> None:
-        """Publish what is logged from here on, where the stream has a topic."""
-        if self._logs.topic:
-            self._handler = JobLogHandler.from_crawler(
-                crawler, self._logs.publish_if_room, self._settings.logs_level
-            )
-            logging.getLogger().addHandler(self._handler)
+    def begin_logs(self, handler: JobLogHandler) -> None:
+        """Publish what the handler has heard so far, and hears until the end."""
+        self._handler = handler
+        handler.begin(self._logs.publish_if_room)
 
     def end(self, crawler: Crawler, reason: str, opened: datetime) -> None:
         """Publish what a job tells at its end: its stats, and last its closing record."""
         closed = datetime.now(timezone.utc)
         if self._handler is not None:
-            logging.getLogger().removeHandler(self._handler)
+            self._handler.end()
             self._logs.failed += self._handler.failed
         if self._stats.topic:
             self._publish_stats(crawler, reason, closed)
@@ -135,16 +131,21 @@ class Streams:
 
     def _publish_stats(self, crawler: Crawler, reason: str, closed: datetime) -> None:
         try:
-            stats = stats_payload(crawler.stats.get_stats(), crawler.spidercls.name, reason, closed)
-        except Exception as error:  # noqa: BLE001  (stats are anybody's; the closing record must follow)
+            spider, goal = self._job.spider_name, self._settings.goal
+            payload = stats_payload(crawler.stats.get_stats(), spider, reason, closed, goal)
+        except Exception:  # the collector may be anybody's, and the closing record must follow
             self._stats.failed += 1
-            logger.error("The stats are not published: %s", error)
+            logger.exception("The stats of job %s are not published.", self._job.jid)
         else:
-            self._stats.publish(stats)
+            self._stats.publish(payload)
 
 
 def _counted_by_scrapy(stats: StatsCollector, name: str) -> int | None:
     """A stat of Scrapy's CoreStats, which sets it with the first that it counts; None if it does not run."""
-    counts = stats.get_value("start_time") is not None
-    value = stats.get_value(name, 0 if counts else None)
+    try:
+        counts = stats.get_value("start_time") is not None
+        value = stats.get_value(name, 0 if counts else None)
+    except Exception as error:  # noqa: BLE001  (as above: the closing record must follow)
+        logger.warning("Scrapy's %s is not in the closing record: %s", name, error)
+        return None
     return value if type(value) is int and value >= 0 else None

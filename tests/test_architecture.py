@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,16 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 ONLY_IN = {
     "kafka": ("estela_queue_adapter/platforms/kafka/", "tests/", "bench/"),
     "pymongo": ("estela_consumer/stores/mongodb/", "tests/", "bench/"),
+    "rich": (
+        "estela_queue_adapter/output.py",
+        "estela_queue_adapter/command_logs.py",
+        "estela_consumer/report.py",
+        "estela_consumer/verification_report.py",
+        "estela_consumer/cli/",
+        "sample_project/",
+        "bench/",
+        "tests/",
+    ),
     "scrapy": ("estela_scrapy/", "sample_project/", "tests/", "bench/"),
     "estela_scrapy": ("estela_scrapy/", "sample_project/", "tests/", "bench/"),
     "estela_consumer": ("estela_consumer/", "sample_project/", "tests/", "bench/"),
@@ -49,6 +60,21 @@ def violations(root: Path, packages: tuple[str, ...]) -> Iterator[str]:
 
 def test_the_house_keeps_its_rules() -> None:
     assert list(violations(ROOT, PACKAGES)) == []
+
+
+def test_what_prints_or_logs_foreign_text_does_so_through_what_makes_it_printable() -> None:
+    may_print = {
+        "estela_queue_adapter/output.py",
+        "estela_consumer/cli/__init__.py",  # says that the modules of ours may be somebody else's
+    }
+    for package in ("estela_queue_adapter", "estela_scrapy", "estela_consumer"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name, source = path.relative_to(ROOT).as_posix(), path.read_text()
+            if re.search(r"\b(?:click\.s?echo|sys\.std(?:out|err)\.write)\(", source):
+                assert name in may_print
+            # A crawl's log is Scrapy's, whose handlers are not ours; those of our commands are.
+            if package != "estela_consumer" and "logger = logging.getLogger(__name__)" in source:
+                assert name == "estela_queue_adapter/command_logs.py"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import re
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -51,20 +54,41 @@ def test_the_queues_settings_are_those_of_the_code_with_their_defaults() -> None
 def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaults() -> None:
     from estela_scrapy import settings
 
-    sources = [path for path in (ROOT / "estela_scrapy").glob("*.py") if path.stem != "cli"]
-    source = "".join(path.read_text() for path in sources)
     documented = table(README, "ESTELA_")
-    environment = {
-        "ESTELA_SPIDER_JOB",
-        "ESTELA_COLLECTION",
-        "ESTELA_UNIQUE_COLLECTION",
-    }  # estela's, of the job
 
-    assert set(documented) == set(re.findall(r'"(ESTELA_[A-Z_]+)"', source)) - environment
+    assert set(documented) == settings.ExtensionSettings.variables()
     defaults = {name: value for name, value in vars(settings).items() if f"ESTELA_{name}" in documented}
-    assert len(defaults) == 10
+    assert len(defaults) == 11
     for name, default in {**defaults, "JOBS_TOPIC": JOBS_TOPIC}.items():
         assert documented[f"ESTELA_{name}"][0] == f"`{default}`"
+
+
+def test_the_crawl_takes_no_variable_of_a_command_for_a_misspelt_one() -> None:
+    from scrapy.settings import BaseSettings
+
+    from estela_scrapy.settings import ExtensionSettings
+
+    scripts = [point for point in entry_points(group="console_scripts") if point.name.startswith("estela-")]
+    commands = [value for point in scripts for value in vars(import_module(point.module)).values()]
+    variables = {
+        name
+        for command in commands
+        if isinstance(command, click.Command)
+        for name in variables_of(command)
+        if name.startswith("ESTELA_")
+    }
+
+    assert len(scripts) >= 5
+    assert "ESTELA_CHUNK_COUNT" in variables
+    assert ExtensionSettings.misspelt(BaseSettings(), dict.fromkeys(variables, "1")) == []
+
+
+def variables_of(command: click.Command) -> Iterator[str]:
+    """The environment variables of a command's options, and of the commands in it."""
+    for parameter in command.params:
+        yield from [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or ()
+    for inner in getattr(command, "commands", {}).values():
+        yield from variables_of(inner)
 
 
 def test_the_consumers_options_are_those_of_the_command_with_their_variables_and_defaults() -> None:

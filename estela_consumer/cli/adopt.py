@@ -20,6 +20,8 @@ from estela_queue_adapter.output import after_the_work, print_json, print_line, 
 
 _OF_A_SCHEDULED_JOB = re.compile(r"-scj\w+-")  # estela calls its unique collections so
 
+_PLAIN = "not clustered on _id, which the server refuses, so estela's downloads of it may miss documents"
+
 logger = logging.getLogger(__name__)
 
 
@@ -81,9 +83,13 @@ def _check_unique(dataset: Dataset, unique: bool) -> None:
 
 def _run(replacement: Replacement, dataset: Dataset, *, dry_run: bool) -> AdoptionReport:
     def say(count: int) -> None:
-        logger.info("Adopting %s: %d documents so far.", dataset, count)
+        logger.info("Read of %s: %d of about %d documents.", dataset, count, replacement.about)
 
-    return survey(replacement.documents(), say) if dry_run else adopt_collection(replacement, say)
+    if not dry_run:
+        return adopt_collection(replacement, say)
+    report = survey(replacement.documents(), say)
+    report.clustered = replacement.clustered
+    return report
 
 
 def _print(dataset: Dataset, report: AdoptionReport, *, dry_run: bool, as_json: bool) -> None:
@@ -102,4 +108,5 @@ def _print(dataset: Dataset, report: AdoptionReport, *, dry_run: bool, as_json: 
     )
     if not dry_run:
         state = "replaced" if report.changed else "nothing to do"
-        print_line(f"{state}; {'clustered on _id' if report.clustered else 'not clustered on _id'}")
+        order = "clustered on _id" if report.clustered else _PLAIN
+        print_line(f"{state}; {order}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from estela_queue_adapter.commands import DataGroup
 from estela_queue_adapter.output import (
     DataTable,
     data_table,
+    output_width,
     print_json,
     print_json_text,
     print_line,
@@ -30,6 +32,7 @@ from estela_queue_adapter.output import (
     say_error,
 )
 
+_COLUMN_WIDTH, _COLUMN_GAP = 8, 3  # characters that a column has at least, and between two
 _CELL_WIDTH = 60  # characters of a value that a table shows
 
 
@@ -77,17 +80,34 @@ def list_(store: Store, as_json: bool) -> None:
 @click.option("-n", "--number", type=click.IntRange(min=1), default=5, show_default=True, help="How many.")
 @click.pass_obj
 def show(store: Store, dataset: Dataset, number: int) -> None:
-    """The first documents of DATASET (DATABASE/COLLECTION) as a table."""
+    """The first documents of DATASET (DATABASE/COLLECTION) as a table, or each as its own if it is wide."""
     with _reachable():
         documents = list(store.read(dataset, number))
     _must_exist(documents, dataset)
     columns = list(dict.fromkeys(key for document in documents for key in document))
+    width = sum(min(_COLUMN_WIDTH, len(column)) + _COLUMN_GAP for column in columns)
+    if width <= output_width():
+        print_table(_side_by_side(columns, documents))
+    else:
+        print_table(*map(_one_below_the_other, documents))
+
+
+def _side_by_side(columns: list[str], documents: list[dict[str, Any]]) -> DataTable:
     table = DataTable(header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_data_column(unescape_key(column), min_width=min(8, len(column)))
+        table.add_data_column(unescape_key(column), min_width=min(_COLUMN_WIDTH, len(column)))
     for document in documents:
         table.add_data_row(*(_cell(document[column]) if column in document else "" for column in columns))
-    print_table(table)
+    return table
+
+
+def _one_below_the_other(document: dict[str, Any]) -> DataTable:
+    table = DataTable(show_header=False, pad_edge=False, box=box.SIMPLE_HEAD)
+    table.add_data_column("")
+    table.add_data_column("")
+    for key, value in document.items():
+        table.add_data_row(unescape_key(key), _cell(value))
+    return table
 
 
 @data.command()
@@ -129,8 +149,12 @@ def _must_exist(found: object, dataset: Dataset) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         value = unescape_document(value)
-    is_json = value is None or isinstance(value, (bool, dict, list))
-    text = extended_json(value) if is_json else str(value)
+    if isinstance(value, float):
+        text = json.dumps(value)  # NaN and Infinity as people know them
+    elif value is None or isinstance(value, (bool, dict, list)):
+        text = extended_json(value)
+    else:
+        text = str(value)
     return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
 
 

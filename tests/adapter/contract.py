@@ -97,7 +97,8 @@ class PlatformContract(LoopsContract, ShutdownContract):
     def test_bytes_travel_as_they_are_with_key_and_headers(
         self, producer: Producer, reader: Reader, unique: str
     ) -> None:
-        headers = [("reason", b"\x00\xff"), ("reason", b"twice"), ("empty", b"")]
+        latin = b"soci\xe9t\xe9".decode(errors="surrogateescape")
+        headers = [("reason", b"\x00\xff"), ("reason", b"twice"), ("", b""), ("none", None), (latin, b"x")]
         producer.send(unique, b"rubbish \xff\x00", key=b"k\x01", headers=headers)
         producer.flush()
 

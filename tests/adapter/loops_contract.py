@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from itertools import islice
@@ -135,6 +136,23 @@ class LoopsContract:
 
         assert seen == [0, 1, 2]
         assert [message.value for message in reader(idle_timeout=IDLE)] == [2, 3, 4]
+
+    def test_a_signal_handler_may_close_the_consumer_of_a_loop(
+        self, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        send_numbers(producer, unique, range(5))
+        consumer, seen = reader(), []
+        before = signal.signal(signal.SIGALRM, lambda *_: consumer.close())
+        try:
+            for message in consumer:
+                seen.append(message.value)
+                if message.value == 4:
+                    signal.setitimer(signal.ITIMER_REAL, 0.1)  # the loop waits for a sixth then
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+        assert seen == [0, 1, 2, 3, 4]
+        assert reader().lag() == 0
 
     def test_two_loops_at_once_share_the_messages_and_commit_nothing_that_one_of_them_still_has(
         self, producer: Producer, reader: Reader, unique: str

@@ -22,9 +22,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from estela_queue_adapter.conversion import MAX_ITERATED, name_of_type
 from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization import Encoder, deserialize, serialize
-from estela_queue_adapter.writing import MAX_CONVERTED, MAX_ITERATED, Converted, Unwritable
+from estela_queue_adapter.writing import MAX_CONVERTED, Converted, Unwritable
 
 
 class Colour(enum.Enum):
@@ -81,6 +82,17 @@ class Hostile:
         raise RuntimeError("no repr")
 
 
+class Unnamed(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise RuntimeError("no name")
+
+
+class Nameless(metaclass=Unnamed):
+    def __str__(self) -> str:
+        return "text"
+
+
 def written(value: Any) -> Any:
     return deserialize(serialize({"value": value}))["value"]
 
@@ -105,6 +117,7 @@ def written(value: Any) -> Any:
         (type("Text", (str,), {"__str__": lambda self: "other"})("text"), "text"),
         (type("Number", (float,), {})(1.5), 1.5),
         (Colour, "<enum 'Colour'>"),
+        (Nameless(), "text"),
         (
             Account.model_validate({"site": "http://a.example/", "password": "hush", "token": b"hush"}),
             {"site": "http://a.example/", "password": "**********", "token": "b'**********'"},
@@ -128,7 +141,7 @@ def written(value: Any) -> Any:
         ({1: 0, "1": 1, "1 (int)": 2}, {"1": 1, "1 (int)": 2, "1 (int) (int)": 0}),
         ({1: "a", "1": "b", b"1": "c"}, {"1 (int)": "a", "1": "b", "1 (bytes)": "c"}),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=name_of_type,
 )  # fmt: skip
 def test_a_value_is_written_as_what_it_stands_for(value: Any, expected: Any) -> None:
     assert written(value) == expected
@@ -152,8 +165,8 @@ def test_what_only_its_str_stands_for_is_told_with_its_place() -> None:
     Encoder().encode({"a": [1, {"b": ValueError("x")}], "c": {1: 0, "1": 0}, "d": b"x"}, converted)
 
     assert converted == [
-        ("a[1].b", "a ValueError is written as its str()"),
-        ("c", "a key, a int, is written as '1 (int)': there is another '1'"),
+        ("a[1].b", "a value of type ValueError is written as its str()"),
+        ("c", "a key of type int is written as '1 (int)': there is another '1'"),
     ]
 
 
@@ -190,6 +203,11 @@ class Endless:
         yield Endless()
 
 
+class EndlessMapping(collections.UserDict[str, int]):
+    def items(self) -> Any:
+        return ((str(n), n) for n in itertools.count())
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
@@ -199,12 +217,13 @@ class Endless:
         ([raises_midway()], r"^value\[0\]: ValueError: no more$"),
         (itertools.count(), r"^value: a count gives more than 500,000 values$"),
         (itertools.cycle([itertools.repeat(1)]), "gives more than 500,000 values$"),
+        (EndlessMapping(), r"^value: a generator gives more than 500,000 values$"),
         (Hostile(), r"^value: RuntimeError: no "),
         ({"x": [Hostile()]}, r"^value\.x\[0\]: RuntimeError"),
         ({(1, Hostile()): 1}, r"^value\.key\[1\]: RuntimeError"),
         (10**5000, r"^value: ValueError: Exceeds the limit"),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=name_of_type,
 )
 def test_what_cannot_be_written_is_an_error_that_says_where_and_why(value: Any, told: str) -> None:
     with pytest.raises(Unwritable, match=told):

@@ -247,7 +247,7 @@ class TestKafka(PlatformContract, TransactionsContract):
         assert isinstance(producer, IdempotentProducer)
         held, begun = threading.Event(), threading.Event()
 
-        def try_alone(_: object) -> None:
+        def try_alone(*_: object) -> None:
             begun.set()
             held.wait(30)
 

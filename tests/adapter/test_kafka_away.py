@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -20,15 +22,35 @@ from tests.adapter.contract import take
 from tests.services.kafka import KafkaCluster
 from tests.services.ports import wait_until
 
+# Ends with ten messages in flight that no broker will take, and closes nothing.
+UNCLOSED = """
+import atexit
+from estela_queue_adapter import get_consumer_interface, get_producer_interface, lifecycle
+
+lifecycle._END_TIMEOUT = 2.0
+producer = get_producer_interface("kafka", listeners={listeners!r})
+consumer = get_consumer_interface("kafka", listeners={listeners!r}, topic="other")
+producer.send("other", 0)
+producer.flush()
+loop = iter(consumer)
+next(loop)
+atexit.register(producer.send, "other", 10)
+print("connected", flush=True)
+input()
+for number in range(1, 10):
+    producer.send("other", number)
+"""
+
 
 class TestWithoutABroker:
-    def test_attempts_in_vain_leave_no_threads_behind(self) -> None:
+    def test_attempts_in_vain_leave_no_threads_behind(self, caplog: pytest.LogCaptureFixture) -> None:
         platform = open_platform("kafka", listeners="127.0.0.1:1")
         before = set(threading.enumerate())
 
-        for client in (platform.consumer(Subscription(topic="topic")), platform.producer()):
-            assert not client.get_connection()
+        assert platform.consumer(Subscription(topic="topic")).get_connection() is False
+        assert platform.producer().get_connection() is True  # each `send` tries again
 
+        assert "Queue unavailable: Kafka at 127.0.0.1:1" in caplog.text
         wait_until(lambda: before.issuperset(threading.enumerate()), "the end of the threads", 10)
 
     def test_everything_says_so_in_time_and_nothing_hangs(self) -> None:
@@ -54,8 +76,20 @@ class TestWithoutABroker:
             producer = get_producer_interface("kafka", listeners=cluster.bootstrap_servers)
             producer.send("topic", 0)
             producer.flush()
+            unclosed = subprocess.Popen(
+                [sys.executable, "-c", UNCLOSED.format(listeners=cluster.bootstrap_servers)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            assert unclosed.stdout is not None
+            assert unclosed.stdout.readline() == "connected\n"
             cluster.brokers[0].kill()
 
+            _, told = unclosed.communicate("go on\n", timeout=60)
+            assert unclosed.returncode == 0
+            assert "10 message(s) not acknowledged" in told
             for number in range(1, 100):
                 producer.send("topic", number)
             with pytest.raises(DeliveryError) as caught:

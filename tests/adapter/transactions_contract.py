@@ -39,12 +39,14 @@ class TransactionsContract:
             for number in range(3):
                 transactions.publish(
                     [
-                        Outgoing(unique, b"%d" % number, b"key", [("h", b"v")]),
+                        Outgoing(unique, b"%d" % number, b"key", [("h", b"v"), ("\udce9", None)], 0),
                         Outgoing(f"{unique}_b", None, b"key"),
                     ]
                 )
 
-        assert [message.data for message in platform.read(unique)] == [b"0", b"1", b"2"]
+        messages = list(platform.read(unique))
+        assert [message.data for message in messages] == [b"0", b"1", b"2"]
+        assert all(list(message.headers) == [("h", b"v"), ("\udce9", None)] for message in messages)
         [first, *_] = platform.read(f"{unique}_b")
         assert (first.key, first.data, first.value) == (b"key", None, None)
         with platform.consumer(Subscription(topic=unique)) as consumer:

@@ -192,6 +192,21 @@ def test_a_consumer_says_what_it_waits_for_and_goes_on_after_a_cancel(
     assert client[dataset.database][dataset.collection].count_documents({}) == 1
 
 
+def test_with_nothing_to_do_it_ends_what_an_interrupted_run_has_left(
+    client: MongoClient[Any], dataset: Dataset, mongodb: str
+) -> None:
+    store = MongoStore(StoreSettings(url=mongodb))
+    client[dataset.database][dataset.collection].insert_one({"n": 1})
+    adopt(store.replacement(dataset), lambda _: None)
+    store.replacement(dataset).hold()
+
+    report = adopt(store.replacement(dataset), lambda _: None)
+
+    client[dataset.database][dataset.collection].insert_one({"n": 2})
+    assert (report.ours, report.changed, report.clustered) == (1, False, True)
+    store.close()
+
+
 def test_a_sigterm_leaves_it_as_it_was(client: MongoClient[Any], dataset: Dataset) -> None:
     stored = client[dataset.database][dataset.collection]
     stored.insert_many([{"n": n, "text": "x" * 300} for n in range(_MANY)])
@@ -255,6 +270,29 @@ def test_a_collection_of_another_kind_is_refused(
     store.close()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.b/c",
+        "a b/c",
+        "admin/c",
+        "local/oplog.rs",
+        "p/system.views",
+        "p/x$y",
+        "p/..",
+        "p/x\x1b[31m",
+        "p" * 80 + "/c",
+    ],
+)
+def test_a_name_that_no_dataset_has_is_not_there(mongodb: str, name: str) -> None:
+    store = MongoStore(StoreSettings(url=mongodb))
+
+    with pytest.raises(UsageError, match="there is no dataset"):
+        store.replacement(Dataset(*name.split("/")))
+
+    store.close()
+
+
 def test_what_is_not_there_or_not_unique_is_refused(client: MongoClient[Any], unique: str) -> None:
     client[unique]["s-1-items"].insert_many([{"n": 1}, {"n": 1}])
     client[unique]["job_stats"].insert_one({"_id": "s-1-job_stats"})
@@ -290,3 +328,15 @@ def test_a_store_that_is_away_is_one_line(workdir: object) -> None:
     assert "127.0.0.1:1" in result.err
     assert "secret" not in result.err + os.linesep
     assert "Traceback" not in result.err
+
+
+def test_what_only_a_secondary_does_not_know_yet_is_adopted_too(
+    client: MongoClient[Any], dataset: Dataset, mongodb: str
+) -> None:
+    client[dataset.database][dataset.collection].insert_one({"n": 1})
+    store = MongoStore(StoreSettings(url=f"{mongodb}&readPreference=secondary"))  # there is none at all
+
+    report = adopt(store.replacement(dataset), lambda _: None)
+
+    assert report.documents == 1
+    store.close()

@@ -11,9 +11,11 @@ import pytest
 from pymongo import MongoClient, WriteConcern
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
+from estela_consumer.adoption import adopt
 from estela_consumer.datasets import Dataset
 from estela_consumer.errors import Reason, StoreUnreachable
 from estela_consumer.stores import Outcome, Store, StoreSettings, open_store
+from estela_consumer.stores.mongodb import MongoStore
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
 from estela_consumer.stores.mongodb.rules import is_of_id
 from tests.conftest import or_skip
@@ -256,3 +258,23 @@ def test_a_clustered_collection_tells_a_duplicate_id_from_another_unique_index(
     verdicts = store.write(dataset, others)
 
     assert reasons(verdicts) == [Reason.DUPLICATE_ID, Reason.DUPLICATE_KEY, Outcome.PRESENT]
+
+
+def test_a_server_of_before_5_3_stores_and_adopts_as_it_can(
+    faulty: MongoClient[Any], unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = faulty.address or ("", 0)
+    store = MongoStore(StoreSettings(url=f"mongodb://{host}:{port}"))
+    dataset = Dataset(unique, "s-scj1-items")
+    faulty.admin.command("setFeatureCompatibilityVersion", "5.0")
+
+    try:
+        verdicts = store.write(dataset, [document(dataset, {"n": 1}), document(dataset, {"n": 1})])
+        report = adopt(store.replacement(dataset), lambda _: None)
+    finally:
+        faulty.admin.command("setFeatureCompatibilityVersion", "6.0")
+
+    assert verdicts == [Outcome.STORED] * 2
+    assert "'clusteredIndex' option is not supported" in caplog.text
+    assert (report.adopted, report.merged, report.changed, report.clustered) == (2, 1, True, False)
+    store.close()

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 
+import bson
+import pymongo
 import pytest
+from bson.datetime_ms import DatetimeMS
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
 
 from tests.consumer.commands import drain, envelope, exported, publish, run
 
@@ -42,6 +47,30 @@ class TestData:
         documents = exported(stored, "--raw")
 
         assert {"_id", "a\\u002eb", "\\u005fid"} <= set(documents[0])
+
+
+@pytest.mark.usefixtures("on_servers")
+def test_what_others_have_written_is_shown_and_exported_though_python_has_no_value_for_it(
+    mongodb: str, unique: str
+) -> None:
+    beyond = {"_id": ObjectId(), "date": DatetimeMS(2**53), "text": "b\x9b\x1b[31mad", "not_utf_8": "ab"}
+    encoded = bson.encode(beyond).replace(b"ab", b"\xff\xfe")
+    client: pymongo.MongoClient[RawBSONDocument] = pymongo.MongoClient(mongodb)
+    client[unique]["foreign"].insert_one(RawBSONDocument(encoded))
+
+    exported = run("estela-data", "export", f"{unique}/foreign")
+    shown = run("estela-data", "show", f"{unique}/foreign")
+    client.drop_database(unique)
+    client.close()
+
+    assert (exported.code, shown.code) == (0, 0)
+    assert json.loads(exported.out) == {
+        "date": {"$date": {"$numberLong": str(2**53)}},
+        "text": "b\x9b\x1b[31mad",
+        "not_utf_8": "\\xff\\xfe",
+    }
+    assert "b\\x9b\\x1b[31mad" in shown.out
+    assert "\x9b" not in exported.out + shown.out
 
 
 @pytest.mark.usefixtures("workdir")

@@ -65,7 +65,7 @@ SHOWN = [
     ("estela-dead-letters", ["list", f"{evil('x')}_dead_letters"], 2, [evil("x")]),
     ("estela-outbox", ["list"], 0, [world.TOPIC, world.REFUSED]),
     ("estela-outbox", ["--path", evil("file"), "list"], 2, [evil("file")]),
-    ("estela-verify", [world.JOB], 0, [world.TOPIC, world.JOB]),
+    ("estela-verify", [world.JOB], 14, [world.TOPIC, world.JOB, world.VALUE]),
     ("estela-verify", [evil("nojob")], 8, [evil("nojob")]),
     ("estela-consume", [evil("--option")], 2, ["--option"]),
     ("estela-data", [evil("verb")], 2, ["verb"]),
@@ -186,3 +186,34 @@ def test_any_scraped_document_is_shown_and_exported_whole(documents: list[tuple[
     assert [key for payload in payloads for key in payload if printable(key) not in shown.decode()] == []
     lines = exported.decode().splitlines()
     assert sorted(repr(json_util.loads(line)) for line in lines) == sorted(map(repr, payloads))
+
+
+@pytest.mark.parametrize("columns", ["20", "80"])
+def test_a_document_with_more_fields_than_fit_side_by_side_is_shown_whole(columns: str) -> None:
+    topic = f"wide-{uuid.uuid4().hex}"
+    payload = {f"field{n}": f"value{n}" for n in range(40)}
+    publish(topic, [envelope(payload, dataset_name=topic, db_name="wide")])
+    invoke("estela-consume", topic, "--drain")
+
+    _, out = invoke("estela-data", "show", f"wide/{topic}", COLUMNS=columns)
+
+    words = out.decode().split()
+    assert [word for pair in payload.items() for word in pair if word not in words] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("estela-consume", ["\udcff", "--drain"]),
+        ("estela-consume", ["topic", "--drain", "--group", "\udcff"]),
+        ("estela-data", ["export", "a/\udcff"]),
+        ("estela-dead-letters", ["replay", "\udcff"]),
+        ("estela-verify", ["\udcff"]),
+    ],
+)
+def test_a_name_that_is_no_text_is_a_usage_error(command: str, arguments: list[str]) -> None:
+    code, out = invoke(command, *arguments)
+
+    assert code == 2
+    assert b"'\\udcff" in out or b"\\udcff' is not UTF-8" in out
+    assert drives_no_terminal(out)

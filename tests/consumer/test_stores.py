@@ -192,6 +192,16 @@ class TestMongoDB(StoreContract):
             Outcome.STORED, Reason.DUPLICATE_KEY, Reason.INVALID, Reason.BAD_VALUE, Outcome.STORED,
         ]  # fmt: skip
 
+    def test_what_is_there_is_found_though_the_url_prefers_secondaries(
+        self, mongodb: str, store: Store, dataset: Dataset
+    ) -> None:
+        one = document(dataset, {"n": 1})
+        store.write(dataset, [one])
+        other = open_store(StoreSettings(url=f"{mongodb}&readPreference=secondary"))  # there is none
+
+        assert other.write(dataset, [one]) == [Outcome.PRESENT]
+        other.close()
+
     def test_stats_that_estelas_api_has_added_to_are_there_already_and_changed_ones_are_not(
         self, store: Store, client: MongoClient[Any], unique: str
     ) -> None:

@@ -12,6 +12,8 @@ from estela_consumer.verification import StreamCount, Verification, look_until
 from estela_consumer.verification_report import sentence
 from estela_queue_adapter.errors import QueueUnreachable
 
+OF_NINE = "of the 9 messages that job 1.s.p published"
+
 
 class Clock:
     def __init__(self) -> None:
@@ -88,45 +90,43 @@ def test_what_is_away_is_looked_at_again_until_the_time_is_over(error: Exception
         (
             {"dead_letters": 2},
             ExitCode.DEAD_LETTERS,
-            "nothing is missing, but of 9 messages of job 1.s.p, 2 dead-lettered",
+            f"nothing is missing, but {OF_NINE}, 2 dead-lettered",
         ),
         (
             {"missing": 1, "dead_letters": 2, "failed": 3},
             ExitCode.INCOMPLETE,
-            "incomplete: of 9 messages of job 1.s.p, 1 missing, 2 dead-lettered, 3 never published",
+            f"incomplete: {OF_NINE}, 1 missing, 2 dead-lettered; 3 more could not be published",
         ),
         (
             {"too_many": 4},
             ExitCode.INCOMPLETE,
-            "incomplete: of 9 messages of job 1.s.p, 4 stored beyond what was published",
+            f"incomplete: {OF_NINE}, none is missing; 4 stored beyond what was published",
         ),
         (
             {"unaccounted": 2},
             ExitCode.INCOMPLETE,
-            "incomplete: of 9 messages of job 1.s.p, 2 scraped but neither published nor counted as failed",
+            f"incomplete: {OF_NINE}, none is missing; 2 scraped but neither published nor counted as failed",
         ),
         (
             {"unscraped": 1, "finish_reason": "shutdown"},
             ExitCode.INCOMPLETE,
-            "incomplete: of 9 messages of job 1.s.p, 1 published but not among what Scrapy counted as "
+            f"incomplete: {OF_NINE}, none is missing; 1 published but not among what Scrapy counted as "
             "scraped; the crawl was cut short: shutdown",
         ),
         (
             {"unrecorded_runs": 1},
             ExitCode.INCOMPLETE,
-            "incomplete: of 9 messages of job 1.s.p, 1 run(s) without a closing record",
+            f"incomplete: {OF_NINE}, none is missing; 1 run(s) left no closing record",
         ),
         (
             {"finish_reason": "shutdown"},
             ExitCode.CUT_SHORT,
-            "cut short: the crawl of job 1.s.p ended with shutdown; of the 9 messages that it published, "
-            "none is missing",
+            f"cut short: the crawl ended with shutdown; {OF_NINE}, none is missing",
         ),
         (
             {"finish_reason": "closespider_timeout", "dead_letters": 2},
             ExitCode.CUT_SHORT,
-            "cut short: the crawl of job 1.s.p ended with closespider_timeout; of the 9 messages that it "
-            "published, 2 dead-lettered",
+            f"cut short: the crawl ended with closespider_timeout; {OF_NINE}, 2 dead-lettered",
         ),
     ],
 )

@@ -84,7 +84,7 @@ class TestEverywhere:
         result = verified(job)
 
         assert (result.code, result.summary["exit"]) == (7, "INCOMPLETE")
-        assert result.summary["told"].endswith("2 never published")
+        assert result.summary["told"].endswith("2 more could not be published")
 
     def test_what_was_scraped_is_compared_with_what_became_of_it(self, job: EndedJob, unique: str) -> None:
         job.stream(unique, payloads(3))
@@ -97,7 +97,7 @@ class TestEverywhere:
         assert (result.code, table.code, result.summary["exit"]) == (7, 7, "INCOMPLETE")
         assert counts(result) == {"published": 3, "stored": 3, "failed": 1, "unaccounted": 1}
         assert (result.summary["scraped"], result.summary["unaccounted"]) == (5, 1)
-        assert "1 scraped but neither published nor counted as failed" in table.out
+        assert "1 scraped but neither published nor counted as failed" in " ".join(table.out.split())
 
     def test_a_crawl_that_was_cut_short_is_not_complete_until_a_later_run_has_finished(
         self, job: EndedJob, unique: str
@@ -116,7 +116,7 @@ class TestEverywhere:
 
         assert (paused.code, table.code, paused.summary["exit"]) == (14, 14, "CUT_SHORT")
         assert (paused.summary["cut_short"], paused.summary["finish_reason"]) == (True, "shutdown")
-        assert "cut short: the crawl of job" in table.out
+        assert "cut short: the crawl ended with shutdown" in " ".join(table.out.split())
         assert finished.code == 0, finished.out
         assert (finished.summary["cut_short"], finished.summary["scraped"]) == (False, 7)
 
@@ -287,7 +287,7 @@ class TestOnServers:
         drain(unique)
 
         [letter] = list(open_platform().read(f"{unique}_dead_letters"))
-        assert len(letter.data or b"") < 100_000
+        assert len(letter.data or b"") < len(filling)
         assert counts(verified(job)) == {"published": 2, "stored": 1, "dead_letters": 1}
 
 

@@ -1,9 +1,8 @@
-"""A short run of hostile batches; `scripts/fuzz` is a long one."""
+"""A short run of hostile batches, the same each time; `scripts/fuzz` is a long one."""
 
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
 
 from tests.fuzz.campaign import Campaign
@@ -12,7 +11,7 @@ from tests.fuzz.campaign import Campaign
 def test_no_message_ends_or_stalls_the_consumer_and_each_is_accounted_for(
     kafka: str, mongodb: str, workdir: Path, unique: str
 ) -> None:
-    seed = int(os.environ.get("FUZZ_SEED", random.randrange(1 << 30)))
+    seed = int(os.environ.get("FUZZ_SEED", "12"))
 
     books = Campaign(kafka, mongodb, workdir, unique, seed).run(0)
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from estela_queue_adapter import Message, get_consumer_interface
+from estela_queue_adapter import Message, open_platform
+from estela_queue_adapter.errors import TopicMissing
 
 SPIDER = """
     import scrapy
@@ -40,7 +40,6 @@ SPIDER = """
 """
 EXTENSION = '{"estela_scrapy.QueueExtension": 500}'
 _TIMEOUT = 90.0  # seconds
-_IDLE = 2.0  # seconds without a message after which a topic has been read
 
 
 class _Site(BaseHTTPRequestHandler):
@@ -108,8 +107,10 @@ def crawl(spider: str, *arguments: str, **settings: Any) -> Crawl:
 
 def published(topic: str) -> list[Message]:
     """Everything that is on a topic."""
-    with get_consumer_interface(topic=topic, group=uuid.uuid4().hex, idle_timeout=_IDLE) as consumer:
-        return list(consumer)
+    try:
+        return list(open_platform().read(topic))
+    except TopicMissing:
+        return []
 
 
 def payloads(topic: str) -> list[Any]:
@@ -128,6 +129,7 @@ def __getattr__(name: str) -> Any:
 
         def close_spider(self, spider: Any = None, reason: str | None = None) -> None:
             super().close_spider(spider, reason)
-            Path("stats.json").write_text(json.dumps(self._stats, default=str))
+            stats = {str(key): value for key, value in self._stats.items()}
+            Path("stats.json").write_text(json.dumps(stats, default=str))
 
     return StatsInAFile

@@ -74,7 +74,7 @@ def verify(jid: str = "7") -> tuple[int, dict[str, object], str]:
     result = run("estela-verify", jid, "--json")
     table = run("estela-verify", jid)
     assert table.code == result.code, result.err
-    return result.code, result.summary, table.out
+    return result.code, result.summary, " ".join(table.out.split())
 
 
 def test_an_item_that_cannot_be_published_is_named_and_counted_and_the_crawl_goes_on(
@@ -107,7 +107,7 @@ def test_an_item_that_cannot_be_published_is_named_and_counted_and_the_crawl_goe
     assert (done.stats["estela/items/failed"], done.stats["estela/requests/failed"]) == (12, 1)
     assert (code, summary["exit"]) == (7, "INCOMPLETE")
     assert (summary["scraped"], summary["failed"], summary["unaccounted"]) == (14, 13, 0)
-    assert "13 never published" in table
+    assert "13 more could not be published" in table
 
 
 def test_values_without_a_word_in_json_are_stored_and_the_job_is_complete(
@@ -136,7 +136,12 @@ def test_values_without_a_word_in_json_are_stored_and_the_job_is_complete(
     assert len(stored) == 100
     assert [stored[n] for n in (3, 30, 50, 70, 71)] == ["café", 90.0, 1.5, [0, 1, 2], "mine"]
     assert stored[90].startswith("<object object at")
-    assert done.log.count("WARNING: Item converted: dict: field value: a object is written as its str()") == 1
+    assert (
+        done.log.count(
+            "WARNING: Item converted: dict: field value: a value of type object is written as its str()"
+        )
+        == 1
+    )
     assert (done.stats["estela/items/converted"], done.stats["estela/items/failed"]) == (1, 0)
 
 
@@ -147,7 +152,9 @@ def test_a_crawl_that_is_stopped_by_a_signal_is_cut_short_until_it_has_gone_on(
     spider = SPIDER.replace('["/page"]', '[f"/page?{n}" for n in range(9)]').replace(", dont_filter=True", "")
     stopped = spider.replace("import scrapy", "import os, scrapy, signal").replace(
         "def parse(self, response):",
-        "def parse(self, response):\n            os.kill(os.getpid(), signal.SIGINT)",
+        "def parse(self, response):\n"
+        "            if not hasattr(self, 'told'):\n"
+        "                self.told = os.kill(os.getpid(), signal.SIGINT)  # a second one would be force",
     )
     settings = {"JOBDIR": "paused", "CONCURRENT_REQUESTS": 1}
 
@@ -159,7 +166,7 @@ def test_a_crawl_that_is_stopped_by_a_signal_is_cut_short_until_it_has_gone_on(
     second, finished, _ = verify()
 
     assert (first, paused["exit"], paused["finish_reason"]) == (14, "CUT_SHORT", "shutdown")
-    assert "cut short: the crawl of job 7.s.p ended with shutdown" in table
+    assert "cut short: the crawl ended with shutdown" in table
     assert (second, finished["runs"], finished["scraped"]) == (0, 2, 27)
 
 
@@ -178,7 +185,7 @@ def test_a_run_that_was_killed_keeps_its_job_from_being_complete(
     code, summary, table = verify()
 
     assert (code, summary["unrecorded_runs"]) == (7, 1)
-    assert "1 run(s) without a closing record" in table
+    assert "1 run(s) left no closing record" in table
 
 
 def test_items_that_the_extension_leaves_out_are_missed(base: str, monkeypatch: pytest.MonkeyPatch) -> None:

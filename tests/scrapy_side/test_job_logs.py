@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scrapy import Spider
 from scrapy.crawler import Crawler
 from scrapy.utils.misc import build_from_crawler
 
-from estela_scrapy.job_logs import JobLogHandler
+from estela_scrapy.job_logs import MAX_LINE, JobLogHandler, line_payload
 from tests.scrapy_side.crawls import crawl
 
 
@@ -31,12 +35,14 @@ def crawler(**settings: Any) -> Crawler:
 class Log:
     """A logger of its own with a handler, and what it published."""
 
-    def __init__(self, of: Crawler, name: str, level: int | str = "INFO") -> None:
+    def __init__(self, of: Crawler, name: str, level: int | str = "INFO", max_bytes: int = MAX_LINE) -> None:
         self.payloads: list[dict[str, Any]] = []
         self.logger = logging.getLogger(name)
         self.logger.setLevel(logging.DEBUG)
         self.logger.propagate = False
-        self.handler = JobLogHandler.from_crawler(of, self.publish, level)
+        self.handler = JobLogHandler.from_crawler(of, level, max_bytes)
+        self.crawler = of
+        self.handler.begin(self.publish)
         self.logger.addHandler(self.handler)
 
     def publish(self, payload: bytes) -> None:
@@ -130,13 +136,78 @@ def test_of_several_crawls_each_takes_its_own_lines_and_those_of_nobody(log: Log
     other = Log(crawler(), unique)
 
     log.logger.info("of nobody")
-    log.logger.info("mine", extra={"spider": log.handler._crawler.spider})
-    log.logger.info("its own", extra={"spider": other.handler._crawler.spider})
-    log.logger.info("of its crawler", extra={"crawler": other.handler._crawler})
+    log.logger.info("mine", extra={"spider": log.crawler.spider})
+    log.logger.info("its own", extra={"spider": other.crawler.spider})
+    log.logger.info("of its crawler", extra={"crawler": other.crawler})
     other.logger.removeHandler(other.handler)
 
     assert [line.partition("] ")[2] for line in log.lines] == ["of nobody", "mine"]
     assert [line.rpartition(": ")[2] for line in other.lines] == ["of nobody", "its own", "of its crawler"]
+
+
+def test_lines_from_before_the_beginning_are_published_first_and_no_more_than_memory_allows(
+    unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a handler that hears before it may publish, and room for two lines."""
+    of, heard = crawler(LOG_FORMAT="%(message)s"), logging.getLogger(unique)
+    heard.propagate = False
+    handler = JobLogHandler.from_crawler(of)
+    heard.addHandler(handler)
+    published: list[str] = []
+    monkeypatch.setattr(
+        "estela_scrapy.job_logs._EARLY_BYTES", 2 * len(line_payload("one", time.time(), 99)) + 9
+    )
+
+    for line in ("one", "two", "three"):
+        heard.warning(line)
+    handler.begin(lambda payload: published.append(json.loads(payload)["log"]))
+    heard.warning("four")
+    heard.removeHandler(handler)
+
+    assert published == ["one", "two", "four"]
+    assert handler.failed == 1
+
+
+def test_a_handler_goes_with_a_crawl_that_failed_before_its_spider_was_open() -> None:
+    of = crawler()
+    handler = JobLogHandler.from_crawler(of)
+    handler.listen()
+
+    del of
+    gc.collect()
+
+    assert handler not in logging.getLogger().handlers
+
+
+def test_scrapy_says_again_what_it_said_at_its_start_to_the_handler_alone(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("scrapy").setLevel(logging.DEBUG)
+
+    log.handler.hear_the_start(log.crawler.settings)
+
+    assert "Scrapy" in log.lines[0]
+    assert "started (bot: scrapybot)" in log.lines[0]
+    assert caplog.records == []
+
+
+@given(st.text(st.characters(), max_size=3000), st.integers(80, 3000))
+def test_a_line_of_any_kind_is_cut_to_what_the_queue_takes_and_says_so(line: str, most: int) -> None:
+    payload = line_payload(line, 1.5, max(most, 150))
+
+    told = json.loads(payload)
+    assert len(payload) <= max(most, 150)
+    assert told["datetime"] == 1.5
+    if told["log"] != line:
+        kept, _, said = told["log"].rpartition("... [cut: ")
+        assert line.startswith(kept)
+        assert said == f"the line has {len(line)} characters]"
+
+
+def test_a_line_that_fits_is_not_cut() -> None:
+    line = "x" * 1000
+
+    assert json.loads(line_payload(line, 0.0, 1100))["log"] == line
 
 
 SPIDER = """
@@ -149,8 +220,9 @@ SPIDER = """
         @classmethod
         def from_crawler(cls, crawler):
             file = open("lines.jsonl", "wb", buffering=0)
-            handler = JobLogHandler.from_crawler(crawler, lambda data: file.write(data + b"\\n"), "DEBUG")
-            logging.getLogger().addHandler(handler)
+            handler = JobLogHandler.from_crawler(crawler, "DEBUG")
+            handler.begin(lambda data: file.write(data + b"\\n"))
+            handler.listen()
             logging.getLogger("spider.mark").info("from here on")
             return cls()
 

@@ -57,8 +57,10 @@ def test_a_crawl_without_a_queue_ends_in_time_and_estela_outbox_sends_it_all_lat
     stats = crawl.wait()
     assert crawl.process.returncode == 0
     assert stats["elapsed_time_seconds"] < 1 + PAUSE
-    assert stats["estela/outbox/waiting"] == 501  # and the closing record
-    [line] = [line for line in crawl.log.splitlines() if "501 message(s) wait in the outbox" in line]
+    assert stats["estela/outbox/waiting"] == 500
+    [line] = [
+        line for line in crawl.log.splitlines() if "501 message(s) wait in the outbox" in line
+    ]  # and the closing record
     assert f"estela-outbox --path {Path('.estela/outbox.db').absolute()} send" in line
 
     away = run("estela-outbox", "send", "--max-wait", "1")
@@ -103,6 +105,9 @@ def test_a_signal_ends_a_crawl_in_time_and_what_it_has_stays_in_the_outbox(
     kept = [json.loads(json.loads(line)["text"]) for line in run("estela-outbox", "export").out.splitlines()]
     assert {letter["payload"]["n"] for letter in kept if "n" in letter["payload"]} >= set(range(100))
     assert f"{len(kept)} message(s) wait in the outbox" in crawl.log
+    [record] = [letter["payload"] for letter in kept if "finish_reason" in letter["payload"]]
+    assert record["finish_reason"] == ("shutdown" if len(signals) == 1 else "forced")
+    assert record["streams"][0]["published"] == len(kept) - 1
 
 
 def test_a_crawl_that_waits_for_the_queue_at_its_end_can_be_ended_by_force(
@@ -147,7 +152,8 @@ def test_a_message_that_is_too_large_is_kept_in_the_outbox_with_the_reason(broke
     stats = crawl.wait()
 
     assert stats["estela/items/failed"] == 10
-    assert stats["estela/outbox/rejected"] == 11, crawl.log  # and the closing record
+    assert stats["estela/outbox/rejected"] == 10, crawl.log
+    assert "The queue refused 11 message(s)" in crawl.log  # and the closing record
     listed = run("estela-outbox", "list")
     assert "MessageSizeTooLargeError" in listed.out
     assert [json.loads(line)["messages"] for line in run("estela-outbox", "list", "--json").out.splitlines()]

@@ -305,12 +305,9 @@ def test_estelas_variables_name_the_job() -> None:
     [
         ("p", {"ESTELA_SPIDER_JOB": "7"}, "ESTELA_SPIDER_JOB=7"),
         ("p", {"ESTELA_SPIDER_JOB": "7..p"}, "ESTELA_SPIDER_JOB"),
-        ("admin", {}, "BOT_NAME=admin"),
-        ("p" * 64, {}, "BOT_NAME"),
+        ("p", {"ESTELA_COLLECTION": "7"}, "ESTELA_COLLECTION=7"),
     ],
 )
-def test_an_identity_that_no_database_could_have_is_refused(
-    project: str, environ: dict[str, str], told: str
-) -> None:
+def test_a_jid_that_has_not_three_parts_is_refused(project: str, environ: dict[str, str], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         identify("s", project, environ)

@@ -10,18 +10,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient, WriteConcern
+from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.adoption import AdoptionFailed, Replacement
-from estela_consumer.datasets import Dataset
+from estela_consumer.datasets import Dataset, dataset_of
 from estela_consumer.documents import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store
@@ -47,21 +47,36 @@ def is_held(write_error: Mapping[str, Any]) -> bool:
 class MongoReplacement(Replacement):
     """See the module. The new one is called `adopting-<hash of the old one's name>-<run>` until the swap."""
 
-    def __init__(self, client: MongoClient[Any], store: Store, dataset: Dataset) -> None:
+    def __init__(
+        self,
+        client: MongoClient[Any],
+        store: Store,
+        dataset: Dataset,
+        unreachable: Callable[[PyMongoError], StoreUnreachable],
+    ) -> None:
         """Raises UsageError for what is not there, or is no plain collection, and StoreUnreachable."""
+        try:
+            dataset_of("", None, *dataset)
+        except BadMessage as error:
+            raise UsageError(f"there is no dataset {dataset}: {error}") from error
         self._store = store
+        self._unreachable = unreachable
         self._dataset = dataset
         self._run = uuid.uuid4().hex[:12]
         self._prefix = f"adopting-{hashlib.sha256(dataset.collection.encode()).hexdigest()[:12]}-"
         self._new = Dataset(dataset.database, self._prefix + self._run)
         with self._errors("listCollections"):
-            self._db = client.get_database(dataset.database, write_concern=_MAJORITY)
+            # From the primary, whatever the URL prefers: another member may lack the newest documents.
+            self._db = client.get_database(
+                dataset.database, write_concern=_MAJORITY, read_preference=ReadPreference.PRIMARY
+            )
             self._old: Collection[RawBSONDocument] = self._db.get_collection(
                 dataset.collection, codec_options=_RAW, read_concern=ReadConcern("majority")
             )
             if tuple(client.server_info()["versionArray"][:2]) < _OLDEST:
                 raise UsageError(f"adopt needs MongoDB {_OLDEST[0]}.{_OLDEST[1]} or later")
             self._check()
+            self.about = self._old.estimated_document_count()
         self.clustered = "clusteredIndex" in self._options(dataset)
 
     def documents(self) -> Iterator[bytes]:
@@ -91,10 +106,11 @@ class MongoReplacement(Replacement):
         return verdicts.count(Outcome.PRESENT)
 
     def swap(self, documents: int) -> None:
-        with self._errors("createIndexes"):
-            self._copy_indexes()
         with self._errors("renameCollection"):
             found = self._db[self._new.collection].count_documents({})
+        with self._errors("createIndexes"):
+            self._copy_indexes()  # only now: one that expires documents would change their number
+        with self._errors("renameCollection"):
             if found != documents or not self._is_ours(self._options(self._dataset)):
                 raise AdoptionFailed(
                     f"another adoption of {self._dataset} runs at the same time, or this one was cancelled; "
@@ -168,7 +184,7 @@ class MongoReplacement(Replacement):
         return self._is_hold(options) and _rule(options).get("description") == self._run
 
     def _modify(self, validator: Mapping[str, Any]) -> None:
-        self._db.command(
+        answer = self._db.command(
             "collMod",
             self._dataset.collection,
             validator=validator,
@@ -176,23 +192,23 @@ class MongoReplacement(Replacement):
             validationAction="error",
             writeConcern=_MAJORITY.document,
         )
+        if failed := answer.get("writeConcernError"):  # then a document written before may not be seen yet
+            raise StoreUnreachable(f"{self._store.describe()} cannot take it now: {failed.get('errmsg')}")
 
     @contextlib.contextmanager
     def _errors(self, command: str) -> Iterator[None]:
         try:
             yield
         except OperationFailure as error:
-            told = (error.details or {}).get("errmsg", error)
             if is_transient(error, error.code):
-                raise StoreUnreachable(f"{self._store.describe()} cannot take it now: {told}") from error
+                raise self._unreachable(error) from error
+            told = (error.details or {}).get("errmsg", error)
             raise UsageError(
                 f"{self._store.describe()} refuses {command} on {self._dataset} (code {error.code}): {told}. "
                 f"adopt needs the roles readWrite and dbAdmin on the database {self._dataset.database}"
             ) from error
         except PyMongoError as error:
-            raise StoreUnreachable(
-                f"{self._store.describe()} does not answer: {type(error).__name__}: {error}"[:500]
-            ) from error
+            raise self._unreachable(error) from error
 
 
 def _rule(options: Mapping[str, Any]) -> Mapping[str, Any]:

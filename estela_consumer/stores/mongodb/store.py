@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient, WriteConcern
+from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, InvalidName, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -40,6 +40,10 @@ _MAJORITY = WriteConcern("majority", wtimeout=30_000)  # milliseconds
 _IDS_AT_ONCE = 10_000  # the server would send 16 MiB of them, which are ten times as much here
 
 _RAW = CodecOptions(document_class=RawBSONDocument)
+# Others may have written what Python has no date for, or text that is not UTF-8: it is read all the same.
+_WHATEVER_IS_THERE: CodecOptions[dict[str, Any]] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="backslashreplace"
+)
 _USERINFO = re.compile(r"//[^/@]*@")
 
 
@@ -121,8 +125,8 @@ class MongoStore(Store):
         if limit == 0:
             return
         try:
-            found = self._client[dataset.database][dataset.collection].find().sort("_id", 1)
-            yield from found.limit(limit or 0)
+            collection = self._client[dataset.database].get_collection(dataset.collection, _WHATEVER_IS_THERE)
+            yield from collection.find().sort("_id", 1).limit(limit or 0)
         except InvalidName:
             return  # nothing can have this name
         except PyMongoError as error:
@@ -143,7 +147,7 @@ class MongoStore(Store):
 
     def replacement(self, dataset: Dataset) -> MongoReplacement:
         """How its collection can be replaced. Raises UsageError if it cannot, and StoreUnreachable."""
-        return MongoReplacement(self._client, self, dataset)
+        return MongoReplacement(self._client, self, dataset, self._unreachable)
 
     def close(self) -> None:
         self._client.close()
@@ -198,7 +202,9 @@ class MongoStore(Store):
         return verdicts
 
     def _stored(self, dataset: Dataset, documents: Sequence[Document]) -> dict[Any, bytes]:
-        found = self._collection(dataset).find({"_id": {"$in": [document.id for document in documents]}})
+        # From the primary, whatever the URL prefers: another member may not have it yet.
+        collection = self._collection(dataset).with_options(read_preference=ReadPreference.PRIMARY)
+        found = collection.find({"_id": {"$in": [document.id for document in documents]}})
         return {document["_id"]: document.raw for document in found}
 
     def _after_refusal(

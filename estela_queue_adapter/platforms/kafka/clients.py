@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -68,12 +69,15 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, brokers: Brokers, *
                 kafka_client=network,
                 **options,
             )
-    except BaseException:
+    except BaseException as error:
         for attempt in attempts:
-            attempt.close()
+            with contextlib.suppress(RuntimeError):  # its thread did not start
+                attempt.close()
         # Failed connections hang in cycles, and the collector may look rarely. They are young: to look at all
         # there is would stop a crawl's reactor.
         gc.collect(1)
+        if isinstance(error, RuntimeError):  # no new threads any more, as the interpreter shuts down
+            raise QueueUnreachable(f"Kafka at {brokers}: {error}") from error
         raise
 
 

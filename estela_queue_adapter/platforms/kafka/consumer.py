@@ -45,6 +45,7 @@ class KafkaGroupConsumer(Consumer):
         self._client: KafkaConsumer | None = None
         self._asking: KafkaConsumer | None = None
         self._asking_all: KafkaConsumer | None = None
+        self._topic_id: object = None  # of the topic that is read; None from brokers that know no such ids
         self._closed = False
         self._session = settings.session_timeout
         self._other_sessions = other_sessions(self._session)
@@ -100,7 +101,7 @@ class KafkaGroupConsumer(Consumer):
         }
         if not offsets:
             return
-        with self.iteration.committing, self._translated():
+        with self.iteration.committing, self._asked():
             self._connected().commit(offsets, timeout_ms=_ANSWER_TIMEOUT_MS)
         self.iteration.committed(
             Position(tp.topic, tp.partition, committed.offset) for tp, committed in offsets.items()
@@ -128,6 +129,7 @@ class KafkaGroupConsumer(Consumer):
         return self._ends(self._asker())
 
     def log_end_positions(self) -> Sequence[Position]:
+        self._check_open()
         if self._asking_all is None:
             self._asking_all = connect_reader(
                 self._settings, self._where, None, isolation_level="read_uncommitted"
@@ -192,6 +194,7 @@ class KafkaGroupConsumer(Consumer):
             self._client = client
             # Known before the group is joined, or a second join, of every member, follows at once.
             look_up(client, self._where, self._topic)
+            self._topic_id = client._cluster.topic_id(self._topic)
         return self._client
 
     @property
@@ -290,10 +293,17 @@ class KafkaGroupConsumer(Consumer):
     def _after_truncation(
         self, client: KafkaConsumer, ends: Mapping[TopicPartition, OffsetAndMetadata | None]
     ) -> None:
-        """The brokers lost the end of a partition that was read already: go on where it ends now."""
+        """The brokers lost the end of a partition that was read already: go on where it ends now.
+
+        If the topic is another one of the same name, nothing of it was read: go on at its beginning.
+        """
+        before, self._topic_id = self._topic_id, client._cluster.topic_id(self._topic)
         for partition, end in ends.items():
             position = client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0
-            resumed = self._beginning(client, partition) if end is None else int(end.offset)
+            if end is None or self._topic_id != before:
+                resumed = self._beginning(client, partition)
+            else:
+                resumed = int(end.offset)
             client.seek(partition, resumed)
             self._gone(partition.partition, position, resumed)
 

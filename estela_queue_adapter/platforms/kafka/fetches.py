@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import struct
 import time
 import zlib
@@ -18,21 +17,24 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import Fetcher
+from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer import IsolationLevel
+from kafka.record import MemoryRecords
 
 from estela_queue_adapter.interfaces import Message
 from estela_queue_adapter.platforms.kafka.batches import Batch
 from estela_queue_adapter.platforms.kafka.legacy_records import is_intact, messages_of_old
 from estela_queue_adapter.platforms.kafka.records import messages_of, unreadable
+from estela_queue_adapter.printable import printable_logger
 
 _MAGIC = 2  # the format of batches since Kafka 0.11
 _MAGIC_AT = 16  # where each format says which it is
 _LENGTH_AT, _LENGTH_COUNTS_FROM = 8, 12
 _SHORTEST = 26  # bytes of the shortest message of any format
-_FETCHES = 5  # of a damaged batch, before it is given up
+_FETCHES = 7  # of a damaged batch, before it is given up
 _FIRST_PAUSE = 0.1  # seconds before the second fetch; each pause is twice the one before
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class _Damaged(ValueError):
@@ -50,7 +52,7 @@ class Refetches:
         """Partition to a checksum of what was given up there last."""
 
     def once_more(self, tp: TopicPartition, position: int, raw: bytes, why: str) -> bool:
-        """Whether to fetch it again; blocks for the pause before that, 1.5 s in all."""
+        """Whether to fetch it again; blocks for the pause before that, 6.3 s in all."""
         if self.is_given_up(tp, raw):
             return False
         at, count = self._fetched.get(tp, (position, 0))
@@ -63,6 +65,11 @@ class Refetches:
             return True
         self._fetched.pop(tp, None)
         return False
+
+    def forget(self, tp: TopicPartition) -> None:
+        """What comes next in this partition is another damage."""
+        self._fetched.pop(tp, None)
+        self._given_up.pop(tp, None)
 
     def is_given_up(self, tp: TopicPartition, raw: bytes) -> bool:
         """Whether these very bytes were given up already, an offset before."""
@@ -85,8 +92,10 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
         fetch_offset: int,
         tp: TopicPartition,
         records: Any,
+        refused: str = "",
         **options: Any,
     ) -> None:
+        self._refused = refused
         self._refetches = refetches
         self._high_watermark = high_watermark
         if not records.has_next() and records.size_in_bytes():
@@ -101,6 +110,8 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
 
     def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Iterator[Message]:
         passed = None
+        if self._refused:
+            passed, why = b"", self._refused
         batches = raw_batches(bytes(records._buffer))
         for number, raw in enumerate(batches):
             position = self.next_fetch_offset
@@ -113,14 +124,15 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
                 yield self._given_up(raw, position, str(damage), batches[number + 1 :][:1])
                 continue
             if last < position:  # a broker may begin earlier than it was asked to
-                passed = raw
+                passed, why = raw, "what comes lies before what was asked for"
                 continue
             passed = None
+            self._refetches.forget(tp)
             yield from self._messages(tp, raw, batch)
             self.next_fetch_offset = last + 1  # compaction may have removed the last records of the batch
             self.bytes_read += len(raw)
         if passed is not None:  # nothing but such: the same would come for ever
-            position, why = self.next_fetch_offset, "what comes lies before what was asked for"
+            position = self.next_fetch_offset
             if not self._refetches.once_more(tp, position, passed, why):
                 yield self._given_up(passed, position, why)
         self.drain()
@@ -170,7 +182,7 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
         tp, last = self.topic_partition, self._damage_ends(raw, position, following)
         self.next_fetch_offset = last + 1
         if self._refetches.is_given_up(tp, raw):  # then one message has them, and that is enough
-            return unreadable(tp, position, last, b"", f"{why}; the bytes are those of the offset before")
+            return unreadable(tp, position, last, b"", f"{why}, as at the offset before")
         self._refetches.give_up(tp, raw)
         return unreadable(tp, position, last, raw, f"{why}; it was fetched {_FETCHES} times")
 
@@ -208,7 +220,17 @@ def read_as_messages(client: KafkaConsumer) -> None:
         state = fetcher._subscriptions.assignment.get(tp)
         return None if state is None else state.highwater
 
-    fetcher.PartitionRecords = functools.partial(PartitionRecords, Refetches(), high_watermark)
+    make = fetcher.PartitionRecords = functools.partial(PartitionRecords, Refetches(), high_watermark)
+    parse = fetcher._parse_fetched_data
+
+    def parsed(fetch: Any) -> Any:
+        try:
+            return parse(fetch)
+        except CorruptRecordError:  # the broker itself cannot read on there
+            refused = "the broker says that it is damaged"
+            return make(fetch.fetched_offset, fetch.topic_partition, MemoryRecords(b""), refused)
+
+    fetcher._parse_fetched_data = parsed
 
 
 def raw_batches(data: bytes) -> list[bytes]:

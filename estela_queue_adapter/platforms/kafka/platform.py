@@ -42,3 +42,7 @@ class KafkaPlatform(Platform):
 
     def describe(self) -> str:
         return f"Kafka at {','.join(self._settings.bootstrap_servers)}"
+
+    @property
+    def max_message_bytes(self) -> int:
+        return self._settings.max_request_size

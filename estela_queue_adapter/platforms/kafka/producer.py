@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -28,6 +27,7 @@ from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import absence
+from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
 
 _METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is away or the topic missing
@@ -35,7 +35,7 @@ _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 class _Record(NamedTuple):
@@ -65,9 +65,10 @@ class IdempotentProducer(Producer):
     def _begin(self) -> None:
         """With no client yet, and nothing in flight."""
         self._client: KafkaProducer | None = None
-        self._connecting = threading.Lock()
-        self._one_by_one = threading.Lock()  # held while suspects are sent again
-        # Guards what follows, which the client's thread changes too. Signal handlers may send in between.
+        # Signal handlers may send in the middle of everything, so each lock may be taken again.
+        self._connecting = threading.RLock()
+        self._one_by_one = threading.RLock()  # held while suspects are sent again
+        # Guards what follows, which the client's thread changes too.
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)  # told when nothing is in flight any more
         self._in_flight = 0
@@ -111,13 +112,16 @@ class IdempotentProducer(Producer):
         future.add_errback(lambda error: self._refused(record, error))
 
     def flush(self, timeout: float | None = None) -> None:
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
         client = self._client
         if client is not None:
             try:
                 client.flush(timeout)
             except kafka_errors.KafkaTimeoutError as error:
-                raise self._undelivered(self._why_silent(timeout)) from error
-            self._try_suspects()
+                raise self._undelivered(timeout) from error
+            self._try_suspects(deadline)
+            if self._suspects:
+                raise self._undelivered(timeout)
         with self._lock:
             failed, self._failed = self._failed, []
         if failed:
@@ -133,12 +137,14 @@ class IdempotentProducer(Producer):
             self._flush_all(deadline, timeout)
         finally:
             client, self._client = self._client, None
+            self._give_up()
             if client is not None:
                 _let_go(client, max(0.0, deadline - time.monotonic()))
-            self._give_up()
 
     def end(self, timeout: float) -> None:
         self.close(timeout)
+        with self._settled:  # another thread may have begun to close it
+            self._settled.wait_for(lambda: not self._in_flight or self._given_up, timeout)
 
     def forked(self) -> None:
         if self._client is not None:
@@ -154,17 +160,18 @@ class IdempotentProducer(Producer):
         """Flush, what other threads have just begun to send too."""
         while True:
             self.flush(max(0.0, deadline - time.monotonic()))
-            with self._settled:
-                if not self._in_flight:
+            with self._lock:
+                if not (self._in_flight or self._failed):
                     return
                 if time.monotonic() >= deadline:
-                    raise self._undelivered(self._why_silent(timeout))
-                self._settled.wait(min(_LINGER_MS / 1000, max(0.0, deadline - time.monotonic())))
+                    raise self._undelivered(timeout)
+                self._settled.wait(_LINGER_MS / 1000)
 
     def _give_up(self) -> None:
         """Tell of everything that is still in flight that nobody waits for it any more."""
         with self._lock:
             self._given_up = True
+            self._settled.notify_all()
             suspects, self._suspects = self._suspects, deque()
         for record in suspects:
             self._report(record, _closed_too_soon())
@@ -176,24 +183,25 @@ class IdempotentProducer(Producer):
                 self._client, self._ended = None, False
             if self._client is None:
                 self._client = self._connect()
+            if self._given_up:  # it was closed meanwhile
+                _let_go(self._client, 0.0)
+                self._client = None
+                raise _closed_too_soon()
             return self._client
 
     def _connect(self) -> KafkaProducer:
-        try:
-            client = connect(
-                KafkaProducer,
-                self._settings,
-                self._where,
-                acks="all",
-                enable_idempotence=True,
-                batch_size=_BATCH_BYTES,
-                linger_ms=_LINGER_MS,
-                max_request_size=self._settings.max_request_size,
-                compression_type=self._settings.compression,
-                max_block_ms=_METADATA_TIMEOUT_MS,
-            )
-        except RuntimeError as error:  # there are no new threads, in `atexit` handlers and behind them
-            raise QueueUnreachable(f"Kafka at {self._where}: {error}") from error
+        client = connect(
+            KafkaProducer,
+            self._settings,
+            self._where,
+            acks="all",
+            enable_idempotence=True,
+            batch_size=_BATCH_BYTES,
+            linger_ms=_LINGER_MS,
+            max_request_size=self._settings.max_request_size,
+            compression_type=self._settings.compression,
+            max_block_ms=_METADATA_TIMEOUT_MS,
+        )
         client._unregister_cleanup()  # it would close after a second, before other `atexit` handlers send
         ask_once_for_metadata(client._metadata)
         return client
@@ -220,22 +228,26 @@ class IdempotentProducer(Producer):
         with self._lock:
             self._suspects.append(record)
             self._ended = True
-            self._settled.notify_all()
 
-    def _try_suspects(self) -> None:
+    def _try_suspects(self, deadline: float = float("inf")) -> None:
         """Send again, each by itself, what failed for a reason that may be another message's.
 
-        Returns when all of them are decided, those too that another thread has begun with.
+        Returns when all of them are decided, those too that another thread has begun with, or soon after
+        `deadline`.
         """
-        with self._one_by_one:
-            while self._suspects:
-                self._try_alone(self._suspects.popleft())
+        if not self._one_by_one.acquire(timeout=_seconds_until(deadline)):
+            return
+        try:
+            while self._suspects and time.monotonic() < deadline:
+                self._try_alone(self._suspects.popleft(), deadline)
+        finally:
+            self._one_by_one.release()
 
-    def _try_alone(self, record: _Record) -> None:
+    def _try_alone(self, record: _Record, deadline: float) -> None:
         try:
             future = self._hand_over(record)
             with translated(self._where):
-                future.get(_ALONE_TIMEOUT)
+                future.get(min(_ALONE_TIMEOUT, max(0.0, deadline - time.monotonic())))
         except (TransientError, AccessDenied) as error:
             self._report(record, error)
         except QueueError as error:
@@ -251,28 +263,34 @@ class IdempotentProducer(Producer):
                 self._settled.notify_all()
 
     def _report(self, record: _Record, error: QueueError | None) -> None:
-        self._landed()
         with self._lock:
-            if error is not None and record.on_delivery is None:
+            # Those that were given up are in the error of `close`.
+            if error is not None and record.on_delivery is None and not self._given_up:
                 self._failed.append(error)
+            self._landed()
         if record.on_delivery is not None:
             record.on_delivery(error)
 
-    def _why_silent(self, timeout: float | None) -> str:
+    def _undelivered(self, timeout: float | None) -> DeliveryError:
+        with self._lock:
+            count, self._failed = self._in_flight + len(self._failed), []
+        return DeliveryError(count, self._why_silent(timeout or 0.0))
+
+    def _why_silent(self, timeout: float) -> str:
         """Why nothing was acknowledged for so many seconds: which broker fails, if one does."""
         client = self._client
         brokers = [] if client is None else client._metadata.brokers()
         outage = self._where.outage({address(broker.host, broker.port) for broker in brokers})
-        return str(outage or f"none within {timeout} s from Kafka at {self._where}")
-
-    def _undelivered(self, reason: str) -> DeliveryError:
-        with self._lock:
-            count, self._failed = self._in_flight + len(self._failed), []
-        return DeliveryError(count, reason)
+        return str(outage or f"none within {timeout:.3g} s from Kafka at {self._where}")
 
 
 def _closed_too_soon() -> ProducerClosed:
     return ProducerClosed("the producer was closed before the queue acknowledged the message")
+
+
+def _seconds_until(deadline: float) -> float:
+    """For a lock's timeout."""
+    return -1 if deadline == float("inf") else max(0.0, deadline - time.monotonic())
 
 
 def _let_go(client: KafkaProducer, timeout: float) -> None:

@@ -11,7 +11,6 @@ be read: it becomes an `Unreadable`, alone if the record says where it ends, and
 from __future__ import annotations
 
 import functools
-import logging
 import re
 from collections.abc import Iterator
 
@@ -21,13 +20,14 @@ from kafka.record.util import decode_varint
 from estela_queue_adapter.interfaces import Headers, Message, Unreadable
 from estela_queue_adapter.platforms.kafka.batches import Batch
 from estela_queue_adapter.platforms.kafka.decompression import decompress
+from estela_queue_adapter.printable import printable_logger
 
 _NO_HEADERS = 0
 _NUMBER = rb"[\x80-\xff]*[\x00-\x7f]"
 # Up to its value, a record without a key: length, attributes, milliseconds, offset, -1 for the key, and size.
 _PLAIN = re.compile(rb"(?s)%b.(%b)%b\x01(%b)" % ((_NUMBER,) * 4))
 
-logger = logging.getLogger(__name__)
+logger = printable_logger(__name__)
 
 
 def messages_of(tp: TopicPartition, batch: Batch) -> Iterator[Message]:

@@ -14,6 +14,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.names import is_topic
 from estela_queue_adapter.platforms.kafka.logins import check_login, login_options, token_provider
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -23,7 +24,6 @@ _ASSIGNORS = {
     "cooperative-sticky": CooperativeStickyAssignor,
 }
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(%\w+)?\]|[^\s/:@\[\]]+")  # a name, an address, or IPv6 in brackets
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _RECONNECT_MS = 2_000  # the longest pause between two tries to reach a broker
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
@@ -71,6 +71,10 @@ class KafkaSettings:
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "sasl_oauth_cafile"):
             _readable(name, getattr(self, name))
         self._check_certificates()
+        if self.max_request_size < 1:
+            raise ConfigurationError(
+                f"QUEUE_PLATFORM_MAX_REQUEST_SIZE={self.max_request_size} is less than one byte"
+            )
         check_login(self)
         self.token_provider  # noqa: B018  (raises for one that cannot be had)
         self.bootstrap_servers  # noqa: B018  (raises for a list that names no broker)
@@ -151,7 +155,7 @@ class KafkaSettings:
 @functools.lru_cache(maxsize=1024)
 def checked_topic(topic: str) -> str:
     """The topic itself; raises ConfigurationError for a name that no broker takes."""
-    if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
+    if not is_topic(topic):
         raise ConfigurationError(
             f"{topic!r} is not a name for a topic: 1 to 249 of the ASCII letters, digits, '.', '_' and '-'"
         )
