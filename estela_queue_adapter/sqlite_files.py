@@ -24,7 +24,7 @@ _REASONS = {
     "database disk image is malformed": "it is damaged",
     "attempt to write a readonly database": "it may only be read",
     "database is locked": "another process keeps it locked",
-    "disk I/O error": "disk I/O error; is the disk full?",
+    "disk I/O error": "disk I/O error (the disk may be full)",
 }
 
 _Identities: TypeAlias = tuple[private_files.Identity, ...]
