@@ -168,6 +168,7 @@ def adopt(replacement: Replacement, say: Callable[[int], None]) -> AdoptionRepor
     if replacement.clustered:
         report = survey(replacement.documents(), say)
         if not report.adopted:
+            replacement.cancel()  # what an interrupted run may have left
             report.clustered = True
             return report
     report = AdoptionReport(changed=True)

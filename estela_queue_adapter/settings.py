@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.printable import printable_logger
+from estela_queue_adapter.value_files import SUFFIX, value_of
 
 PREFIX = "QUEUE_PLATFORM"
 
@@ -32,15 +33,16 @@ def variable(field: str) -> str:
 def read(cls: type[T], environ: Mapping[str, str], arguments: Mapping[str, Any]) -> T:
     """A `cls` (a dataclass) from arguments where given, else from the environment, else its defaults.
 
-    None and an empty string count as not given. Raises ConfigurationError for a value that does not
-    fit its field and for a field without a default that is not set.
+    None and an empty string count as not given. `<VARIABLE>_FILE` names a file that holds the value.
+    Raises ConfigurationError for a value that does not fit its field, and for a field without a default that
+    is not set.
     """
     hints = get_type_hints(cls)
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T has no bound that says dataclass
         given, origin = arguments.get(field.name), f"{field.name}="
         if given is None or given == "":
-            given, origin = environ.get(variable(field.name)), variable(field.name)
+            given, origin = value_of(variable(field.name), environ), variable(field.name)
         if given is not None and given != "":
             values[field.name] = _convert(given, hints[field.name], origin, secret=not field.repr)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -62,6 +64,7 @@ def refuse_unknown(arguments: Mapping[str, Any], *known: type[Any]) -> None:
 def warn_of_unknown(environ: Mapping[str, str], *known: type[Any]) -> None:
     """One warning for each QUEUE_PLATFORM* variable that no field of `known` has: it is likely misspelt."""
     names = {PREFIX, *(variable(field.name) for cls in known for field in dataclasses.fields(cls))}
+    names |= {f"{name}{SUFFIX}" for name in names}
     for name in sorted(environ):
         if name.startswith(PREFIX) and environ[name] and name not in names:
             logger.warning("%s", unknown(name, names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from estela_queue_adapter import private_files
 from estela_queue_adapter.printable import printable_logger
 
 _FILE = "estela-job-runs"
@@ -17,8 +18,8 @@ def count_run(jobdir: str | None, jid: str) -> int | None:
         return None
     path = Path(jobdir) / _FILE
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = path.read_text().split() if path.exists() else []
+        private_files.create(path)
+        kept = path.read_text().split()
         number = int(kept[1]) + 1 if kept[:1] == [jid] else 1
         path.write_text(f"{jid} {number}\n")
     except (OSError, ValueError, IndexError) as error:

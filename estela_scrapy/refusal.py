@@ -5,6 +5,7 @@ from __future__ import annotations
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider
+from scrapy.signalmanager import SignalManager
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.printable import printable_logger
@@ -19,21 +20,26 @@ class Misconfigured:
 
     The spider is closed before its first request, in one line. Scrapy takes a crawl that has no spider at
     its end for one that did not start: `scrapy crawl` exits with 1, and `CrawlerProcess.bootstrap_failed` is
-    True.
+    True. Pipelines and the feeds are not opened, which would empty what an earlier crawl has brought.
     """
 
     def __init__(self, crawler: Crawler, error: ConfigurationError) -> None:
         self._crawler = crawler
         self._error = error
+        crawler.settings.set("ITEM_PIPELINES", {}, priority="cmdline")
+        crawler.signals = SignalManager(
+            self
+        )  # whoever listens already, as the feeds do, is not told any more
         crawler.signals.connect(self.spider_opened, signals.spider_opened)
 
     def spider_opened(self, spider: Spider) -> None:
         """Refuse the crawl."""
         logger.error("The crawl does not start: %s", self._error, extra={"spider": spider})
-        # Connected last, so that the other components' handlers still find the spider.
+        # Connected last, so that other components' handlers still find the spider.
         self._crawler.signals.connect(self.spider_closed, signals.spider_closed)
         raise CloseSpider(REASON)
 
     def spider_closed(self) -> None:
         """Have Scrapy count it as failed."""
+        self._crawler.stats.set_value("finish_reason", REASON)
         self._crawler.spider = None

@@ -14,7 +14,7 @@ import click
 from estela_consumer.chunks import ChunkLimits
 from estela_consumer.cli import estela_variables, logs
 from estela_consumer.cli.live_progress import live_progress
-from estela_consumer.cli.store_options import store_settings, tls_ca_file_option
+from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
 from estela_consumer.errors import ExitCode, UsageError
 from estela_consumer.pipeline import PipelineSettings
 from estela_consumer.report import print_summary
@@ -144,7 +144,7 @@ def _end_at_once(code: ExitCode) -> NoReturn:
 def _settings(options: dict[str, Any]) -> ConsumerSettings:
     environ = os.environ
     estela_variables.warn_of_those_without_effect(environ)
-    url = options["store"] or ""
+    url = store_url(options["store"])
     estela_variables.check_engine(environ, url)
     return ConsumerSettings(
         topics=tuple(dict.fromkeys(options["topics"])),

@@ -9,8 +9,13 @@ from typing import Any, TypeAlias
 import click
 
 from estela_consumer.cli import estela_variables
+from estela_consumer.errors import UsageError
 from estela_consumer.stores import StoreSettings
 from estela_consumer.stores.opening import DEFAULT_URL
+from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.value_files import value_of
+
+_VARIABLE = "DB_CONNECTION"
 
 _Command: TypeAlias = Callable[..., Any]
 
@@ -27,7 +32,7 @@ def store_to_look_into(command: _Command) -> _Command:
     """The options of a command that reads a store: `store` and `tls_ca_file`."""
     store = click.option(
         "--store",
-        envvar="DB_CONNECTION",
+        envvar=_VARIABLE,
         show_envvar=True,
         metavar="URL",
         help=f"The store to look into.  [default: {DEFAULT_URL}]",
@@ -35,8 +40,18 @@ def store_to_look_into(command: _Command) -> _Command:
     return store(tls_ca_file_option(command))
 
 
+def store_url(given: str | None) -> str:
+    """The option, or what is in the file that DB_CONNECTION_FILE names. Raises UsageError."""
+    if given and given != os.environ.get(_VARIABLE):
+        return given
+    try:
+        return value_of(_VARIABLE, os.environ)
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from error
+
+
 def store_settings(url: str | None, tls_ca_file: str | None) -> StoreSettings:
-    """What the options and estela's variables say together."""
-    url, tls_ca_file = url or "", tls_ca_file or ""
+    """What the options and estela's variables say together. Raises UsageError."""
+    url, tls_ca_file = store_url(url), tls_ca_file or ""
     tls = url.startswith("mongodb") and estela_variables.wants_tls(os.environ, tls_ca_file)
     return StoreSettings(url=url, tls=tls, tls_ca_file=tls_ca_file if tls else "")

@@ -19,7 +19,7 @@ from estela_queue_adapter import (
     open_platform,
 )
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
-from estela_queue_adapter.platforms.kafka import clients
+from estela_queue_adapter.platforms.kafka import connections
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer, _Record
 from tests.adapter.contract import PlatformContract, take
 from tests.adapter.loops_contract import Reader
@@ -115,14 +115,14 @@ class TestKafka(PlatformContract, TransactionsContract):
         self, producer: Producer, reader: Reader, unique: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pieces: list[int] = []
-        receive = clients._Socket.recv
+        receive = connections._Socket.recv
 
         def noted(self: Any, size: int) -> bytes:
             data = receive(self, size)
             pieces.append(len(data))
             return data
 
-        monkeypatch.setattr(clients._Socket, "recv", noted)
+        monkeypatch.setattr(connections._Socket, "recv", noted)
         for _ in range(500):
             producer.send(unique, b'"%b"' % (b"x" * 2_000))
         producer.flush()

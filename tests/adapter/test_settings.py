@@ -44,6 +44,29 @@ def test_listeners_share_a_port_or_have_their_own(listeners: str, servers: list[
     assert kafka(LISTENERS=listeners).bootstrap_servers == servers
 
 
+@pytest.mark.parametrize("listeners", [["a:1", "b"], ("a:1", "b")])
+def test_listeners_in_code_may_be_a_list(listeners: Any) -> None:
+    assert read(KafkaSettings, {}, {"listeners": listeners}).bootstrap_servers == ["a:1", "b:9092"]
+
+
+@pytest.mark.parametrize("port", [1.5, True, "1.5", [1], {}, object()])
+def test_a_number_that_is_not_whole_is_refused(port: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"port=: .* is not a whole number"):
+        read(KafkaSettings, {}, {"listeners": "a", "port": port})
+
+
+@pytest.mark.parametrize("listeners", [{"a": 1}, object, b"a"])
+def test_what_no_variable_could_say_is_refused(listeners: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"listeners=: .* is not text"):
+        read(KafkaSettings, {}, {"listeners": listeners})
+
+
+@pytest.mark.parametrize("idle_timeout", ["nan", "inf", True])
+def test_a_number_of_seconds_that_is_none_is_refused(idle_timeout: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"idle_timeout=: .* is not a number"):
+        read(Subscription, {}, {"topic": "t", "idle_timeout": idle_timeout})
+
+
 def test_the_port_is_a_setting() -> None:
     assert kafka(LISTENERS="a,b:2", PORT="7").bootstrap_servers == ["a:7", "b:2"]
 
@@ -91,6 +114,10 @@ def test_secrets_are_in_no_repr() -> None:
         ({**KAFKA, "QUEUE_PLATFORM_PORT": "-1"}, "QUEUE_PLATFORM_PORT: '-1' is not a port"),
         ({**KAFKA, "QUEUE_PLATFORM_SSL_CAFILE": __file__}, "QUEUE_PLATFORM_SSL_CAFILE=.*no certificates"),
         ({**KAFKA, "QUEUE_PLATFORM_PORT": "nine"}, "QUEUE_PLATFORM_PORT: 'nine' is not a whole number"),
+        (
+            {**KAFKA, "QUEUE_PLATFORM_MAX_REQUEST_SIZE": "-5"},
+            "QUEUE_PLATFORM_MAX_REQUEST_SIZE=-5 is less than",
+        ),
         ({**KAFKA, "QUEUE_PLATFORM_SECURITY_PROTOCOL": "TLS"}, "SASL_PLAINTEXT, SASL_SSL"),
         ({**KAFKA, "QUEUE_PLATFORM_SASL_MECHANISM": "MD5"}, "SCRAM-SHA-256"),
         ({**KAFKA, "QUEUE_PLATFORM_SASL_MECHANISM": "PLAIN"}, "QUEUE_PLATFORM_SECURITY_PROTOCOL must be"),
@@ -116,6 +143,24 @@ def test_a_name_that_no_topic_can_have_is_refused_before_anything_is_asked(topic
         platform.producer().send(topic, 1)
     with pytest.raises(ConfigurationError, match="is not a name for a topic"):
         next(iter(platform.read(topic)))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("QUEUE_PLATFORM_LISTENER", "did you mean QUEUE_PLATFORM_LISTENERS?"),
+        ("QUEUE_PLATFORMS", "did you mean QUEUE_PLATFORM?"),
+        ("QUEUE_PLATFORM_FURLONGS_A_FORTNIGHT", "QUEUE_PLATFORM_FURLONGS_A_FORTNIGHT has no effect"),
+    ],
+)
+def test_a_variable_that_nobody_reads_is_told_with_the_nearest(
+    name: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_platform(environ={**KAFKA, name: "x"})
+
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert told in record.getMessage()
 
 
 def test_an_unknown_argument_names_the_valid_ones() -> None:

@@ -192,6 +192,21 @@ def test_a_consumer_says_what_it_waits_for_and_goes_on_after_a_cancel(
     assert client[dataset.database][dataset.collection].count_documents({}) == 1
 
 
+def test_with_nothing_to_do_it_ends_what_an_interrupted_run_has_left(
+    client: MongoClient[Any], dataset: Dataset, mongodb: str
+) -> None:
+    store = MongoStore(StoreSettings(url=mongodb))
+    client[dataset.database][dataset.collection].insert_one({"n": 1})
+    adopt(store.replacement(dataset), lambda _: None)
+    store.replacement(dataset).hold()
+
+    report = adopt(store.replacement(dataset), lambda _: None)
+
+    client[dataset.database][dataset.collection].insert_one({"n": 2})
+    assert (report.ours, report.changed, report.clustered) == (1, False, True)
+    store.close()
+
+
 def test_a_sigterm_leaves_it_as_it_was(client: MongoClient[Any], dataset: Dataset) -> None:
     stored = client[dataset.database][dataset.collection]
     stored.insert_many([{"n": n, "text": "x" * 300} for n in range(_MANY)])

@@ -152,7 +152,9 @@ def test_a_crawl_that_is_stopped_by_a_signal_is_cut_short_until_it_has_gone_on(
     spider = SPIDER.replace('["/page"]', '[f"/page?{n}" for n in range(9)]').replace(", dont_filter=True", "")
     stopped = spider.replace("import scrapy", "import os, scrapy, signal").replace(
         "def parse(self, response):",
-        "def parse(self, response):\n            os.kill(os.getpid(), signal.SIGINT)",
+        "def parse(self, response):\n"
+        "            if not hasattr(self, 'told'):\n"
+        "                self.told = os.kill(os.getpid(), signal.SIGINT)  # a second one would be force",
     )
     settings = {"JOBDIR": "paused", "CONCURRENT_REQUESTS": 1}
 

@@ -65,6 +65,24 @@ def test_scrapy_crawl_says_what_is_wrong_in_one_line_and_exits_with_1(
     assert "'finish_reason': 'estela_misconfigured'" in done.stderr
 
 
+def test_what_an_earlier_crawl_has_brought_is_not_emptied(tmp_path: Path) -> None:
+    """Given a feed and a pipeline that both write to a file that is there already."""
+    make_project(tmp_path, "ITEM_PIPELINES = {'market.pipeline.ToAFile': 1}\n")
+    (tmp_path / "market" / "pipeline.py").write_text(
+        "class ToAFile:\n    def open_spider(self): open('pipeline.txt', 'w')\n"
+        "    def process_item(self, item): return item\n"
+    )
+    for name in ("feed.json", "pipeline.txt"):
+        (tmp_path / name).write_text("yesterday's")
+
+    done = scrapy(tmp_path, "crawl", "shop", "-O", "feed.json", environ={"ESTELA_UNIQUE": "perhaps"})
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for name in ("feed.json", "pipeline.txt"):
+        assert (tmp_path / name).read_text() == "yesterday's"
+
+
 @pytest.mark.parametrize("process", ["CrawlerProcess", "AsyncCrawlerProcess"])
 def test_a_script_learns_of_it_from_its_process_and_the_other_crawls_go_on(
     workdir: Path, process: str

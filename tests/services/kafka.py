@@ -80,6 +80,11 @@ class KafkaBroker(ServerProcess):
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         self._format(cluster_id)
 
+    def set_property(self, name: str, value: str) -> None:
+        """Set one more property, before it is started."""
+        with self._properties.open("a") as properties:
+            properties.write(f"{name}={value}\n")
+
     def command(self) -> list[str]:
         return [*java_command(), "kafka.Kafka", str(self._properties)]
 

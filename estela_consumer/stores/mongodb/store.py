@@ -7,13 +7,14 @@ import ssl
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, ConnectionFailure, InvalidName, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, InvalidName, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.datasets import SERVER_DATABASES, Dataset
@@ -21,6 +22,7 @@ from estela_consumer.documents import Document, is_there
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
+from estela_consumer.stores.mongodb.outages import reason, told
 from estela_consumer.stores.mongodb.replacement import MongoReplacement, is_held
 from estela_consumer.stores.mongodb.rules import (
     BAD_DOCUMENT,
@@ -67,6 +69,7 @@ class MongoStore(Store):
         }
         if settings.tls:
             options["tls"] = True
+        self._ca_file = settings.tls_ca_file or _ca_file_of(settings.url)
         if settings.tls_ca_file:
             _check_certificates(settings.tls_ca_file)
             options["tlsCAFile"] = settings.tls_ca_file
@@ -215,7 +218,7 @@ class MongoStore(Store):
             raise error
         if len(documents) == 1 or error.code not in BAD_DOCUMENT:
             alone = len(documents) == 1
-            return [verdict(error.code, _told(error), alone=alone) for _ in documents]
+            return [verdict(error.code, told(error), alone=alone) for _ in documents]
         half = len(documents) // 2
         return self._insert(dataset, documents[:half]) + self._insert(dataset, documents[half:])
 
@@ -223,17 +226,13 @@ class MongoStore(Store):
         return StoreUnreachable(f"{self.describe()} cannot take it now: code {code}: {text[:500]}")
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
-        kind = "does not answer" if isinstance(error, ConnectionFailure) else "cannot take it now"
-        return StoreUnreachable(f"{self.describe()} {kind}: {type(error).__name__}: {_told(error)[:500]}")
+        why = reason(self._client, self._hosts, self._ca_file, error)
+        return StoreUnreachable(f"{self.describe()}: {why}")
 
 
-def _told(error: PyMongoError) -> str:
-    """What it says, without the raw answer, the settings and the deployment that pymongo appends."""
-    if isinstance(error, BulkWriteError) and (failed := (error.details or {}).get("writeConcernErrors")):
-        return str(failed[0].get("errmsg"))
-    return re.split(
-        r", full error: |, lsid: | \(configured timeouts|, Timeout: |, Topology Description", str(error)
-    )[0]
+def _ca_file_of(url: str) -> str:
+    found = re.search(r"[?&]tlsCAFile=([^&]*)", url, re.IGNORECASE)
+    return unquote(found[1]) if found else ""
 
 
 def _check_certificates(path: str) -> None:

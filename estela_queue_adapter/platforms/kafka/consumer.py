@@ -10,20 +10,25 @@ from itertools import chain
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import ConsumerClosed, QueueError
+from estela_queue_adapter.errors import ConsumerClosed, QueueError, QueueUnreachable
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import connect_reader
+from estela_queue_adapter.platforms.kafka.connections import needed_addresses
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.rebalances import LoopsFirst, Rebalances
+from estela_queue_adapter.platforms.kafka.sessions import other_sessions, session_options
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
-from estela_queue_adapter.platforms.kafka.topics import absence, denied, partitions_of
+from estela_queue_adapter.platforms.kafka.topics import absence, denied, look_up, partitions_of
+from estela_queue_adapter.printable import printable_logger
 
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
-_SESSION_TIMEOUT_MS = 10_000  # how long the partitions of a reader that was killed wait for the next
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
+
+logger = printable_logger(__name__)
 
 
 class KafkaGroupConsumer(Consumer):
@@ -36,12 +41,16 @@ class KafkaGroupConsumer(Consumer):
         self._subscription = subscription
         self._listener = listener
         self._topic = checked_topic(subscription.topic)
-        self._where = ",".join(settings.bootstrap_servers)
+        self._where = Brokers(settings)
         self._client: KafkaConsumer | None = None
         self._asking: KafkaConsumer | None = None
         self._asking_all: KafkaConsumer | None = None
         self._topic_id: object = None  # of the topic that is read; None from brokers that know no such ids
         self._closed = False
+        self._session = settings.session_timeout
+        self._other_sessions = other_sessions(self._session)
+        self._unanswered = False
+        """Whether the last question had no answer: the queue is not back before one has."""
         watch(self)
 
     @property
@@ -68,6 +77,8 @@ class KafkaGroupConsumer(Consumer):
                     messages = list(chain.from_iterable(fetched.values()))
                 except kafka_errors.NoOffsetForPartitionError as error:  # the group is new to these
                     client.seek_to_beginning(*error.args[0])
+                except kafka_errors.InvalidSessionTimeoutError as error:
+                    client = self._with_another_session(error)
                 except kafka_errors.OffsetOutOfRangeError as error:
                     self._over_the_gap(client, error.args[0])
                 except kafka_errors.LogTruncationError as error:
@@ -79,6 +90,8 @@ class KafkaGroupConsumer(Consumer):
         if not messages and self._topic in client._cluster.unauthorized_topics:
             client._cluster.request_update()  # so that it is seen when we are let in
             raise denied(self._topic, self._where)
+        if not messages:
+            self._check_brokers(client)
         return messages
 
     def commit(self, positions: Iterable[Position]) -> None:
@@ -118,7 +131,9 @@ class KafkaGroupConsumer(Consumer):
     def log_end_positions(self) -> Sequence[Position]:
         self._check_open()
         if self._asking_all is None:
-            self._asking_all = connect_reader(self._settings, None, isolation_level="read_uncommitted")
+            self._asking_all = connect_reader(
+                self._settings, self._where, None, isolation_level="read_uncommitted"
+            )
         return self._ends(self._asking_all)
 
     def close(self) -> None:
@@ -165,20 +180,20 @@ class KafkaGroupConsumer(Consumer):
         if self._client is None:
             client = connect_reader(
                 self._settings,
+                self._where,
                 self._subscription.group_id,
                 auto_offset_reset="none",  # so that we see, and can tell, where messages are gone
                 partition_assignment_strategy=self._settings.assignors,
                 fetch_max_bytes=_FETCH_BYTES,
-                session_timeout_ms=_SESSION_TIMEOUT_MS,
+                **session_options(self._session),
                 **self._max_poll_interval,
             )
             read_as_messages(client)
             listener = LoopsFirst(self, self._listener)
             client.subscribe([self._topic], listener=Rebalances(client, listener, self._assigned))
             self._client = client
-            with translated(self._where):
-                # Known before the group is joined, or a second join, of every member, follows at once.
-                client.partitions_for_topic(self._topic)
+            # Known before the group is joined, or a second join, of every member, follows at once.
+            look_up(client, self._where, self._topic)
             self._topic_id = client._cluster.topic_id(self._topic)
         return self._client
 
@@ -195,8 +210,36 @@ class KafkaGroupConsumer(Consumer):
         """
         self._check_open()
         if self._asking is None:
-            self._asking = connect_reader(self._settings, self._subscription.group_id)
+            self._asking = connect_reader(self._settings, self._where, self._subscription.group_id)
         return self._asking
+
+    def _with_another_session(self, error: Exception) -> KafkaConsumer:
+        """Connect again with a session that these brokers may take."""
+        if not self._other_sessions:
+            raise error
+        refused, self._session = self._session, self._other_sessions.pop(0)
+        logger.warning(
+            "Kafka at %s takes no session of %g s for %s; trying %g s. "
+            "QUEUE_PLATFORM_SESSION_TIMEOUT sets it.",
+            self._where,
+            refused,
+            self._subscription.group_id,
+            self._session,
+        )
+        client, self._client = self._client, None
+        if client is not None:
+            client.close(timeout_ms=0)
+        return self._connected()
+
+    def _check_brokers(self, client: KafkaConsumer) -> None:
+        """Raise if nothing came because a broker cannot be reached that we need.
+
+        kafka-python goes on trying, and tells nobody.
+        """
+        if outage := self._where.outage(needed_addresses(client)):
+            raise outage
+        if self._unanswered:
+            self.end_positions()
 
     def _ends(self, client: KafkaConsumer) -> list[Position]:
         partitions = self._partitions()
@@ -207,16 +250,22 @@ class KafkaGroupConsumer(Consumer):
     @contextlib.contextmanager
     def _asked(self) -> Iterator[None]:
         """Raise our errors: also for a topic that was deleted, which its client goes on asking for."""
-        with self._translated():
-            try:
-                yield
-            except kafka_errors.KafkaTimeoutError:
-                if absent := absence(self._settings, self._topic):
-                    raise absent from None
-                raise
+        try:
+            with self._translated():
+                try:
+                    yield
+                except kafka_errors.KafkaTimeoutError:
+                    if absent := absence(self._settings, self._where, self._topic):
+                        raise absent from None
+                    raise
+        except QueueUnreachable:
+            self._unanswered = True
+            raise
+        self._unanswered = False
 
     def _partitions(self) -> list[TopicPartition]:
-        return partitions_of(self._asker(), self._settings, self._topic)
+        with self._asked():
+            return partitions_of(self._asker(), self._settings, self._where, self._topic)
 
     def _position(self, partition: TopicPartition) -> int:
         offset = self.iteration.next_offset(partition.partition)

@@ -18,6 +18,8 @@ from estela_queue_adapter.errors import (
     TopicDenied,
     TopicMissing,
 )
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.failures import LOGINS, failure
 
 _REFUSED_COMMITS = (
     kafka_errors.CommitFailedError,
@@ -31,24 +33,32 @@ _REJECTIONS = (
     kafka_errors.InvalidRecordError,
     kafka_errors.InvalidTopicError,
 )
-LOGINS = (
-    kafka_errors.AuthorizationError,
-    kafka_errors.SaslAuthenticationFailedError,
-    kafka_errors.UnsupportedSaslMechanismError,
-    kafka_errors.IllegalSaslStateError,
-)
+_PERMISSIONS = {
+    kafka_errors.TopicAuthorizationFailedError: "no permission for the topic",
+    kafka_errors.GroupAuthorizationFailedError: "no permission for the consumer group",
+    kafka_errors.ClusterAuthorizationFailedError: "no permission on the cluster (IdempotentWrite)",
+    kafka_errors.TransactionalIdAuthorizationFailedError: "no permission for the transactional id",
+}
 
 
-def translate(error: BaseException, where: str) -> QueueError:
-    """Our word for what kafka-python raised; `where` says which cluster."""
+def translate(error: BaseException, where: Brokers) -> QueueError:
+    """Our word for what kafka-python raised, by what is known of the brokers."""
     name, told = type(error).__name__, str(error)
     text = f"Kafka at {where}: {told if told.startswith(name) else f'{name}: {told}'}"
     if isinstance(error, _REFUSED_COMMITS):
         return CommitRefused(text)
-    if isinstance(error, kafka_errors.TopicAuthorizationFailedError):
-        return TopicDenied(text)
+    if isinstance(error, tuple(_PERMISSIONS)):
+        text = f"Kafka at {where}: {_PERMISSIONS[type(error)]} ({told})"
+        return (
+            TopicDenied if isinstance(error, kafka_errors.TopicAuthorizationFailedError) else AccessDenied
+        )(text)
     if isinstance(error, LOGINS):
-        return AccessDenied(text)
+        return AccessDenied(f"Kafka at {where}: {failure(error, b'').reason}")
+    if isinstance(error, kafka_errors.InvalidSessionTimeoutError):
+        return ConfigurationError(
+            f"Kafka at {where} takes no session timeout that we know; set QUEUE_PLATFORM_SESSION_TIMEOUT to "
+            "seconds between the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms"
+        )
     if isinstance(error, _REJECTIONS):
         return MessageRejected(text)
     if isinstance(error, kafka_errors.KafkaConfigurationError):
@@ -56,12 +66,12 @@ def translate(error: BaseException, where: str) -> QueueError:
     if isinstance(error, kafka_errors.UnknownTopicOrPartitionError):
         return TopicMissing(text)
     if isinstance(error, (kafka_errors.RetriableError, OSError)):
-        return QueueUnreachable(text)
+        return where.outage() or QueueUnreachable(text)
     return PermanentError(text)
 
 
 @contextlib.contextmanager
-def translated(where: str) -> Iterator[None]:
+def translated(where: Brokers) -> Iterator[None]:
     """Raise our errors where the client raises its own."""
     try:
         yield

@@ -8,6 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from estela_queue_adapter.errors import QueueUnreachable
 from estela_queue_adapter.interfaces import Message
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.fetches import read_as_messages
@@ -21,34 +22,36 @@ _POLL_MS = 5_000
 
 def read_topic(settings: KafkaSettings, topic: str) -> Iterator[Message]:
     """Every committed message that is in `topic` now; see `Platform.read`."""
-    where = ",".join(settings.bootstrap_servers)
+    brokers = Brokers(settings)
     checked_topic(topic)
-    client = connect_reader(settings, None, auto_offset_reset="earliest")
+    client = connect_reader(settings, brokers, None, auto_offset_reset="earliest")
     read_as_messages(client)
     try:
-        partitions = partitions_of(client, settings, topic)
-        with translated(where):
+        partitions = partitions_of(client, settings, brokers, topic)
+        with translated(brokers):
             ends = client.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
         for partition in partitions:
-            yield from _read_partition(client, partition, ends[partition], where)
+            yield from _read_partition(client, partition, ends[partition], brokers)
     finally:
         client.close(autocommit=False, timeout_ms=1000)
 
 
 def _read_partition(
-    client: KafkaConsumer, partition: TopicPartition, end: int, where: str
+    client: KafkaConsumer, partition: TopicPartition, end: int, brokers: Brokers
 ) -> Iterator[Message]:
-    with translated(where):
+    with translated(brokers):
         client.assign([partition])
         client.seek_to_beginning(partition)
         position = client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0
     silent = 0
     while position < end:
-        with translated(where):
+        with translated(brokers):
             fetched = client.poll(timeout_ms=_POLL_MS)
             before, position = position, client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0
         for records in fetched.values():
             yield from (message for message in records if message.offset < end)
         silent = 0 if position > before else silent + 1
         if silent == _SILENT_POLLS:
-            raise QueueUnreachable(f"Kafka at {where} has stopped answering for {partition}")
+            raise brokers.outage() or QueueUnreachable(
+                f"Kafka at {brokers} has stopped answering for {partition}"
+            )

@@ -15,9 +15,9 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.names import is_topic
+from estela_queue_adapter.platforms.kafka.logins import check_login, login_options, token_provider
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER")
 _ASSIGNORS = {
     "range": RangePartitionAssignor,
     "roundrobin": RoundRobinPartitionAssignor,
@@ -28,7 +28,7 @@ _RECONNECT_MS = 2_000  # the longest pause between two tries to reach a broker
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, as `token_provider` is kept
 class KafkaSettings:
     """Where the brokers are and how to log in. Empty means the client's own default."""
 
@@ -38,29 +38,51 @@ class KafkaSettings:
     sasl_mechanism: str = ""
     sasl_username: str = ""
     sasl_password: str = field(default="", repr=False)
+    sasl_oauth_token_provider: str = ""
+    """What gives tokens, as `package.module:name`: a function, or what has a method `token`, or its class."""
+    sasl_oauth_token_url: str = ""
+    """Where tokens are had for `sasl_oauth_client_id` and its secret."""
+    sasl_oauth_client_id: str = ""
+    sasl_oauth_client_secret: str = field(default="", repr=False)
+    sasl_oauth_scope: str = ""
+    sasl_oauth_cafile: str = ""
+    """Who signs the certificate of `sasl_oauth_token_url`; the system's authorities if empty."""
+    sasl_kerberos_service_name: str = ""
+    sasl_kerberos_domain_name: str = ""
     ssl_cafile: str = ""
     ssl_certfile: str = ""
     ssl_keyfile: str = ""
+    ssl_password: str = field(default="", repr=False)
+    """What our key is encrypted with."""
     compression_type: str = ""
     partition_assignment: str = "range"
     """How a group shares its partitions; every member of a group must say the same."""
+    session_timeout: float = 10.0
+    """Seconds that the partitions of a reader which was killed wait for the next one."""
     max_request_size: int = 1_048_576
     """Bytes of the largest message to send: what the brokers and the topic allow, less is fine."""
 
     def __post_init__(self) -> None:
         _one_of("security_protocol", self.security_protocol, _PROTOCOLS)
-        _one_of("sasl_mechanism", self.sasl_mechanism, _MECHANISMS)
         _one_of("compression_type", self.compression_type, _COMPRESSIONS)
         _one_of("partition_assignment", self.partition_assignment, tuple(_ASSIGNORS))
-        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+        if not 1.0 <= self.session_timeout <= 86_400.0:
+            raise ConfigurationError("QUEUE_PLATFORM_SESSION_TIMEOUT must be between 1 and 86400 seconds")
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "sasl_oauth_cafile"):
             _readable(name, getattr(self, name))
         self._check_certificates()
-        if self.sasl_mechanism and not self.security_protocol.startswith("SASL"):
+        if self.max_request_size < 1:
             raise ConfigurationError(
-                "QUEUE_PLATFORM_SASL_MECHANISM is set, so QUEUE_PLATFORM_SECURITY_PROTOCOL must be "
-                "SASL_SSL or SASL_PLAINTEXT"
+                f"QUEUE_PLATFORM_MAX_REQUEST_SIZE={self.max_request_size} is less than one byte"
             )
+        check_login(self)
+        self.token_provider  # noqa: B018  (raises for one that cannot be had)
         self.bootstrap_servers  # noqa: B018  (raises for a list that names no broker)
+
+    @functools.cached_property
+    def token_provider(self) -> Any:
+        """What gives tokens to every client of these settings; None if they need none."""
+        return token_provider(self)
 
     @property
     def bootstrap_servers(self) -> list[str]:
@@ -100,7 +122,7 @@ class KafkaSettings:
         try:
             context = ssl.create_default_context(cafile=self.ssl_cafile or None)
             if self.ssl_certfile:
-                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile or None, password="")
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile or None, self.ssl_password)
         except OSError as error:
             names = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
             told = ", ".join(
@@ -108,23 +130,25 @@ class KafkaSettings:
                 for name in names
                 if getattr(self, name)
             )
-            raise ConfigurationError(f"{told}: no certificates in PEM, or not a pair: {error}") from error
+            raise ConfigurationError(
+                f"{told}: no certificates in PEM, not a pair, or QUEUE_PLATFORM_SSL_PASSWORD is wrong or "
+                f"missing: {error}"
+            ) from error
 
     def client_options(self) -> dict[str, Any]:
         """What every client of kafka-python takes: where, and how to log in."""
         options = {
             "security_protocol": self.security_protocol or ("SSL" if self.ssl_cafile else ""),
-            "sasl_mechanism": self.sasl_mechanism,
-            "sasl_plain_username": self.sasl_username,
-            "sasl_plain_password": self.sasl_password,
             "ssl_cafile": self.ssl_cafile,
             "ssl_certfile": self.ssl_certfile,
             "ssl_keyfile": self.ssl_keyfile,
+            "ssl_password": self.ssl_password,
         }
         return {
             "bootstrap_servers": self.bootstrap_servers,
             "reconnect_backoff_max_ms": _RECONNECT_MS,
             **{name: value for name, value in options.items() if value},
+            **login_options(self),
         }
 
 

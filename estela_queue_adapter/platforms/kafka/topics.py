@@ -6,42 +6,70 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import QueueUnreachable, TopicDenied, TopicMissing
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
+_ANSWER_TIMEOUT_MS = 5_000
+_ATTEMPTS = 3
 
-def partitions_of(client: KafkaConsumer, settings: KafkaSettings, topic: str) -> list[TopicPartition]:
+
+def partitions_of(
+    client: KafkaConsumer, settings: KafkaSettings, brokers: Brokers, topic: str
+) -> list[TopicPartition]:
     """The topic's partitions, in their order. Blocks; raises TopicMissing, TopicDenied, QueueUnreachable."""
-    with translated(",".join(settings.bootstrap_servers)):
-        numbers = client.partitions_for_topic(topic)
+    numbers = client._cluster.partitions_for_topic(topic)
+    for attempt in range(_ATTEMPTS):
+        if numbers:
+            break
+        try:
+            numbers = look_up(client, brokers, topic)
+            break
+        except QueueUnreachable:  # the next one asks another broker
+            if attempt == _ATTEMPTS - 1:
+                raise
     if not numbers:
-        raise absence(settings, topic) or QueueUnreachable(
+        raise absence(settings, brokers, topic) or QueueUnreachable(
             f"the topic {topic} has only just appeared; try again"
         )
     return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
-def absence(settings: KafkaSettings, topic: str) -> TopicMissing | TopicDenied | None:
+def absence(settings: KafkaSettings, brokers: Brokers, topic: str) -> TopicMissing | TopicDenied | None:
     """What to raise for a topic that a client of ours does not see; None where the brokers do show it.
 
     Consumers and producers are told nothing about a topic that they have no permission for. Blocks; raises
     QueueError.
     """
-    where = ",".join(settings.bootstrap_servers)
-    admin = connect(KafkaAdminClient, settings)
+    admin = connect(KafkaAdminClient, settings, brokers)
     try:
-        with translated(where):
+        with translated(brokers):
             [told] = admin.describe_topics([topic])
     finally:
         admin.close()
     if told["error_code"] == kafka_errors.TopicAuthorizationFailedError.errno:
-        return denied(topic, where)
+        return denied(topic, brokers)
     if told["error_code"] == kafka_errors.UnknownTopicOrPartitionError.errno:
-        return TopicMissing(f"there is no topic {topic} on Kafka at {where}")
+        return TopicMissing(f"there is no topic {topic} on Kafka at {brokers}")
     return None
 
 
-def denied(topic: str, where: str) -> TopicDenied:
+def denied(topic: str, brokers: Brokers) -> TopicDenied:
     """What to raise for a topic that we have no permission for."""
-    return TopicDenied(f"Kafka at {where}: no permission for the topic {topic}")
+    return TopicDenied(f"Kafka at {brokers}: no permission for the topic {topic}")
+
+
+def look_up(client: KafkaConsumer, brokers: Brokers, topic: str) -> set[int]:
+    """The topic's partitions as a broker says now; empty if it shows none. Blocks; raises QueueUnreachable.
+
+    kafka-python would ask for all topics there are, and wait without an end.
+    """
+    client._cluster.add_topic(topic)
+    answer = client._cluster.request_update()
+    with translated(brokers):
+        try:
+            client._net.run(client._manager.wait_for, answer, _ANSWER_TIMEOUT_MS)
+        except (kafka_errors.UnknownTopicOrPartitionError, kafka_errors.TopicAuthorizationFailedError):
+            return set()
+    return client._cluster.partitions_for_topic(topic) or set()

@@ -9,6 +9,7 @@ from kafka import errors as kafka_errors
 from kafka.producer.future import FutureRecordMetadata
 
 from estela_queue_adapter.interfaces import Outgoing, Transactions
+from estela_queue_adapter.platforms.kafka.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.headers import sendable
@@ -24,14 +25,14 @@ class KafkaTransactions(Transactions):
     def __init__(self, settings: KafkaSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._where = ",".join(settings.bootstrap_servers)
+        self._brokers = Brokers(settings)
         self._client: KafkaProducer | None = self._open()
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         if self._client is None:
             self._client = self._open()
         try:
-            with translated(self._where):
+            with translated(self._brokers):
                 self._publish(self._client, messages)
         except BaseException:
             self.close()
@@ -46,6 +47,7 @@ class KafkaTransactions(Transactions):
         client: KafkaProducer = connect(
             KafkaProducer,
             self._settings,
+            self._brokers,
             transactional_id=self._name,
             transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
             acks="all",
@@ -53,7 +55,7 @@ class KafkaTransactions(Transactions):
             compression_type=self._settings.compression,
         )
         try:
-            with translated(self._where):
+            with translated(self._brokers):
                 client.init_transactions()
         except BaseException:
             client.close(timeout=0)
