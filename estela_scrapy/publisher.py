@@ -67,6 +67,8 @@ class Publisher:
         self.spilled = 0
         self._away_since: float | None = None
         self._heard_at = time.monotonic()
+        self._unacknowledged: QueueError | None = None
+        """What the producer said last of messages that are in flight."""
         self._tries = 0
         self._closed_topics: dict[str, tuple[QueueError, float]] = {}
         self._troubled = False
@@ -192,7 +194,7 @@ class Publisher:
         try:
             producer.flush(_FLUSH_STEP)
         except QueueError as error:
-            logger.debug("not acknowledged yet: %s", error)
+            self._unacknowledged = error
         self._listen()
 
     def _settle(self) -> None:
@@ -236,7 +238,8 @@ class Publisher:
         if not self._spool.flying:
             self._heard_at = now
         elif now - self._heard_at > _SILENCE:
-            self._say_away(QueueUnreachable(f"it has acknowledged nothing for {_SILENCE:.0f} s"))
+            why = f" ({self._unacknowledged})" if self._unacknowledged else ""
+            self._say_away(QueueUnreachable(f"it has acknowledged nothing for {_SILENCE:.0f} s{why}"))
 
     def _say_away(self, error: QueueError) -> None:
         with self._lock:
