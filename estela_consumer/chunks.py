@@ -74,6 +74,8 @@ class Batch:
         """Take a message and what decoding made of it: a document, a reason against it, or a tombstone."""
         self._last[message.partition] = message
         self.messages += 1
+        if message.headers or message.key:  # they stay in memory with the message
+            self.bytes += len(message.key or b"") + sum(len(value or b"") for _, value in message.headers)
         limits = self._limits
         if type(made) is Document:
             dataset, encoded, _ = made

@@ -20,6 +20,7 @@ _make_document = partial(tuple.__new__, Document)  # what the class does, in hal
 _BACKSLASH = ord("\\")  # a number is found faster in bytes than bytes are
 _MAX_JSON_BYTES = 6 * MAX_DOCUMENT_BYTES  # of a document: a character of it is six at most, as \\u0001
 _MAX_DEPTH = 300  # levels of nesting; MongoDB takes 200
+_MAY_BE_DEEP = 2 * _MAX_DEPTH  # bytes: what is shorter has fewer levels
 
 
 def decode(message: Message) -> Document | None:
@@ -30,19 +31,23 @@ def decode(message: Message) -> Document | None:
             return None
         if isinstance(data, Unreadable):
             raise BadMessage(Reason.UNREADABLE, f"offsets {data.first} to {message.offset}: {data.reason}")
-    if len(data) > _MAX_JSON_BYTES:
-        raise BadMessage(Reason.TOO_LARGE, f"{len(data):,} bytes of JSON, over {_MAX_JSON_BYTES:,}")
-    envelope = read_envelope(data)
-    payload, database, collection = envelope.payload, envelope.db_name, envelope.dataset_name
+    size = len(data)
+    if size > _MAX_JSON_BYTES:
+        raise BadMessage(Reason.TOO_LARGE, f"{size:,} bytes of JSON, over {_MAX_JSON_BYTES:,}")
     try:
+        envelope = read_envelope(data)
+        database, collection = envelope.db_name, envelope.dataset_name
         # With both names the jid decides nothing, and it may be of any kind and size.
         jid = None if database and collection else envelope.jid
-        dataset = dataset_of(message.topic, jid, database, collection)
-    except TypeError as error:  # a list or an object where a name belongs
-        raise BadMessage(Reason.BAD_NAME, f"a name is not a string: {error}") from error
-    if len(data) > 2 * _MAX_DEPTH and data.count(b"{") + data.count(b"[") > _MAX_DEPTH:
-        _check_depth(payload)
-    encoded = with_id(_identity(message, envelope), _encode(payload, data))
+        try:
+            dataset = dataset_of(message.topic, jid, database, collection)
+        except TypeError as error:  # a list or an object where a name belongs
+            raise BadMessage(Reason.BAD_NAME, f"a name is not a string: {error}") from error
+        if size > _MAY_BE_DEEP and data.count(b"{") + data.count(b"[") > _MAX_DEPTH:
+            _check_depth(envelope.payload)
+        encoded = with_id(_identity(message, envelope), _encode(envelope.payload, data))
+    except RecursionError as error:  # where the stack ends just behind the parser
+        raise BadMessage(Reason.BAD_VALUE, "nested too deeply") from error
     if len(encoded) > MAX_DOCUMENT_BYTES:
         raise BadMessage(
             Reason.TOO_LARGE, f"{len(encoded):,} bytes as a document, over {MAX_DOCUMENT_BYTES:,}"

@@ -257,7 +257,6 @@ class Pipeline(PartitionListener):
         drain, now = self._drain, self._clock()
         if drain is None or now - self._checked_at < _CHECK_DRAIN_INTERVAL:
             return
-        self._checked_at = now
         in_hand, positions = self._in_hand(), self._consumer.positions()
         if any(at.partition in in_hand and drain.is_end(at.partition, at.offset) for at in positions):
             self._submit()  # what is gathered completes a partition: it need not wait for more
@@ -266,6 +265,7 @@ class Pipeline(PartitionListener):
         if drain.done:
             return
         drain.look(self._consumer.log_end_positions(), self._consumer.end_positions(), now)
+        self._checked_at = now  # and not before: if the queue does not answer, it is asked again at once
         self._wait_no_longer_than_allowed(drain, now)
 
     def _wait_no_longer_than_allowed(self, drain: Drain, now: float) -> None:

@@ -99,5 +99,8 @@ def _checked(database: Any, collection: Any) -> Dataset:
 
 def shown(value: Any) -> str:
     """The value for people, cut short."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."

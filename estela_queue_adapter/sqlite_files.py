@@ -24,7 +24,7 @@ _REASONS = {
     "database disk image is malformed": "it is damaged",
     "attempt to write a readonly database": "it may only be read",
     "database is locked": "another process keeps it locked",
-    "disk I/O error": "disk I/O error; is the disk full?",
+    "disk I/O error": "disk I/O error (the disk may be full)",
 }
 
 _Identities: TypeAlias = tuple[private_files.Identity, ...]
@@ -61,6 +61,7 @@ class SqliteFile:
         """How many files there have been at the path: another number is another file."""
         self.former: list[sqlite3.Connection] | None = [] if keep_former else None
         """If asked for: connections to the files that were at the path before, which can still be read."""
+        self._names = [f"{path}{companion}" for companion in _COMPANIONS]
         self._schema = schema
         self._busy_timeout = busy_timeout
         self._durable = durable
@@ -82,7 +83,10 @@ class SqliteFile:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The same in a write transaction, which an error undoes. Raises Replaced besides."""
-        with self.connection() as db:
+        with self._lock:
+            db = self._db
+            if db is None or private_files.identity(self._names[0]) != self._identities[0]:
+                db = self._opened()
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -90,8 +94,8 @@ class SqliteFile:
             except BaseException:
                 _roll_back(db)
                 raise
-            if self._is_elsewhere():
-                raise Replaced(f"{self.path} was removed or replaced while it was written to")
+            if self._look() != self._identities:
+                self._save_commit()
 
     def close(self) -> None:
         """Close it; the next use opens it again."""
@@ -103,8 +107,12 @@ class SqliteFile:
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:
             self._open()
-        elif self._is_elsewhere():
-            self._follow()
+            self.generation += 1
+        elif (now := self._look()) != self._identities:
+            if now[0] != self._identities[0]:
+                self._move()
+            else:
+                self._rejoin()
         assert self._db is not None
         return self._db
 
@@ -114,11 +122,10 @@ class SqliteFile:
             at = private_files.create(self.path)
             db = self._connect()
             self._identities = self._look()
-            if self._identities[:1] == (at,):
+            if self._identities[0] == at:
                 break
             db.close()
         self._db = db
-        self.generation += 1
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(
@@ -134,19 +141,8 @@ class SqliteFile:
             raise
         return db
 
-    def _follow(self) -> None:
-        """Go over to the file that is at the path now, or to a new one."""
-        if self._look()[0] == self._identities[0]:
-            self._rejoin()
-        else:
-            self._move()
-        logger.error(
-            "The file %s was removed, moved or replaced while in use. "
-            "Going on with the one that is there now, or with a new one.",
-            self.path,
-        )
-
     def _move(self) -> None:
+        """Go over to the file that is at the path now, or to a new one."""
         if not self.path.exists():
             time.sleep(_REMOVAL)
         before, self._db = self._db, None
@@ -156,24 +152,42 @@ class SqliteFile:
         except BaseException:
             self._db = before  # so that the next use tries again
             raise
+        self.generation += 1
         if self.former is None:
             before.close()
         else:
             self.former.append(before)
+        self._say_so()
 
-    def _rejoin(self) -> None:
-        """Open the same file again, whose companions are gone; with what was committed to them."""
-        if self._db is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def _save_commit(self) -> None:
+        """See that what was just committed is in the file at the path. Raises Replaced if it is not.
+
+        If only its companions are gone, the commit is in one that has no name any more: it is moved into the
+        file.
+        """
+        if self._look()[0] != self._identities[0] or not self._rejoin():
+            raise Replaced(f"{self.path} was removed or replaced while it was written to")
+
+    def _rejoin(self) -> bool:
+        """Open the same file again, whose companions are gone; whether what was in them is in the file."""
+        assert self._db is not None
+        busy, in_log, moved = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self.close()
         self._open()
+        self._say_so()
+        whole = not busy and bool(in_log == moved)
+        self.generation += not whole
+        return whole
 
-    def _is_elsewhere(self) -> bool:
-        return self._look() != self._identities
+    def _say_so(self) -> None:
+        logger.error(
+            "The file %s was removed, moved or replaced while in use. "
+            "Going on with the one that is there now, or with a new one.",
+            self.path,
+        )
 
     def _look(self) -> _Identities:
-        return tuple(private_files.identity(f"{self.path}{companion}") for companion in _COMPANIONS)
+        return tuple([private_files.identity(name) for name in self._names])
 
 
 def reason(error: OSError | sqlite3.Error) -> str:

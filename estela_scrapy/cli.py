@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from scrapy.settings import Settings
 from scrapy.utils.project import get_project_settings
 
 from estela_queue_adapter import open_platform, queue_noisy_libraries
@@ -49,7 +50,7 @@ def outbox(context: click.Context, path: Path | None) -> None:
     """
     set_up_logs(libraries=queue_noisy_libraries)
     try:
-        settings = ExtensionSettings.from_scrapy(get_project_settings())
+        settings = ExtensionSettings.from_scrapy(_project_settings())
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
     context.obj = replace(settings, outbox_path=path.absolute()) if path else settings
@@ -124,6 +125,14 @@ def export(settings: ExtensionSettings) -> None:
     with _opened(settings) as box:
         for message in box.everything():
             print_json(_as_json(message))
+
+
+def _project_settings() -> Settings:
+    try:
+        return get_project_settings()
+    except Exception as error:
+        told = f"the settings of this Scrapy project cannot be loaded: {type(error).__name__}: {error}"
+        raise ConfigurationError(told) from error
 
 
 @contextlib.contextmanager

@@ -90,7 +90,6 @@ class QueueExtension:
     def spider_opened(self, spider: Spider) -> None:
         """Begin to publish."""
         settings = self._settings
-        COLLECTOR.spare()
         self._publisher = Publisher(
             self._platform.producer,
             Outbox(settings.outbox_path, settings.outbox_max_bytes),
@@ -103,6 +102,7 @@ class QueueExtension:
         self._streams = Streams(self._publisher, settings, self._job, run)
         self._room = Room(self._crawler, lambda: self._publisher.full)
         self._connect()
+        COLLECTOR.spare()
         atexit.register(self._ended_by_force)
         if self._log is not None:
             self._streams.begin_logs(self._log)
@@ -170,7 +170,7 @@ class QueueExtension:
         A signal to stop that meets a spider which is closing already brings this early.
         """
         while self._crawler.engine.spider is not None and self._wait_left > 0:
-            await self._count(sleep, _LOOK_AGAIN)
+            await self._spend(sleep, _LOOK_AGAIN)
         await self._finish()
 
     def _engine_will_stop(self) -> bool:
@@ -202,11 +202,11 @@ class QueueExtension:
     async def _wait_for_the_queue(self) -> bool:
         """Whether it has taken everything, within what remains of ESTELA_CLOSE_TIMEOUT."""
         while self._wait_left > 0:
-            if await self._count(self._publisher.wait, min(_STEP, self._wait_left)):
+            if await self._spend(self._publisher.wait, min(_STEP, self._wait_left)):
                 return True
         return False
 
-    async def _count(self, wait: Callable[[float], T], seconds: float) -> T:
+    async def _spend(self, wait: Callable[[float], T], seconds: float) -> T:
         """Wait in a thread, at the cost of what remains of ESTELA_CLOSE_TIMEOUT."""
         self._wait_left -= seconds
         began = monotonic()
@@ -265,7 +265,8 @@ def _is_wanted(crawler: Crawler) -> bool:
     read = SettingReader(crawler.settings, os.environ)
     if not read.boolean("ESTELA_ENABLED", ENABLED) or not crawler.crawling:
         return False
-    of_a_command = getattr(crawler.spidercls.start, "__module__", "").startswith("scrapy.commands.")
+    start = getattr(crawler.spidercls, "start", None)
+    of_a_command = str(getattr(start, "__module__", "")).startswith("scrapy.commands.")
     return not of_a_command or read.is_told("ESTELA_ENABLED")
 
 

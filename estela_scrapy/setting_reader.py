@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import string
 from collections.abc import Callable, Iterable, Mapping
@@ -49,6 +50,7 @@ CONSUMERS = (
     "ESTELA_VERBOSE",
 )
 
+_LONGEST = 200  # characters of a value in an error
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 T = TypeVar("T")
@@ -121,9 +123,11 @@ class SettingReader:
         try:
             path = Path(self._converted(name, self.given(name, default), as_text, "a file"))
             path = path.expanduser().absolute()
-            folder = next(parent for parent in path.parents if parent.exists())
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path.stat()  # the questions below answer no when this one says why
+            folder = next((parent for parent in path.parents if parent.exists()), path)
             is_folder = path.is_dir()
-        except (OSError, RuntimeError, ValueError) as error:  # no such user, or no name of a file at all
+        except (OSError, RuntimeError, ValueError) as error:  # no such user, or nobody's name for a file
             raise ConfigurationError(f"{name} names no file: {error}") from error
         if is_folder:
             raise ConfigurationError(f"{name}={path} is a directory; it names a file")
@@ -182,4 +186,4 @@ class SettingReader:
 def told(value: Any) -> str:
     """The value in an error, which is one line and not a long one."""
     text = printable(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

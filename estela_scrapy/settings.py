@@ -31,6 +31,13 @@ OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
 OUTBOX_INTERVAL = 0.1  # seconds
 ENABLED = True
 
+_TOPIC_SETTINGS = {
+    "items": "ESTELA_ITEMS_TOPIC",
+    "request records": "ESTELA_REQUESTS_TOPIC",
+    "stats": "ESTELA_STATS_TOPIC",
+    "log lines": "ESTELA_LOGS_TOPIC",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ExtensionSettings:
@@ -140,8 +147,9 @@ class ExtensionSettings:
         for (one, at), (other, too) in combinations(datasets.items(), 2):
             if at == too:
                 raise ConfigurationError(
-                    f"{one} and {other} would share the collection {at}: give them topics of their own, and "
-                    "{topic} a place in ESTELA_DATASET"
+                    f"{one} and {other} would share the collection {at}: name topics of their own in "
+                    f"{_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give {{topic}} a place in "
+                    "ESTELA_DATASET"
                 )
 
     def _datasets(self, job: Job) -> Iterator[tuple[str, Dataset]]:

@@ -175,9 +175,11 @@ def _mailbox(topic: str) -> Iterator[Mailbox]:
 
 def _print_message(letter: Letter) -> None:
     try:
-        print_json_text(extended_json(letter.value, indent=2))
-    except SerializationError:
+        text = extended_json(letter.value, indent=2)
+    except (SerializationError, RecursionError, ValueError):  # not JSON, or too deep or large to be laid out
         print_line(letter.data.decode(errors="backslashreplace"))
+    else:
+        print_json_text(text)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import bson
 from bson.objectid import ObjectId
 
 from estela_consumer.datasets import Dataset
-from estela_consumer.documents import Document, same_content
+from estela_consumer.documents import Document, is_there
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
@@ -78,7 +78,8 @@ class EmbeddedStore(Store):
             return [Outcome.STORED] * len(rows)
         except sqlite3.IntegrityError:  # some are there already: look at each
             with self._transaction() as db:
-                return [self._write_one(db, row) for row in self._rows(db, dataset, documents)]
+                rows = self._rows(db, dataset, documents)
+                return [self._write_one(db, *both) for both in zip(rows, documents, strict=True)]
 
     def datasets(self) -> Iterator[Summary]:
         with self._connection() as db:
@@ -123,11 +124,11 @@ class EmbeddedStore(Store):
             row = db.execute(self._SQL_DATASET, dataset).fetchone()
         return int(row[0])
 
-    def _write_one(self, db: sqlite3.Connection, row: _Row) -> Verdict:
+    def _write_one(self, db: sqlite3.Connection, row: _Row, document: Document) -> Verdict:
         if db.execute(self._SQL_INSERT_NEW, row).rowcount:
             return Outcome.STORED
         stored = db.execute(self._SQL_ONE, row[:2]).fetchone()[0]
-        if same_content(stored, row[2]):
+        if is_there(stored, document):
             return Outcome.PRESENT
         return BadMessage(Reason.DUPLICATE_ID, "another document with another content has this _id")
 

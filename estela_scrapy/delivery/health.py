@@ -29,6 +29,7 @@ class QueueHealth:
         self._lock = threading.Lock()  # guards what follows
         self._unavailable_since: float | None = None
         self._last_answer = clock()
+        self._unacknowledged: QueueError | None = None
         self._failed_rounds = 0
         self._closed = False
 
@@ -51,6 +52,11 @@ class QueueHealth:
         with self._lock:
             self._become_unavailable(error)
 
+    def not_acknowledged(self, error: QueueError) -> None:
+        """Note what the producer says of messages that are in flight."""
+        with self._lock:
+            self._unacknowledged = error
+
     def check_silence(self, in_flight: int) -> None:
         """Notice a queue that was given messages, acknowledges none and reports no error."""
         with self._lock:
@@ -58,9 +64,9 @@ class QueueHealth:
             if not in_flight:
                 self._last_answer = now
             elif now - self._last_answer > _SILENCE:
-                self._become_unavailable(
-                    QueueUnreachable(f"it has acknowledged nothing for {_SILENCE:.0f} s")
-                )
+                why = f" ({self._unacknowledged})" if self._unacknowledged else ""
+                silence = f"it has acknowledged nothing for {_SILENCE:.0f} s{why}"
+                self._become_unavailable(QueueUnreachable(silence))
 
     def pause(self) -> float:
         """Note that a round of messages came back; seconds to wait before the next."""

@@ -57,6 +57,7 @@ class Publisher:
         self._buffer = DeliveryBuffer(outbox, buffer_bytes, mode)
         self._mode = mode
         self._interval = interval
+        self._counting = threading.Lock()  # held from when a refusal leaves the buffer until it is counted
         self.counts = DeliveryCounts()
         self._health = QueueHealth()
         self._outbox_health = OutboxHealth()
@@ -86,12 +87,21 @@ class Publisher:
         return self._buffer.accepted
 
     def wait(self, timeout: float) -> bool:
-        """Block until all is acknowledged or refused, `timeout` seconds at most; whether it is."""
+        """Block until all is answered and counted, `timeout` seconds at most; whether it is."""
         deadline = time.monotonic() + timeout
-        while not self._buffer.idle:
+        while not self._idle(deadline):
             if time.monotonic() > deadline or self._ended.wait(_BURST_INTERVAL / 2):
-                return self._buffer.idle
+                return self._idle(deadline)
         return True
+
+    def _idle(self, deadline: float) -> bool:
+        """Whether nothing remains to be sent or counted."""
+        if not self._counting.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return False
+        try:
+            return self._buffer.idle
+        finally:
+            self._counting.release()
 
     def close(self) -> Undelivered:
         """End; what is not acknowledged is kept in the outbox. Blocks for some seconds at most.
@@ -188,12 +198,15 @@ class Publisher:
         try:
             producer.flush(_FLUSH_STEP)
         except QueueError as error:
-            logger.debug("Not acknowledged yet: %s", error)
+            self._health.not_acknowledged(error)
         self._health.check_silence(self._buffer.in_flight)
 
     def _apply_outcomes(self) -> None:
-        for message, reason in self._buffer.apply_outcomes():
-            refused = self.counts.reject(message.stream)
+        with self._counting:
+            refusals = [
+                (one, self.counts.reject(one.message.stream)) for one in self._buffer.apply_outcomes()
+            ]
+        for (message, reason), refused in refusals:
             if refused & (refused - 1) == 0:  # the 1st, 2nd, 4th, 8th, ...
                 logger.error(
                     "The queue refuses a message for %s (%d so far); it is kept in the outbox: %s",
@@ -210,9 +223,10 @@ class Publisher:
 
     def _apply_answer(self, message: PendingMessage, error: QueueError | None) -> None:
         if error is None:
-            self._buffer.acknowledge(message)
             own = message.session == self._session
+            # Counted before it leaves the buffer: whoever finds that idle reads the counts.
             self.counts.acknowledge(message.stream, len(message.data), own=own)
+            self._buffer.acknowledge(message)
             self._health.acknowledged()
         elif _is_refusal(error):
             self._buffer.refuse(message, str(error))

@@ -38,7 +38,7 @@ class Loop:
         self.may_go_on = threading.Event()
         self._consumer = consumer
         self._held = held
-        self.thread = threading.Thread(target=self._run)
+        self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self) -> None:

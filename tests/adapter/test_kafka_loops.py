@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from estela_queue_adapter import Consumer, Platform, Subscription, get_producer_interface, open_platform
+from estela_queue_adapter import (
+    Consumer,
+    Message,
+    Platform,
+    Subscription,
+    get_producer_interface,
+    open_platform,
+)
+from tests.adapter.contract import take
 from tests.adapter.loops_contract import Loop, send_numbers
 from tests.services.kafka import create_topic
 from tests.services.ports import wait_until
@@ -35,7 +43,7 @@ class SlowLoop:
         self.consumer = consumer
         self._seconds = seconds
         self._pause = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -91,3 +99,29 @@ def test_a_reader_whose_body_outlasts_max_timeout_loses_its_partitions_and_what_
 
     assert [value for value in slow.seen if value != 5] == [0, 1]  # 0 was committed meanwhile
     assert [value for value in other.seen if value != 5] == [1, 2, 3, 4]
+
+
+def test_a_partition_that_is_taken_away_and_comes_back_is_read_from_the_committed_position(
+    kafka: str, platform: Platform, unique: str
+) -> None:
+    create_topic(kafka, unique, 4)
+    with platform.producer() as producer:
+        for number in range(40):
+            producer.send(unique, number, key=str(number).encode())
+    first, second = consumer(platform, unique), consumer(platform, unique)
+    take(first, 40)  # and commits none of them
+
+    joining = threading.Thread(target=second.poll, args=(30.0, 1000), daemon=True)
+    joining.start()
+    again: list[Message] = []
+
+    def joined() -> bool:
+        again.extend(first.poll(0.5, 1000))
+        return not joining.is_alive()
+
+    wait_until(joined, "the second member")
+    first.close()
+    second.close()
+
+    # It had all four partitions before, and now has two of them again.
+    assert len({message.partition for message in again if message.offset == 0}) == 2

@@ -49,7 +49,7 @@ def test_listeners_in_code_may_be_a_list(listeners: Any) -> None:
     assert read(KafkaSettings, {}, {"listeners": listeners}).bootstrap_servers == ["a:1", "b:9092"]
 
 
-@pytest.mark.parametrize("port", [1.5, True, "1.5", [1], {}, None.__class__])
+@pytest.mark.parametrize("port", [1.5, True, "1.5", [1], {}, object()])
 def test_a_number_that_is_not_whole_is_refused(port: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"port=: .* is not a whole number"):
         read(KafkaSettings, {}, {"listeners": "a", "port": port})

@@ -32,7 +32,7 @@ class TestEverywhere:
         assert again.summary["topics"][topic]["read"] == 0
         stored = exported(f"{unique}/books-12-{topic}", "--raw")
         assert sorted(document["n"] for document in stored) == list(range(500))
-        assert all(ObjectId.is_valid(document["_id"]) for document in stored)
+        assert all(ObjectId.is_valid(document["_id"]["$oid"]) for document in stored)
         assert all(document["a\\u002eb"] == 1 for document in stored)
 
     def test_reading_everything_again_with_another_group_stores_nothing_twice(self, unique: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -104,6 +105,32 @@ def test_without_an_id_the_place_in_the_topic_decides_it_on_every_delivery() -> 
     assert one.id < next_one.id  # estela's readers page upwards
     assert elsewhere.id != one.id
     assert one.id.generation_time.timestamp() == 1_700_000_000
+
+
+@pytest.mark.parametrize("field", ["id", "jid", "db_name", "dataset_name", "unique", "payload", "other"])
+@pytest.mark.parametrize("opened", ["[", '{"a":'])
+def test_no_depth_of_any_field_exhausts_the_stack(field: str, opened: str) -> None:
+    """Given every depth up to where the parser gives up: just before it, little of the stack is left."""
+    closed = "]" if opened == "[" else "}"
+    for depth in (*range(900, 1_005), 5_000):
+        fields = {"jid": '"1.s.p"', "payload": "{}", field: opened * depth + "1" + closed * depth}
+        data = "{" + ",".join(f'"{name}":{text}' for name, text in fields.items()) + "}"
+        with contextlib.suppress(BadMessage):
+            decode(message(data.encode()))
+
+
+def test_a_message_without_end_is_too_large_before_it_is_parsed() -> None:
+    assert (
+        reason_of(b'{"jid":"1.s.p","payload":{}' + b" " * (6 * 16 * 1024 * 1024) + b"}") is Reason.TOO_LARGE
+    )
+
+
+def test_a_jid_of_any_kind_and_size_is_passed_over_where_both_names_are_given() -> None:
+    named = {"db_name": "d", "dataset_name": "c", "payload": {"n": 1}}
+
+    for jid in (None, 7, ["1.s.p"], {"a": 1}, "x" * 100_000):
+        assert str(document_of({**named, "jid": jid}).dataset) == "d/c"
+    assert reason_of(json.dumps({"jid": "1.s." + "p" * 2_000, "payload": {}}).encode()) is Reason.BAD_NAME
 
 
 @pytest.mark.parametrize("unique", ["True", True])

@@ -217,3 +217,19 @@ def test_a_name_that_is_no_text_is_a_usage_error(command: str, arguments: list[s
     assert code == 2
     assert b"'\\udcff" in out or b"\\udcff' is not UTF-8" in out
     assert drives_no_terminal(out)
+
+
+@pytest.mark.parametrize(
+    "inside", ["[" * depth + "]" * depth for depth in (200, 400, 900, 9000)] + ["9" * 5000, "1e999", "NaN"]
+)
+def test_a_letter_is_shown_whole_however_deep_or_large(inside: str) -> None:
+    topic = f"deep-{uuid.uuid4().hex}"
+    message = f'{{"jid": "no jid", "payload": {{"a": {inside}}}}}'
+    publish(topic, [message.encode()])
+    invoke("estela-consume", topic, "--drain")
+
+    code, out = invoke("estela-dead-letters", "show", topic, "0:0")
+
+    assert code == 0, out
+    shown = out.decode().replace(" ", "").replace("\n", "")
+    assert inside in shown or "$numberDouble" in shown

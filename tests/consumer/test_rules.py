@@ -81,6 +81,15 @@ def test_bad_messages_alone_make_a_batch_full_too() -> None:
     assert len(batch.bad) == 400  # of two bytes each
 
 
+def test_large_keys_and_headers_make_a_batch_full_as_they_stay_in_memory() -> None:
+    limits = ChunkLimits(bytes=1_000)
+    batch = Batch(limits, 0.0)
+
+    batch.add(Message("t", 0, 0, 0.0, b"k" * 5_000, b"", [("h", None), ("h", b"v" * 3_000)]), None)
+
+    assert batch.full
+
+
 def test_a_batch_is_due_when_its_first_message_is_old_enough() -> None:
     batch = Batch(ChunkLimits(age=2.0), opened_at=10.0)
     assert not batch.due(99.0)  # nothing in it

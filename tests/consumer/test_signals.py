@@ -18,7 +18,7 @@ from tests.services.ports import wait_until
 
 @pytest.mark.usefixtures("workdir")
 class TestSignals:
-    @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
     def test_half_way_it_is_exit_9_and_what_remains_is_told(self, name: str, tmp_path: Path) -> None:
         publish("topic", (envelope({"n": n}) for n in range(500)))
 
@@ -82,7 +82,7 @@ class TestSignals:
 
         with background("topic", tmp_path / "log", "--rate", "20", as_json=False) as draining:
             wait_until(draining.has_stored, "the first batch")
-            draining.process.send_signal(signal.SIGTERM)
+            draining.process.send_signal(signal.SIGINT)
             out, _ = draining.process.communicate(timeout=30)
 
         assert draining.process.returncode == 9
@@ -108,21 +108,17 @@ class TestSettingsAtTheirExtremes:
         assert result.code == 3, result.err
         assert result.summary["topics"]["topic"]["stored"] == 50
 
-    @pytest.mark.parametrize("option", [("--chunk-age", "0"), ("--rate", "0.000001")])
-    def test_an_idle_consumer_leaves_the_processor_alone(
-        self, option: tuple[str, str], tmp_path: Path
-    ) -> None:
+    def test_an_idle_consumer_leaves_the_processor_alone(self, tmp_path: Path) -> None:
         publish("topic", [envelope({"n": 1})])
-        with background("topic", tmp_path / "log", *option, drain=False) as consumer:
-            wait_until(consumer.says("From "), "its first line")
-            time.sleep(1.0)  # for what comes after it
+        with background("topic", tmp_path / "log", "--chunk-age", "0", drain=False) as consumer:
+            wait_until(consumer.has_stored, "its message")
             before = _processor_seconds(consumer.process.pid)
-            time.sleep(3.0)
+            time.sleep(2.0)
             spent = _processor_seconds(consumer.process.pid) - before
             consumer.process.terminate()
 
             assert consumer.process.wait(30) == 0
-        assert spent < 0.3  # a tenth of a core; it was nearly a whole one
+        assert spent < 0.3  # it was nearly a whole core
 
 
 def _processor_seconds(pid: int) -> float:

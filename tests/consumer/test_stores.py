@@ -86,6 +86,26 @@ class StoreContract:
         assert store.write(dataset, [stats]) == [Outcome.STORED]
         assert store.write(dataset, [stats]) == [Outcome.PRESENT]
 
+    def test_stats_that_somebody_has_added_to_are_there_already_and_changed_ones_are_not(
+        self, store: Store, dataset: Dataset
+    ) -> None:
+        payload = {"item_scraped_count": 3, "nested": {"a": [1.5, None]}}
+
+        def stats(topic: str, payload: dict[str, Any]) -> Document:
+            made = document(dataset, payload, "s-1-job_stats")
+            return made._replace(message=made.message._replace(topic=topic))
+
+        store.write(dataset, [stats("job_stats", {"coverage": {"total_items": 3}, "more": 1, **payload})])
+        changed = [{**payload, "item_scraped_count": 4}, {**payload, "nested": {}}, {**payload, "new": 1}]
+
+        again = store.write(dataset, [stats("job_stats", payload)])
+        of_another_topic = store.write(dataset, [stats("items", payload)])
+        of_others = [reasons(store.write(dataset, [stats("job_stats", other)])) for other in changed]
+
+        assert again == [Outcome.PRESENT]
+        assert reasons(of_another_topic) == [Reason.DUPLICATE_ID]
+        assert of_others == [[Reason.DUPLICATE_ID]] * 3
+
     def test_datasets_do_not_mix(self, store: Store, dataset: Dataset) -> None:
         other = Dataset(dataset.database, "other")
         one = document(dataset, {"n": 1})
@@ -201,27 +221,6 @@ class TestMongoDB(StoreContract):
 
         assert other.write(dataset, [one]) == [Outcome.PRESENT]
         other.close()
-
-    def test_stats_that_estelas_api_has_added_to_are_there_already_and_changed_ones_are_not(
-        self, store: Store, client: MongoClient[Any], unique: str
-    ) -> None:
-        dataset = Dataset(unique, "job_stats")
-        payload = {"item_scraped_count": 3, "nested": {"a": [1.5, None]}}
-        encoded = bson.encode({"_id": "s-1-job_stats", **payload})
-        stats = Document(dataset, encoded, Message("job_stats", 0, 0, 0.0, None, b"", ()))
-        elsewhere = stats._replace(message=stats.message._replace(topic="items"))
-        store.write(dataset, [stats])
-        stored = client[unique]["job_stats"]
-
-        stored.update_one({}, {"$set": {"coverage": {"total_items": 3}, "more": 1}})
-        extended = store.write(dataset, [stats])
-        of_another_topic = store.write(dataset, [elsewhere])
-        stored.update_one({}, {"$set": {"nested.b": 1}})
-        changed = store.write(dataset, [stats])
-
-        assert extended == [Outcome.PRESENT]
-        assert reasons(of_another_topic) == [Reason.DUPLICATE_ID]
-        assert reasons(changed) == [Reason.DUPLICATE_ID]
 
     def test_a_document_that_spoils_the_whole_command_is_found(self, store: Store, dataset: Dataset) -> None:
         deep: dict[str, Any] = {}

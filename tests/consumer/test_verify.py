@@ -36,7 +36,7 @@ class TestEverywhere:
         drain(f"{unique}-items", f"{unique}-requests")
 
         result = verified(job)
-        table = run("estela-verify", "1", "--jobs-topic", job.jobs_topic)
+        table = run("estela-verify", "1", "--jobs-topic", job.jobs_topic, COLUMNS="160")
 
         assert (result.code, table.code) == (0, 0), result.err
         assert counts(result, 0) == {"published": 1_200, "stored": 1_200}

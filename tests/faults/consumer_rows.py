@@ -181,7 +181,7 @@ CONSUMER_FAULTS = {
         bad_share=0.011,
     ),
     "database-dropped": Fault(
-        "the database dropped while written to, 5 times; promised is what was produced after the last",
+        "the database dropped while written to, 5 times",
         database_dropped,
         DroppedWorld,
         expected_seconds=60,
@@ -190,7 +190,7 @@ CONSUMER_FAULTS = {
         "each insert answered with 215, 16500 and 264, for 5 s each", store_codes, expected_seconds=30
     ),
     "retention": Fault(
-        "retention overtaking a drain; promised is what the drain does not call gone",
+        "retention overtaking a drain",
         retention,
         RetentionWorld,
         consumers=0,

@@ -36,6 +36,9 @@ class DroppedWorld(World):
     def promised(self) -> Collection[int]:
         return range(self._first_promised, self._good)
 
+    def not_promised(self) -> int:
+        return self._first_promised
+
 
 class RetentionWorld(World):
     """Retention overtakes its drain: what that calls gone must be exactly what is missing."""
@@ -50,6 +53,7 @@ class RetentionWorld(World):
 
     def overtaken_drain(self) -> None:
         """A drain under which most of what it has not read yet is removed. Before anything else is read."""
+        wait_until(lambda: self._acknowledged >= self.messages // 2, "half of the messages", _END)
         rate = max(10.0, self.messages / 2 / _DRAIN_SECONDS)
         with (self.folder / "drain.log").open("ab") as log:
             process = subprocess.Popen(
@@ -86,6 +90,9 @@ class RetentionWorld(World):
 
     def promised(self) -> Collection[int]:
         return set(range(self._good)) - self._never_stored()
+
+    def not_promised(self) -> int:
+        return len(self._never_stored())
 
     def balance(self, recovered: float) -> Outcome:
         missing = len(self._never_stored())

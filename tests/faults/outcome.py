@@ -8,6 +8,7 @@ from typing import Any
 
 COLUMNS = {
     "produced": "produced",
+    "not_promised": "not promised",
     "stored": "stored",
     "missing": "missing",
     "twice": "twice",
@@ -23,7 +24,10 @@ class Outcome:
     """The books of one row."""
 
     produced: int
+    not_promised: int
+    """What the fault itself removed, by retention, or may have removed, with the database."""
     stored: int
+    """Of those that are promised."""
     missing: int
     twice: int
     dead_letters_expected: int

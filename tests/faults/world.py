@@ -160,6 +160,10 @@ class World:
         """The numbers of the good messages that must be stored."""
         return range(self._good)
 
+    def not_promised(self) -> int:
+        """How many good messages the fault itself may have taken away."""
+        return 0
+
     def reactor_pause(self) -> float | None:
         """Milliseconds that the reactor of a crawl stood still at most; None where there was none."""
         return None
@@ -261,7 +265,8 @@ class World:
         promised = self.promised()
         stored = sum(number in counts for number in promised)
         return Outcome(
-            produced=len(promised) + self._bad.total(),
+            produced=len(promised) + self._bad.total() + self.not_promised(),
+            not_promised=self.not_promised(),
             stored=stored,
             missing=len(promised) - stored,
             twice=counts.total() - len(counts),

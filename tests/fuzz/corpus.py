@@ -58,6 +58,8 @@ class Corpus:
         kind = self._chance.random()
         if kind < 0.1:
             return None
+        if kind < 0.13:
+            return self._deep()
         if kind < 0.3:
             return self._chance.choice(_BYTES)
         if kind < 0.4:
@@ -104,6 +106,16 @@ class Corpus:
         if self._chance.random() < 0.1:
             envelope["payload"] = some([*_VALUES, {"text": "x" * 400_000}])
         return envelope
+
+    def _deep(self) -> bytes:
+        """An envelope with one field nested about as deeply as parsers follow."""
+        depth = self._chance.choice([150, 250, 350, self._chance.randrange(850, 1_010), 20_000])
+        opened, closed = self._chance.choice([(b"[", b"]"), (b'{"a":', b"}")])
+        fields = {b"jid": b'"1.s.%b"' % self._database.encode(), b"payload": b"{}"}
+        fields[self._chance.choice([b"jid", b"id", b"payload", b"db_name", b"unique", b"other"])] = (
+            opened * depth + b"1" + closed * depth
+        )
+        return b"{" + b",".join(b'"%b":%b' % field for field in fields.items()) + b"}"
 
     def _spoiled(self, data: bytes) -> bytes:
         spoiled = bytearray(data)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from estela_scrapy.delivery.buffer import DeliveryBuffer, Mode
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage, RefusedMessage
+from tests.consumer.commands import run
 
 MB = 1024 * 1024
 
@@ -303,3 +304,14 @@ def test_the_lock_of_a_session_that_was_killed_goes_when_its_messages_are_gone(p
     last.close()
     assert [file.name for file in path.parent.glob("*.lock")] == [f"outbox.db-{living.session}.lock"]
     living.close()
+
+
+def test_a_project_whose_settings_cannot_be_loaded_is_told_in_a_line(workdir: Path) -> None:
+    (workdir / "scrapy.cfg").write_text("[settings]\ndefault = broken\n")
+    (workdir / "broken.py").write_text("raise RuntimeError('no \\x1b[31m such')\n")
+
+    done = run("estela-outbox", "list")
+
+    assert done.code == 2
+    assert "the settings of this Scrapy project cannot be loaded: RuntimeError: no \\x1b[31m such" in done.err
+    assert "Traceback" not in done.err

@@ -159,6 +159,21 @@ def test_the_add_on_leaves_the_last_word_to_the_environment(monkeypatch: pytest.
     assert (found.stats_topic, found.logs_topic) == ("my_stats", "")
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/", "is a directory"),
+        ("/dev/null/outbox.db", "/dev/null is not a directory"),
+        ("~nobody-of-that-name/outbox.db", "names no file"),
+        ("a\0b", "names no file"),
+        ("x" * 300, "names no file"),
+    ],
+)
+def test_a_path_that_no_outbox_can_have_is_refused(path: str, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"ESTELA_OUTBOX_PATH.*{told}"):
+        read(ESTELA_OUTBOX_PATH=path)
+
+
 _HOSTILE = (
     st.none()
     | st.booleans()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 
 from estela_queue_adapter.errors import AccessDenied, QueueError, QueueUnreachable
 from estela_queue_adapter.platforms.kafka.failures import Failure
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _TOLD = 3  # addresses that a text names at most
+_NEWS = 90.0  # seconds: an address that is needed is tried again long before, one that was given up is not
 
 
 class Brokers:
@@ -18,10 +20,11 @@ class Brokers:
     As a string it is the addresses that the settings name.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._listeners = settings.bootstrap_servers
+        self._clock = clock
         self._lock = threading.Lock()
-        self._failures: dict[str, Failure] = {}
+        self._failures: dict[str, tuple[Failure, float]] = {}
 
     def __str__(self) -> str:
         return ",".join(self._listeners)
@@ -29,7 +32,7 @@ class Brokers:
     def failed(self, address: str, failure: Failure) -> None:
         """Note why an address gave no connection."""
         with self._lock:
-            self._failures[address] = failure
+            self._failures[address] = failure, self._clock()
 
     def answered(self, address: str) -> None:
         """Note that an address is fine."""
@@ -39,15 +42,15 @@ class Brokers:
     def outage(self, needed: Collection[str] | None = None) -> QueueError | None:
         """What to raise as long as one of the `needed` addresses fails, or any; None if none does."""
         with self._lock:
+            since = self._clock() - _NEWS
+            self._failures = {at: known for at, known in self._failures.items() if known[1] > since}
             failures = {
-                address: failure
-                for address, failure in self._failures.items()
-                if needed is None or address in needed
+                at: failure for at, (failure, _) in self._failures.items() if needed is None or at in needed
             }
         if not failures:
             return None
         told = [self._told(address, failure) for address, failure in list(failures.items())[:_TOLD]]
-        more = f" And {len(failures) - _TOLD} more." if len(failures) > _TOLD else ""
+        more = f". And {len(failures) - _TOLD} more" if len(failures) > _TOLD else ""
         text = f"Kafka at {self}: {'. '.join(told)}{more}"
         denied = any(failure.denied for failure in failures.values())
         return AccessDenied(text) if denied else QueueUnreachable(text)

@@ -112,6 +112,8 @@ def _stranger(received: bytes) -> str | None:
 
 def _network(error: BaseException) -> str:
     told = str(error)
+    if isinstance(error, AttributeError) and "get_frozen_credentials" in told:
+        return "botocore finds no AWS credentials to log in with"  # kafka-python does not ask whether it did
     if "Handshake failed" in told:
         return _ENDED_HANDSHAKE
     if "disconnected" in told or isinstance(error, ConnectionResetError) or "reset by peer" in told:

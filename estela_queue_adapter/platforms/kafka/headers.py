@@ -1,18 +1,23 @@
 """Headers on their way to Kafka: those too that kafka-python has no words for.
 
 Kafka takes any bytes for a header's name, and a header without a value. kafka-python's producer encodes names
-as UTF-8, and asks each value for its length.
+as UTF-8, asks each value for its length, and reads what it wrote where a broker finds it too large.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+from kafka import TopicPartition
 from kafka.producer import record_accumulator
 from kafka.record.memory_records import MemoryRecordsBuilder
 
 from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.platforms.kafka.batches import Batch
+from estela_queue_adapter.platforms.kafka.fetches import raw_batches
+from estela_queue_adapter.platforms.kafka.records import messages_of
 
 
 class _Name(str):
@@ -29,6 +34,7 @@ class _NoValue(bytes):
 
 
 _NO_VALUE = _NoValue()
+_NOWHERE = TopicPartition("", 0)
 
 
 class _Builder(MemoryRecordsBuilder):  # type: ignore[misc]  # kafka-python has no types
@@ -40,8 +46,27 @@ class _Builder(MemoryRecordsBuilder):  # type: ignore[misc]  # kafka-python has 
         return super().append(timestamp, key, value, headers)
 
 
-# The producer makes its builder itself. Ours does the same for everybody else's headers.
+class _Written(NamedTuple):
+    """A record as the producer wrote it."""
+
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+def _written(buffer: Any) -> Iterator[list[_Written]]:
+    """The batches that a producer has to split, as a broker finds them too large."""
+    for raw in raw_batches(bytes(buffer)):
+        yield [
+            _Written(round(message.timestamp * 1000), message.key, message.data, sendable(message.headers))
+            for message in messages_of(_NOWHERE, Batch(raw))
+        ]
+
+
+# The producer makes its builder and its reader itself. Ours do the same for everybody else's headers.
 record_accumulator.MemoryRecordsBuilder = _Builder
+record_accumulator.MemoryRecords = _written
 
 
 def sendable(headers: Headers) -> list[tuple[str, bytes]]:

@@ -21,7 +21,7 @@ from estela_queue_adapter.errors import (
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
-from estela_queue_adapter.platforms.kafka.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
 from estela_queue_adapter.platforms.kafka.headers import sendable
@@ -116,7 +116,7 @@ class IdempotentProducer(Producer):
         client = self._client
         if client is not None:
             try:
-                client.flush(timeout)
+                _flush(client, timeout)
             except kafka_errors.KafkaTimeoutError as error:
                 raise self._undelivered(timeout) from error
             self._try_suspects(deadline)
@@ -274,7 +274,14 @@ class IdempotentProducer(Producer):
     def _undelivered(self, timeout: float | None) -> DeliveryError:
         with self._lock:
             count, self._failed = self._in_flight + len(self._failed), []
-        return DeliveryError(count, f"none within {timeout or 0:.3g} s from Kafka at {self._where}")
+        return DeliveryError(count, self._why_silent(timeout or 0.0))
+
+    def _why_silent(self, timeout: float) -> str:
+        """Why nothing was acknowledged for so many seconds: which broker fails, if one does."""
+        client = self._client
+        brokers = [] if client is None else client._metadata.brokers()
+        outage = self._where.outage({address(broker.host, broker.port) for broker in brokers})
+        return str(outage or f"none within {timeout:.3g} s from Kafka at {self._where}")
 
 
 def _closed_too_soon() -> ProducerClosed:
@@ -284,6 +291,20 @@ def _closed_too_soon() -> ProducerClosed:
 def _seconds_until(deadline: float) -> float:
     """For a lock's timeout."""
     return -1 if deadline == float("inf") else max(0.0, deadline - time.monotonic())
+
+
+def _flush(client: KafkaProducer, timeout: float | None) -> None:
+    """Have everything sent that is there; raises KafkaTimeoutError."""
+    deadline = float("inf") if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if timeout is None else max(0.0, deadline - time.monotonic())
+        try:
+            client.flush(left)
+        except kafka_errors.UnknownError:
+            if left == 0.0:
+                raise kafka_errors.KafkaTimeoutError("not all within the time") from None
+            continue  # a batch was too large and is sent in parts, which kafka-python does not wait for
+        return
 
 
 def _let_go(client: KafkaProducer, timeout: float) -> None:

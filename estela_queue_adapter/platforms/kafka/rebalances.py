@@ -30,10 +30,22 @@ class Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
         await self._aside(self._listener.partitions_assigned, assigned)
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        await self._aside(self._listener.partitions_revoked, revoked)
+        try:
+            await self._aside(self._listener.partitions_revoked, revoked)
+        finally:
+            self._forget_positions(revoked)
 
     async def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
         await self._aside(self._listener.partitions_lost, lost)
+
+    def _forget_positions(self, revoked: Collection[TopicPartition]) -> None:
+        """Have those that come back to us in the same rebalance be read from what is committed.
+
+        kafka-python would go on behind what it has handed out, which we were told to forget.
+        """
+        for partition in revoked:
+            if (state := self._client._subscription.assignment.get(partition)) is not None:
+                state._position = None
 
     async def _aside(
         self, call: Callable[[Collection[int]], None], partitions: Collection[TopicPartition]
