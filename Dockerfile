@@ -2,6 +2,8 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY setup.cfg pyproject.toml README.md LICENSE ./
+COPY estela_wire estela_wire
+COPY estela_terminal estela_terminal
 COPY estela_queue_adapter estela_queue_adapter
 COPY estela_scrapy estela_scrapy
 COPY estela_consumer estela_consumer

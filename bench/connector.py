@@ -8,8 +8,8 @@ from pathlib import Path
 from bench.messages import DATABASE
 from bench.watch import Measured, Process, steady_rate
 from bench.world import World
-from tests.services.kafka import java_command
-from tests.services.ports import free_port
+from devservers.kafka import java_command
+from devservers.ports import free_port
 
 # Each is resolved by itself: jgo mixes the parents of artifacts that are resolved together. The driver is
 # named because the connector asks for a range of versions, which jgo cannot read.

@@ -13,7 +13,7 @@ from pymongo import WriteConcern
 from bench.messages import DATABASE
 from bench.watch import Measured, Process, steady_rate
 from bench.world import World
-from estela_consumer.chunks import ChunkLimits
+from estela_consumer.pipeline.batch import ChunkLimits
 
 _CONSUME = [sys.executable, "-c", "from estela_consumer.cli.consume import main; main()"]
 

@@ -12,10 +12,10 @@ from bench.extension import crawl_rate
 from bench.messages import DATABASE, envelopes, fill
 from bench.outcome import Outcome, rounds_of
 from bench.world import World
-from estela_consumer.chunks import Batch, ChunkLimits
 from estela_consumer.cli.consume import calm_the_collector
-from estela_consumer.decoding import decode
-from estela_consumer.envelopes import read_envelope
+from estela_consumer.decoding.decoder import decode
+from estela_consumer.decoding.envelope import read_envelope
+from estela_consumer.pipeline.batch import Batch, ChunkLimits
 from estela_consumer.stores import StoreSettings, open_store
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.serialization import serialize

@@ -10,7 +10,7 @@ from bench.messages import DATABASE
 from bench.outcome import Outcome, Ratio, rounds_of
 from bench.watch import Process
 from bench.world import World
-from estela_consumer.chunks import ChunkLimits
+from estela_consumer.pipeline.batch import ChunkLimits
 
 _MESSAGES_PER_ITEM = 10_000  # 60 items for 600,000 messages
 _LOOK = 0.01  # seconds between two looks

@@ -13,8 +13,8 @@ from typing import Any
 
 from pymongo import MongoClient
 
+from devservers.kafka import create_topic
 from tests.faults.servers import servers
-from tests.services.kafka import create_topic
 
 PARTITIONS = 4
 _CACHE_GB = 4  # of mongod: with what tests give it, it would spend its time on evicting

@@ -22,9 +22,9 @@ from bson.dbref import DBRef
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from estela_consumer.documents import MAX_DOCUMENT_BYTES, content_id, with_id
+from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, content_id, with_id
+from estela_consumer.decoding.escaping import escape_document, unescape_document
 from estela_consumer.errors import ConsumerError
-from estela_consumer.escaping import escape_document, unescape_document
 
 _CHUNK_DOCUMENTS = 1_000
 _CHUNK_BYTES = 4 * 1024 * 1024

@@ -13,7 +13,7 @@ from estela_queue_adapter.interfaces import (
     Transactions,
     Unreadable,
 )
-from estela_queue_adapter.platform import get_consumer_interface, get_producer_interface, open_platform
+from estela_queue_adapter.registry import get_consumer_interface, get_producer_interface, open_platform
 from estela_queue_adapter.settings import get_queue_env_vars
 
 check_alone()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from estela_queue_adapter.errors import ConsumerClosed, TransientError
-from estela_queue_adapter.printable import printable_logger
+from estela_terminal.printable import printable_logger
 
 if TYPE_CHECKING:
     from estela_queue_adapter.interfaces import Message, Position, Subscription

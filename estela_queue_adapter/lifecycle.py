@@ -14,7 +14,7 @@ import time
 import weakref
 from typing import Protocol
 
-from estela_queue_adapter.printable import printable_logger
+from estela_terminal.printable import printable_logger
 
 _END_TIMEOUT = 10.0  # seconds for all that is open together: for messages that are not acknowledged yet
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.printable import printable_logger
-from estela_queue_adapter.value_files import SUFFIX, value_of
+from estela_queue_adapter.files.values import SUFFIX, value_of
+from estela_terminal.printable import printable_logger
 
 PREFIX = "QUEUE_PLATFORM"
 

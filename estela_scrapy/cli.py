@@ -15,10 +15,13 @@ from scrapy.settings import Settings
 from scrapy.utils.project import get_project_settings
 
 from estela_queue_adapter import open_platform, queue_noisy_libraries
-from estela_queue_adapter.command_logs import set_up_logs
-from estela_queue_adapter.commands import DataGroup
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.output import (
+from estela_scrapy.delivery.outbox import Outbox, OutboxError, RefusedMessage
+from estela_scrapy.delivery.publisher import Publisher
+from estela_scrapy.settings import ExtensionSettings
+from estela_terminal.commands import DataGroup
+from estela_terminal.logs import set_up_logs
+from estela_terminal.output import (
     after_the_work,
     data_table,
     print_json,
@@ -26,9 +29,6 @@ from estela_queue_adapter.output import (
     print_table,
     say_error,
 )
-from estela_scrapy.delivery.outbox import Outbox, OutboxError, RefusedMessage
-from estela_scrapy.delivery.publisher import Publisher
-from estela_scrapy.settings import ExtensionSettings
 
 _LEFT, _UNREACHABLE, _UNREADABLE = 3, 4, 5  # exit codes; --help says what they mean
 

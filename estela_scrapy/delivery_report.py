@@ -7,10 +7,10 @@ from pathlib import Path
 from scrapy import Spider
 from scrapy.statscollectors import StatsCollector
 
-from estela_queue_adapter.printable import printable_logger
 from estela_scrapy.delivery.buffer import Undelivered
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.streams import Streams
+from estela_terminal.printable import printable_logger
 
 logger = printable_logger(__name__)
 

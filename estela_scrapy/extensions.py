@@ -20,23 +20,23 @@ from typing_extensions import Self
 
 from estela_queue_adapter import Platform, open_platform, queue_noisy_libraries
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.printable import printable_logger
-from estela_queue_adapter.writing import Converted, Unwritable
+from estela_queue_adapter.serialization.writing import Converted, Unwritable
+from estela_scrapy.backpressure import Room
 from estela_scrapy.collector import COLLECTOR
 from estela_scrapy.delivery.buffer import Undelivered
 from estela_scrapy.delivery.outbox import Outbox
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.delivery_report import account, say_what_is_left
 from estela_scrapy.failures import ConversionLog, FailureLog, cut, page_of
-from estela_scrapy.identity import Job, identify
-from estela_scrapy.job_logs import MAX_LINE, JobLogHandler
-from estela_scrapy.job_runs import count_run
+from estela_scrapy.job.identity import Job, identify
+from estela_scrapy.job.logs import MAX_LINE, JobLogHandler
+from estela_scrapy.job.runs import count_run
 from estela_scrapy.payloads import ItemSerializer, request_payload
 from estela_scrapy.refusal import Misconfigured
-from estela_scrapy.room import Room
 from estela_scrapy.setting_reader import SettingReader
 from estela_scrapy.settings import ENABLED, ExtensionSettings
 from estela_scrapy.streams import Streams
+from estela_terminal.printable import printable_logger
 
 _STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
 _LOOK_AGAIN = 0.05  # seconds

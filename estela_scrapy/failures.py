@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from scrapy import Spider
 from scrapy.http import Response
 
-from estela_queue_adapter.conversion import name_of_type
-from estela_queue_adapter.printable import printable_logger
-from estela_queue_adapter.writing import Converted, Unwritable
+from estela_queue_adapter.serialization.conversion import name_of_type
+from estela_queue_adapter.serialization.writing import Converted, Unwritable
+from estela_terminal.printable import printable_logger
 
 _LINES_OF_A_KIND = 20
 _KINDS = 100  # that are told apart: names of fields may be scraped, and without end

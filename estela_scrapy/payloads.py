@@ -15,10 +15,10 @@ from scrapy.item import Item
 from scrapy.utils.misc import load_object
 from twisted.internet.defer import Deferred
 
-from estela_queue_adapter.conversion import KNOWN, Rule, rule_of_function
 from estela_queue_adapter.errors import ConfigurationError, SerializationError
-from estela_queue_adapter.serialization import Encoder, serialize
-from estela_queue_adapter.writing import Converted, Unwritable
+from estela_queue_adapter.serialization.codec import Encoder, serialize
+from estela_queue_adapter.serialization.conversion import KNOWN, Rule, rule_of_function
+from estela_queue_adapter.serialization.writing import Converted, Unwritable
 
 _KEPT_BY_CLASS = (DataclassAdapter, AttrsAdapter, PydanticAdapter)  # their fields never change
 _ABSENT = object()

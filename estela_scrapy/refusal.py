@@ -8,7 +8,7 @@ from scrapy.exceptions import CloseSpider
 from scrapy.signalmanager import SignalManager
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.printable import printable_logger
+from estela_terminal.printable import printable_logger
 
 REASON = "estela_misconfigured"
 

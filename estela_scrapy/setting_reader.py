@@ -13,8 +13,6 @@ from typing import Any, TypeVar
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.names import is_topic
-from estela_queue_adapter.printable import printable
 from estela_queue_adapter.settings import (
     PREFIX,
     as_boolean,
@@ -23,6 +21,8 @@ from estela_queue_adapter.settings import (
     as_whole_number,
     unknown,
 )
+from estela_queue_adapter.topic_names import is_topic
+from estela_terminal.printable import printable
 
 OWN_PREFIX = "ESTELA_"
 PLACEHOLDERS = ("spider", "job", "project", "topic")

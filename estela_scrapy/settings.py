@@ -11,14 +11,14 @@ from typing import Any
 
 from scrapy.settings import BaseSettings
 
-from estela_queue_adapter.closing import JOBS_TOPIC
 from estela_queue_adapter.errors import BadName, ConfigurationError
-from estela_queue_adapter.names import Dataset, dataset_of
 from estela_scrapy.delivery.buffer import Mode
-from estela_scrapy.identity import Job
-from estela_scrapy.job_stats import Goal
+from estela_scrapy.job.identity import Job
+from estela_scrapy.job.stats import Goal
 from estela_scrapy.payloads import load_serializer
 from estela_scrapy.setting_reader import OWN_PREFIX, PLACEHOLDERS, SettingReader, told
+from estela_wire.closing_record import JOBS_TOPIC
+from estela_wire.names import Dataset, dataset_of
 
 ITEMS_TOPIC = "items_topic"
 REQUESTS_TOPIC = "requests_topic"

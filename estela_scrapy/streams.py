@@ -8,15 +8,15 @@ from datetime import datetime, timezone
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
-from estela_queue_adapter.closing import ClosingRecord, StreamRecord
-from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
 from estela_scrapy.delivery.publisher import Publisher
-from estela_scrapy.identity import Job
-from estela_scrapy.ids import IdSource
-from estela_scrapy.job_logs import JobLogHandler
-from estela_scrapy.job_stats import stats_payload
+from estela_scrapy.job.identity import Job
+from estela_scrapy.job.logs import JobLogHandler
+from estela_scrapy.job.stats import stats_payload
 from estela_scrapy.settings import ExtensionSettings
+from estela_terminal.printable import printable_logger
+from estela_wire.closing_record import ClosingRecord, StreamRecord
+from estela_wire.message_id import IdSource
 
 logger = printable_logger(__name__)
 

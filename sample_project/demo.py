@@ -153,8 +153,8 @@ def _lines(path: Path) -> list[Any]:
 def _servers(console: Console) -> Iterator[dict[str, str]]:
     """Real Kafka and real MongoDB: those of the environment, or ones started for the demo."""
     kafka, mongodb = os.environ.get("KAFKA_BOOTSTRAP_SERVERS"), os.environ.get("MONGODB_URI")
-    from tests.services.kafka import KafkaCluster  # only --kafka needs what the tests need
-    from tests.services.mongodb import MongoReplicaSet
+    from devservers.kafka import KafkaCluster  # only --kafka needs what the tests need
+    from devservers.mongodb import MongoReplicaSet
 
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))

@@ -1,1 +1,1 @@
-"""The tests. Kafka and MongoDB are the real ones, see `tests.services`."""
+"""The tests. Kafka and MongoDB are the real ones, see `devservers`."""

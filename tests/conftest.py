@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.kafka import KafkaCluster
-from tests.services.mongodb import MongoReplicaSet
+from devservers.kafka import KafkaCluster
+from devservers.mongodb import MongoReplicaSet
 
 
 @pytest.fixture(scope="session")

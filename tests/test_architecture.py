@@ -10,27 +10,43 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("estela_queue_adapter", "estela_scrapy", "estela_consumer", "sample_project", "bench", "tests")
+PACKAGES = (
+    "estela_wire",
+    "estela_terminal",
+    "estela_queue_adapter",
+    "estela_scrapy",
+    "estela_consumer",
+    "devservers",
+    "sample_project",
+    "bench",
+    "tests",
+)
 MAX_LINES = 400
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 # What may be imported by whom: module prefix -> the prefixes of the files that may.
+OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/")  # what is not installed
 ONLY_IN = {
-    "kafka": ("estela_queue_adapter/platforms/kafka/", "tests/", "bench/"),
-    "pymongo": ("estela_consumer/stores/mongodb/", "tests/", "bench/"),
+    "kafka": ("estela_queue_adapter/platforms/kafka/", *OUTSIDE),
+    "pymongo": ("estela_consumer/stores/mongodb/", *OUTSIDE),
     "rich": (
-        "estela_queue_adapter/output.py",
-        "estela_queue_adapter/command_logs.py",
-        "estela_consumer/report.py",
-        "estela_consumer/verification_report.py",
+        "estela_terminal/",
+        "estela_consumer/verification/report.py",
         "estela_consumer/cli/",
-        "sample_project/",
-        "bench/",
-        "tests/",
+        *OUTSIDE,
     ),
-    "scrapy": ("estela_scrapy/", "sample_project/", "tests/", "bench/"),
-    "estela_scrapy": ("estela_scrapy/", "sample_project/", "tests/", "bench/"),
-    "estela_consumer": ("estela_consumer/", "sample_project/", "tests/", "bench/"),
+    "scrapy": ("estela_scrapy/", *OUTSIDE),
+    "estela_scrapy": ("estela_scrapy/", *OUTSIDE),
+    "estela_consumer": ("estela_consumer/", *OUTSIDE),
+    "estela_wire": ("estela_wire/", "estela_scrapy/", "estela_consumer/", *OUTSIDE),
+    "estela_queue_adapter": (
+        "estela_queue_adapter/",
+        "estela_wire/",
+        "estela_scrapy/",
+        "estela_consumer/",
+        *OUTSIDE,
+    ),
+    "devservers": OUTSIDE,
 }
 
 
@@ -64,7 +80,7 @@ def test_the_house_keeps_its_rules() -> None:
 
 def test_what_prints_or_logs_foreign_text_does_so_through_what_makes_it_printable() -> None:
     may_print = {
-        "estela_queue_adapter/output.py",
+        "estela_terminal/output.py",
         "estela_consumer/cli/__init__.py",  # says that the modules of ours may be somebody else's
     }
     for package in ("estela_queue_adapter", "estela_scrapy", "estela_consumer"):
@@ -74,7 +90,7 @@ def test_what_prints_or_logs_foreign_text_does_so_through_what_makes_it_printabl
                 assert name in may_print
             # A crawl's log is Scrapy's, whose handlers are not ours; those of our commands are.
             if package != "estela_consumer" and "logger = logging.getLogger(__name__)" in source:
-                assert name == "estela_queue_adapter/command_logs.py"
+                assert name == "estela_terminal/logs.py"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +104,7 @@ def test_what_prints_or_logs_foreign_text_does_so_through_what_makes_it_printabl
         ("estela_scrapy/x.py", "def f():\n    import estela_consumer", "imports estela_consumer"),
         ("estela_queue_adapter/x.py", "import scrapy", "imports scrapy"),
         ("estela_consumer/x.py", "from kafka import KafkaConsumer", "imports kafka"),
-        ("estela_consumer/decoding.py", "import pymongo", "imports pymongo"),
+        ("estela_consumer/decoding/decoder.py", "import pymongo", "imports pymongo"),
         ("estela_consumer/utils.py", "", "named after nothing"),
         ("estela_consumer/x.py", "\n" * 401, "401 lines"),
     ],

@@ -15,13 +15,13 @@ import click
 from estela_consumer.cli.consume import consume
 from estela_consumer.cli.verify import MEANINGS, verify
 from estela_consumer.errors import ExitCode, Reason
-from estela_consumer.rulebook import as_markdown, rules
-from estela_queue_adapter.closing import JOBS_TOPIC
 from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import variable
+from estela_wire.closing_record import JOBS_TOPIC
 from tests.faults.run import FAULTS
+from tests.rulebook import as_markdown, rules
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -11,16 +11,16 @@ from typing import Any, NoReturn, TypeAlias
 
 import click
 
-from estela_consumer.chunks import ChunkLimits
 from estela_consumer.cli import estela_variables, logs
 from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
+from estela_consumer.cli.summary import print_summary
 from estela_consumer.errors import ExitCode, UsageError
-from estela_consumer.pipeline import PipelineSettings
-from estela_consumer.report import print_summary
-from estela_consumer.run import ConsumerSettings, Run
+from estela_consumer.pipeline.batch import ChunkLimits
+from estela_consumer.pipeline.pipeline import PipelineSettings
+from estela_consumer.service import ConsumerSettings, Run
 from estela_consumer.stores.opening import DEFAULT_URL
-from estela_queue_adapter.commands import DataCommand
+from estela_terminal.commands import DataCommand
 
 _EPILOG = """\b
 Exit codes:

@@ -14,14 +14,14 @@ from rich import box
 from estela_consumer.cli import logs
 from estela_consumer.cli.adopt import adopt
 from estela_consumer.cli.dataset_argument import dataset_argument
+from estela_consumer.cli.extended_json import extended_json
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
-from estela_consumer.datasets import Dataset
+from estela_consumer.decoding.dataset import Dataset
+from estela_consumer.decoding.escaping import unescape_document, unescape_key
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
-from estela_consumer.escaping import unescape_document, unescape_key
-from estela_consumer.extended_json import extended_json
 from estela_consumer.stores import Store, open_store
-from estela_queue_adapter.commands import DataGroup
-from estela_queue_adapter.output import (
+from estela_terminal.commands import DataGroup
+from estela_terminal.output import (
     DataTable,
     data_table,
     output_width,

@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 import click
 
 from estela_consumer.cli import logs
-from estela_consumer.dead_letters import SUFFIX
+from estela_consumer.cli.extended_json import extended_json
+from estela_consumer.dead_letters.publisher import SUFFIX
+from estela_consumer.dead_letters.replay import Letter, Mailbox
 from estela_consumer.errors import ExitCode, Reason
-from estela_consumer.extended_json import extended_json
-from estela_consumer.letters import Letter, Mailbox
 from estela_queue_adapter import open_platform
-from estela_queue_adapter.commands import DataGroup
 from estela_queue_adapter.errors import ConfigurationError, QueueError, SerializationError
-from estela_queue_adapter.output import (
+from estela_terminal.commands import DataGroup
+from estela_terminal.output import (
     DataTable,
     after_the_work,
     as_text,

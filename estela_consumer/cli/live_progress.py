@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.live import Live
 
-from estela_consumer.progress import Progress
-from estela_consumer.report import running
-from estela_queue_adapter.output import is_terminal
+from estela_consumer.cli.summary import running
+from estela_consumer.pipeline.progress import Progress
+from estela_terminal.output import is_terminal
 
 
 @contextlib.contextmanager

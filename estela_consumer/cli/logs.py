@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from estela_queue_adapter import queue_noisy_libraries
-from estela_queue_adapter.command_logs import set_up_logs
+from estela_terminal.logs import set_up_logs
 
 
 def set_up(*, verbose: bool = False) -> Console:

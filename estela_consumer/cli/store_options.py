@@ -13,7 +13,7 @@ from estela_consumer.errors import UsageError
 from estela_consumer.stores import StoreSettings
 from estela_consumer.stores.opening import DEFAULT_URL
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.value_files import value_of
+from estela_queue_adapter.files.values import value_of
 
 _VARIABLE = "DB_CONNECTION"
 

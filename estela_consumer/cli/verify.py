@@ -13,13 +13,13 @@ from estela_consumer.cli import logs
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
 from estela_consumer.stores import open_store
-from estela_consumer.verification import Verification, Verifier, look_until
-from estela_consumer.verification_report import as_json, as_table
+from estela_consumer.verification.report import as_json, as_table
+from estela_consumer.verification.verifier import Verification, Verifier, look_until
 from estela_queue_adapter import open_platform
-from estela_queue_adapter.closing import JOBS_TOPIC
-from estela_queue_adapter.commands import DataCommand
 from estela_queue_adapter.errors import ConfigurationError, QueueError
-from estela_queue_adapter.output import after_the_work, print_json, print_line, print_table, say_error
+from estela_terminal.commands import DataCommand
+from estela_terminal.output import after_the_work, print_json, print_line, print_table, say_error
+from estela_wire.closing_record import JOBS_TOPIC
 
 MEANINGS = {
     ExitCode.OK: "all that the job scraped and published is stored",

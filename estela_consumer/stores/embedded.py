@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 import bson
 from bson.objectid import ObjectId
 
-from estela_consumer.datasets import Dataset
-from estela_consumer.documents import Document, is_there
+from estela_consumer.decoding.dataset import Dataset
+from estela_consumer.decoding.document import Document, is_there
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
-from estela_queue_adapter.sqlite_files import SqliteFile, reason
+from estela_queue_adapter.files.sqlite import SqliteFile, reason
 
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
 _PAGE = 500  # documents read at a time

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from bson.objectid import ObjectId
 
-from estela_consumer.datasets import Dataset
-from estela_consumer.documents import Document
+from estela_consumer.decoding.dataset import Dataset
+from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from estela_queue_adapter.backoff import pause_before
 from estela_queue_adapter.errors import QueueError, QueueUnreachable
-from estela_queue_adapter.printable import printable_logger
 from estela_scrapy.delivery.outbox import OutboxError
+from estela_terminal.printable import printable_logger
 
 _SILENCE = 5.0  # seconds without an acknowledgement after which the queue counts as unavailable
 _ASK_AGAIN = 60.0  # seconds until a topic that was missing or denied is tried again

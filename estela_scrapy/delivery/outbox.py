@@ -13,9 +13,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from estela_queue_adapter.printable import printable_logger
-from estela_queue_adapter.private_files import LockFile
-from estela_queue_adapter.sqlite_files import SqliteFile, reason
+from estela_queue_adapter.files.private import LockFile
+from estela_queue_adapter.files.sqlite import SqliteFile, reason
+from estela_terminal.printable import printable_logger
 
 logger = printable_logger(__name__)
 

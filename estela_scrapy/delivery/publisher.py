@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -17,11 +18,11 @@ from estela_queue_adapter.errors import (
     TopicDenied,
     TopicMissing,
 )
-from estela_queue_adapter.printable import printable_logger
 from estela_scrapy.delivery.buffer import BURST, DeliveryBuffer, Mode, Undelivered
 from estela_scrapy.delivery.counts import DeliveryCounts
 from estela_scrapy.delivery.health import ClosedTopics, OutboxHealth, QueueHealth
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage
+from estela_terminal.printable import printable_logger
 
 _BURST_INTERVAL = 0.05  # seconds between two bursts
 _FLUSH_STEP = 0.5  # seconds
@@ -112,6 +113,8 @@ class Publisher:
         self._ended.set()
         for thread in self._threads:
             thread.join(_END_TIMEOUT)
+        with contextlib.suppress(OutboxError):  # the buffer meets the same error, and returns it
+            self._apply_outcomes()
         return self._buffer.close()
 
     def _spill_all(self) -> None:

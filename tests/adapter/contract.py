@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from devservers.ports import wait_until
 from estela_queue_adapter import (
     Consumer,
     Message,
@@ -27,7 +28,6 @@ from estela_queue_adapter import (
 from estela_queue_adapter.errors import QueueError, SerializationError, TopicMissing
 from tests.adapter.loops_contract import LoopsContract, Reader
 from tests.adapter.shutdown_contract import ShutdownContract
-from tests.services.ports import wait_until
 
 
 def take(consumer: Consumer, count: int) -> list[Message]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from devservers.ports import wait_until
 from estela_queue_adapter import Consumer, Position, Producer
 from estela_queue_adapter.errors import ConsumerClosed, SerializationError
-from tests.services.ports import wait_until
 
 Reader = Callable[..., Consumer]
 IDLE = 1.0  # seconds after which there is nothing more

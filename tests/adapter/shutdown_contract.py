@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from devservers.ports import wait_until
 from estela_queue_adapter import Platform, Producer, Subscription
 from estela_queue_adapter.errors import DeliveryError, ProducerClosed, QueueError
 from tests.adapter.loops_contract import IDLE, Reader
-from tests.services.ports import wait_until
 
 EXITS = int(os.environ.get("ESTELA_TEST_EXITS", "2"))  # how often each process is to end by itself
 _END_TIMEOUT = 60  # seconds for a process; one that hangs does so for ever

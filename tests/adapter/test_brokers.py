@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import AccessDenied, QueueUnreachable
-from estela_queue_adapter.platforms.kafka.brokers import Brokers, address
-from estela_queue_adapter.platforms.kafka.failures import Failure, failure
+from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers, address
+from estela_queue_adapter.platforms.kafka.connections.failures import Failure, failure
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 

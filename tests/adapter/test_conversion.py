@@ -22,10 +22,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estela_queue_adapter.conversion import MAX_ITERATED, name_of_type
 from estela_queue_adapter.errors import SerializationError
-from estela_queue_adapter.serialization import Encoder, deserialize, serialize
-from estela_queue_adapter.writing import MAX_CONVERTED, Converted, Unwritable
+from estela_queue_adapter.serialization.codec import Encoder, deserialize, serialize
+from estela_queue_adapter.serialization.conversion import MAX_ITERATED, name_of_type
+from estela_queue_adapter.serialization.writing import MAX_CONVERTED, Converted, Unwritable
 
 
 class Colour(enum.Enum):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from devservers.certificates import make_certificate
 from estela_queue_adapter import (
     get_consumer_interface,
     get_producer_interface,
@@ -20,7 +21,6 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import read
-from tests.services.certificates import make_certificate
 
 KAFKA = {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": "host"}
 

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estela_queue_adapter.private_files import LockFile
-from estela_queue_adapter.sqlite_files import Replaced, SqliteFile, reason
+from estela_queue_adapter.files.private import LockFile
+from estela_queue_adapter.files.sqlite import Replaced, SqliteFile, reason
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS numbers (number INTEGER PRIMARY KEY)"
 

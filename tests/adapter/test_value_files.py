@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.files.values import value_of
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import read
-from estela_queue_adapter.value_files import value_of
 
 LISTENERS = {"QUEUE_PLATFORM_LISTENERS": "host"}
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from devservers.ports import wait_until
 from estela_queue_adapter import Outgoing, Platform, Subscription
 from estela_queue_adapter.errors import QueueError, TopicMissing
-from tests.services.ports import wait_until
 
 
 class TransactionsContract:

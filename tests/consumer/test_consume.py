@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from bson.objectid import ObjectId
 
+from devservers.ports import wait_until
 from estela_queue_adapter import get_consumer_interface
 from tests.consumer.commands import command, dead_letters, drain, envelope, exported, publish, run
-from tests.services.ports import wait_until
 
 
 @pytest.mark.usefixtures("surroundings")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from devservers.ports import wait_until
 from tests.consumer.commands import command, drain, publish, run
-from tests.services.ports import wait_until
 
 
 def send(first: int, end: int) -> None:

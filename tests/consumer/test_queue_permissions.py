@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from kafka.admin import ACLOperation, ResourceType
 
+from devservers.secure_kafka import SecureKafka
 from tests.consumer.commands import drain, run
-from tests.consumer.ended_jobs import EndedJob
-from tests.services.secure_kafka import SecureKafka
+from tests.consumer.verification.ended_jobs import EndedJob
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 USERS = {  # of the broker, to what the documents call the command

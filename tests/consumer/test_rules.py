@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estela_consumer.chunks import Batch, ChunkLimits
-from estela_consumer.datasets import Dataset
-from estela_consumer.documents import Document
+from estela_consumer.decoding.dataset import Dataset
+from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason
-from estela_consumer.pace import Pace
 from estela_consumer.patience import Patience
+from estela_consumer.pipeline.batch import Batch, ChunkLimits
+from estela_consumer.pipeline.rate_limit import Pace
 from estela_consumer.retry import Outage
 from estela_queue_adapter import Message, Position
 from estela_queue_adapter.backoff import pause_before

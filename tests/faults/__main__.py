@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from estela_queue_adapter.output import DataConsole
+from estela_terminal.output import DataConsole
 from tests.faults.outcome import COLUMNS, cell, markdown
 from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
+from devservers.ports import wait_until
 from tests.faults.fault import Fault
 from tests.faults.loss_worlds import DroppedWorld, RetentionWorld
 from tests.faults.world import World
-from tests.services.ports import wait_until
 
 PAUSE = 2.0  # seconds of undisturbed work between two blows
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from devservers.kafka import KafkaBroker
+from devservers.ports import wait_until
 from tests.consumer.commands import run
 from tests.faults.bad_messages import Bad
 from tests.faults.outcome import Outcome
 from tests.faults.world import World
 from tests.scrapy_side.paced_crawl import PacedCrawl
-from tests.services.kafka import KafkaBroker
-from tests.services.ports import wait_until
 
 _LAST_BURST = 1.0  # seconds before a kill in which what was scraped may be lost; see docs/reliability.md
 _END = 120.0  # seconds for a crawl to end after its last item

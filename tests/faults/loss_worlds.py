@@ -9,11 +9,11 @@ from typing import Any
 
 from kafka import KafkaAdminClient, TopicPartition
 
+from devservers.ports import wait_until
 from estela_consumer.errors import ExitCode
 from tests.consumer.commands import command
 from tests.faults.outcome import Outcome
 from tests.faults.world import World
-from tests.services.ports import wait_until
 
 _BYTES = 24_000_000  # of a row's messages: more than a consumer has in its buffers when retention comes
 _DRAIN_SECONDS = 10.0  # for the half of the messages that is there at the start

@@ -12,9 +12,9 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
-from tests.services.kafka import KafkaBroker, KafkaCluster
-from tests.services.mongodb import CACHE_GB, FAIL_POINTS, MongoMember, MongoReplicaSet
-from tests.services.ports import wait_until
+from devservers.kafka import KafkaBroker, KafkaCluster
+from devservers.mongodb import CACHE_GB, FAIL_POINTS, MongoMember, MongoReplicaSet
+from devservers.ports import wait_until
 
 
 class Servers:

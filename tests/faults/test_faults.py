@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from devservers.ports import wait_until
 from estela_queue_adapter import get_producer_interface
 from tests.conftest import or_skip
 from tests.consumer.commands import command, envelope
 from tests.faults.crawl_world import CrawlWorld
 from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
-from tests.services.ports import wait_until
 
 MESSAGES = 4_000
 SHARE = 0.05

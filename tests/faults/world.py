@@ -20,15 +20,15 @@ from typing import Any
 from bson.objectid import ObjectId
 from pymongo import MongoClient
 
-from estela_consumer.letters import Mailbox
+from devservers.kafka import create_topic
+from devservers.ports import wait_until
+from estela_consumer.dead_letters.replay import Mailbox
 from estela_queue_adapter import Consumer, Position, Subscription, open_platform
 from estela_queue_adapter.errors import QueueError
 from tests.consumer.commands import command
 from tests.faults.bad_messages import STRICT, TAKEN_ID, Bad
 from tests.faults.outcome import Outcome
 from tests.faults.servers import Servers
-from tests.services.kafka import create_topic
-from tests.services.ports import wait_until
 
 PARTITIONS = 4
 _CATCH_UP = 300.0  # seconds that a row may need until its lag is 0

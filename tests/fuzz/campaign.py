@@ -15,6 +15,8 @@ from bson.objectid import ObjectId
 from kafka import KafkaProducer
 from pymongo import MongoClient
 
+from devservers.kafka import create_topic
+from devservers.ports import wait_until
 from estela_queue_adapter import Subscription, open_platform
 from estela_queue_adapter.errors import QueueError
 from tests.consumer.commands import command
@@ -23,8 +25,6 @@ from tests.fuzz.corpus import TIMES, Corpus
 from tests.fuzz.partition import hostile_partition, read
 from tests.fuzz.raw_batches import CODECS, Record, batch_of, hostile_records, spoiled
 from tests.fuzz.wire import RawProducer
-from tests.services.kafka import create_topic
-from tests.services.ports import wait_until
 
 PARTITIONS = 2
 _STALL = 60.0  # seconds without a step forward

@@ -11,8 +11,8 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords
 
 from estela_queue_adapter import Message
-from estela_queue_adapter.platforms.kafka.batches import Batch
-from estela_queue_adapter.platforms.kafka.fetches import PartitionRecords, Refetches
+from estela_queue_adapter.platforms.kafka.records.batches import Batch
+from estela_queue_adapter.platforms.kafka.records.fetches import PartitionRecords, Refetches
 from tests.fuzz.corpus import TIMES, Corpus
 from tests.fuzz.raw_batches import CODECS, HEAD, Record, batch_of, hostile_records, spoiled
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from devservers.ports import wait_until
 from tests.consumer.commands import run
 from tests.scrapy_side.crawls import SPIDER, crawl, payloads, published
 from tests.scrapy_side.paced_crawl import PacedCrawl
-from tests.services.ports import wait_until
 
 EVERYTHING: dict[str, Any] = {
     "ESTELA_STATS_TOPIC": "stats",

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from estela_queue_adapter.writing import Converted, Unwritable
+from estela_queue_adapter.serialization.writing import Converted, Unwritable
 from estela_scrapy.failures import ConversionLog, FailureLog
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estela_queue_adapter.errors import BadName
-from estela_queue_adapter.names import as_jid_part, dataset_of, is_topic, parse_jid
-from estela_scrapy.identity import identify
+from estela_queue_adapter.topic_names import is_topic
+from estela_scrapy.job.identity import identify
+from estela_wire.names import as_jid_part, dataset_of, parse_jid
 from tests.scrapy_side.crawls import published
 
 

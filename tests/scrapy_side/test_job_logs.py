@@ -18,7 +18,7 @@ from scrapy import Spider
 from scrapy.crawler import Crawler
 from scrapy.utils.misc import build_from_crawler
 
-from estela_scrapy.job_logs import MAX_LINE, JobLogHandler, line_payload
+from estela_scrapy.job.logs import MAX_LINE, JobLogHandler, line_payload
 from tests.scrapy_side.crawls import crawl
 
 
@@ -155,7 +155,7 @@ def test_lines_from_before_the_beginning_are_published_first_and_no_more_than_me
     heard.addHandler(handler)
     published: list[str] = []
     monkeypatch.setattr(
-        "estela_scrapy.job_logs._EARLY_BYTES", 2 * len(line_payload("one", time.time(), 99)) + 9
+        "estela_scrapy.job.logs._EARLY_BYTES", 2 * len(line_payload("one", time.time(), 99)) + 9
     )
 
     for line in ("one", "two", "three"):
@@ -214,7 +214,7 @@ SPIDER = """
     import json
     import logging
     import scrapy
-    from estela_scrapy.job_logs import JobLogHandler
+    from estela_scrapy.job.logs import JobLogHandler
 
     class Lines:
         @classmethod

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from estela_scrapy.job_runs import count_run
+from estela_scrapy.job.runs import count_run
 
 
 def test_the_runs_of_a_job_are_counted_in_its_jobdir(tmp_path: Path) -> None:

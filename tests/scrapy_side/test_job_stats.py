@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estela_scrapy.job_stats import Goal, stats_payload
+from estela_scrapy.job.stats import Goal, stats_payload
 
 START = datetime.datetime(2026, 1, 31, 9, 30, 15, 123456, tzinfo=datetime.timezone.utc)
 NOW = START + datetime.timedelta(seconds=90)

@@ -6,7 +6,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from estela_queue_adapter.printable import printable
+from estela_terminal.printable import printable
 from tests.scrapy_side.crawls import SPIDER, crawl
 
 EVIL = "\x1b[31m\x9b5m\u202e\u2028\x07\r\n2026-01-01 00:00:00 [x] INFO: all is published"

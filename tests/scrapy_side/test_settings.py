@@ -14,7 +14,7 @@ from scrapy.settings import BaseSettings, Settings
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError
 from estela_scrapy import Addon
-from estela_scrapy.identity import Job
+from estela_scrapy.job.identity import Job
 from estela_scrapy.settings import ExtensionSettings
 
 JOB = Job("1", "books", "shop")

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from estela_queue_adapter.closing import ClosingRecord
+from estela_wire.closing_record import ClosingRecord
 from tests.scrapy_side.crawls import SPIDER, crawl, payloads, published
 
 

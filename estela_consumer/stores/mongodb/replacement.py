@@ -21,8 +21,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.adoption import AdoptionFailed, Replacement
-from estela_consumer.datasets import Dataset, dataset_of
-from estela_consumer.documents import Document
+from estela_consumer.decoding.dataset import Dataset, dataset_of
+from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store
 from estela_consumer.stores.mongodb.rules import is_transient

@@ -17,8 +17,8 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, InvalidName, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from estela_consumer.datasets import SERVER_DATABASES, Dataset
-from estela_consumer.documents import Document, is_there
+from estela_consumer.decoding.dataset import SERVER_DATABASES, Dataset
+from estela_consumer.decoding.document import Document, is_there
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections

@@ -19,6 +19,7 @@ from estela_queue_adapter.errors import (
     QueueError,
     QueueUnreachable,
 )
+from estela_queue_adapter.files.private import LockFile
 from estela_queue_adapter.interfaces import (
     Consumer,
     Headers,
@@ -34,7 +35,6 @@ from estela_queue_adapter.interfaces import (
 )
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
-from estela_queue_adapter.private_files import LockFile
 from estela_queue_adapter.serialization import serialize
 
 _READ_AT_ONCE = 500  # messages

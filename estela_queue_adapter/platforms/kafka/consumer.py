@@ -13,16 +13,16 @@ from kafka import errors as kafka_errors
 from estela_queue_adapter.errors import ConsumerClosed, QueueError, QueueUnreachable
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
-from estela_queue_adapter.platforms.kafka.brokers import Brokers
-from estela_queue_adapter.platforms.kafka.clients import connect_reader
-from estela_queue_adapter.platforms.kafka.connections import needed_addresses
+from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
+from estela_queue_adapter.platforms.kafka.connections.connections import needed_addresses
+from estela_queue_adapter.platforms.kafka.connections.sessions import other_sessions, session_options
 from estela_queue_adapter.platforms.kafka.errors import translated
-from estela_queue_adapter.platforms.kafka.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.rebalances import LoopsFirst, Rebalances
-from estela_queue_adapter.platforms.kafka.sessions import other_sessions, session_options
+from estela_queue_adapter.platforms.kafka.records.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import absence, denied, look_up, partitions_of
-from estela_queue_adapter.printable import printable_logger
+from estela_terminal.printable import printable_logger
 
 _ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it

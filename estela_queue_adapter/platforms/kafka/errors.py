@@ -18,8 +18,8 @@ from estela_queue_adapter.errors import (
     TopicDenied,
     TopicMissing,
 )
-from estela_queue_adapter.platforms.kafka.brokers import Brokers
-from estela_queue_adapter.platforms.kafka.failures import LOGINS, failure
+from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.connections.failures import LOGINS, failure
 
 _REFUSED_COMMITS = (
     kafka_errors.CommitFailedError,

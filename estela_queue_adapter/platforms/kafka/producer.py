@@ -21,14 +21,14 @@ from estela_queue_adapter.errors import (
 )
 from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
-from estela_queue_adapter.platforms.kafka.brokers import Brokers, address
-from estela_queue_adapter.platforms.kafka.clients import ask_once_for_metadata, connect
+from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers, address
+from estela_queue_adapter.platforms.kafka.connections.clients import ask_once_for_metadata, connect
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
-from estela_queue_adapter.platforms.kafka.headers import sendable
+from estela_queue_adapter.platforms.kafka.records.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import absence
-from estela_queue_adapter.printable import printable_logger
 from estela_queue_adapter.serialization import serialize
+from estela_terminal.printable import printable_logger
 
 _METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is away or the topic missing
 _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself

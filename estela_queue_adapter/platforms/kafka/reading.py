@@ -8,10 +8,10 @@ from kafka import KafkaConsumer, TopicPartition
 
 from estela_queue_adapter.errors import QueueUnreachable
 from estela_queue_adapter.interfaces import Message
-from estela_queue_adapter.platforms.kafka.brokers import Brokers
-from estela_queue_adapter.platforms.kafka.clients import connect_reader
+from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
-from estela_queue_adapter.platforms.kafka.fetches import read_as_messages
+from estela_queue_adapter.platforms.kafka.records.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
 from estela_queue_adapter.platforms.kafka.topics import partitions_of
 

@@ -14,8 +14,8 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.names import is_topic
-from estela_queue_adapter.platforms.kafka.logins import check_login, login_options, token_provider
+from estela_queue_adapter.platforms.kafka.connections.logins import check_login, login_options, token_provider
+from estela_queue_adapter.topic_names import is_topic
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _ASSIGNORS = {

@@ -6,8 +6,8 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import QueueUnreachable, TopicDenied, TopicMissing
-from estela_queue_adapter.platforms.kafka.brokers import Brokers
-from estela_queue_adapter.platforms.kafka.clients import connect
+from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.connections.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 

@@ -9,10 +9,10 @@ from kafka import errors as kafka_errors
 from kafka.producer.future import FutureRecordMetadata
 
 from estela_queue_adapter.interfaces import Outgoing, Transactions
-from estela_queue_adapter.platforms.kafka.brokers import Brokers
-from estela_queue_adapter.platforms.kafka.clients import connect
+from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.connections.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
-from estela_queue_adapter.platforms.kafka.headers import sendable
+from estela_queue_adapter.platforms.kafka.records.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _TRANSACTION_TIMEOUT_MS = 10_000  # after which the broker undoes what a killed process left open

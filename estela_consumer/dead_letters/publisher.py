@@ -1,0 +1,157 @@
+"""Messages that cannot be stored, put aside on the same queue with their reason."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
+from functools import partial
+
+from estela_consumer.dead_letters.cutting import Parts, cut
+from estela_consumer.pipeline.batch import BadLetter
+from estela_queue_adapter import Message, Producer, Unreadable
+from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
+from estela_queue_adapter.interfaces import Headers
+from estela_wire.headers import PREFIX, escaped, origin_of, own_headers, replays_of
+
+SUFFIX = "_dead_letters"
+
+_CONFIRM_TIMEOUT = 30.0  # seconds for the queue to confirm a batch's letters
+_LONGEST_TOPIC = 249  # characters that a broker takes
+_HASH = 16  # hex digits that tell shortened names apart
+_ERROR_CHARACTERS = 2_000  # of what the store says
+_FEWEST_ERROR_CHARACTERS = 100
+_DIGEST = 16  # hex digits of a message's content in its letter's key
+# Bytes of a message in a letter, tried one after the other until the queue takes it.
+_BUDGETS = (None, 512 * 1024, 64 * 1024, 8 * 1024, 1024, 0)
+
+logger = logging.getLogger(__name__)
+
+
+def dead_letter_topic(topic: str) -> str:
+    """Where the dead letters of `topic` go: a name that a broker takes, and no other topic's."""
+    if len(topic) + len(SUFFIX) <= _LONGEST_TOPIC:
+        return f"{topic}{SUFFIX}"
+    digest = hashlib.sha256(topic.encode(errors="surrogateescape")).hexdigest()[:_HASH]
+    kept = topic[: _LONGEST_TOPIC - len(SUFFIX) - _HASH - 1]
+    return f"{kept}-{digest}{SUFFIX}"
+
+
+def tell_shortened(topics: Iterable[str]) -> None:
+    """Say which dead-letter topics have another name than one would look for."""
+    for topic in topics:
+        if (shortened := dead_letter_topic(topic)) != f"{topic}{SUFFIX}":
+            logger.warning(
+                "Dead letters of %s go to %s: with %s its name would be over %d characters.",
+                topic, shortened, SUFFIX, _LONGEST_TOPIC,
+            )  # fmt: skip
+
+
+def letter_key(message: Message) -> bytes:
+    """The key of a message's letter: the same for each copy of the message, and for no other message."""
+    origin = origin_of(message)
+    content = hashlib.sha256(repr(message.key).encode() + b"\0" + (message.data or b"")).hexdigest()[:_DIGEST]
+    return f"{origin.topic}:{origin.partition}:{origin.offset}:{content}".encode(errors="replace")
+
+
+def letter_headers(letter: BadLetter, parts: Parts, now: datetime, error_characters: int) -> Headers:
+    """Why the message is here, where it was, and what was cut; its own headers follow."""
+    message, error = letter
+    text = str(error)
+    told = {
+        "reason": error.reason.value,
+        "error": text if len(text) <= error_characters else f"{text[:error_characters]}...",
+        "time": now.isoformat(timespec="milliseconds"),
+        "replays": str(replays_of(message)),
+        "truncated": parts.truncated,
+        "truncated-key": parts.truncated_key,
+        "truncated-headers": parts.truncated_headers,
+        "unreadable-from": message.data.first if isinstance(message.data, Unreadable) else None,
+    }
+    headers: list[tuple[str, bytes | None]] = [
+        (PREFIX + name, str(value).encode(errors="replace"))
+        for name, value in told.items()
+        if value is not None
+    ]
+    headers += origin_of(message).headers()
+    if parts.key is not None:
+        headers.append((f"{PREFIX}key", parts.key))
+    return [*headers, *parts.headers]
+
+
+class LettersUndelivered(DeliveryError):
+    """Some dead letters are not confirmed: `letters`."""
+
+    def __init__(self, letters: Sequence[BadLetter], first: QueueError) -> None:
+        super().__init__(len(letters), f"dead letters: {first}")
+        self.letters = letters
+
+
+class DeadLetters:
+    """Publishes dead letters; `publish` may be called from several threads."""
+
+    def __init__(
+        self, producer: Producer, now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    ) -> None:
+        self._producer = producer
+        self._now = now
+
+    def publish(self, letters: Sequence[BadLetter]) -> None:
+        """Block until the queue has confirmed every letter.
+
+        Raises LettersUndelivered, which names those to publish again (copies of a letter share its key), or
+        another QueueError when none was taken. A letter that the queue refuses is cut, further each time,
+        and says what was cut; the original stays where the headers say.
+        """
+        outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(letters)
+        refused, cut_short = list(range(len(letters))), 0
+        for budget in _BUDGETS:
+            results = self._send([letters[number] for number in refused], budget)
+            for number, result in zip(refused, results, strict=True):
+                outcomes[number] = result
+            refused = [number for number in refused if isinstance(outcomes[number], MessageRejected)]
+            if not refused:
+                break
+            cut_short = len(refused) if budget is None else cut_short
+        if cut_short > len(refused):
+            logger.error("%d dead letter(s) too large for the queue were cut.", cut_short - len(refused))
+        failed = [
+            (letter, outcome)
+            for letter, outcome in zip(letters, outcomes, strict=True)
+            if outcome is not None
+        ]
+        if failed:
+            raise LettersUndelivered([letter for letter, _ in failed], failed[0][1])
+
+    def _send(self, letters: Sequence[BadLetter], budget: int | None) -> list[QueueError | None]:
+        outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(letters)
+        for number, letter in enumerate(letters):
+            try:
+                self._send_one(letter, budget, partial(outcomes.__setitem__, number))
+            except MessageRejected as error:
+                outcomes[number] = error
+        try:
+            self._producer.flush(_CONFIRM_TIMEOUT)
+        except DeliveryError as error:
+            # The flush speaks for every thread's letters; what became of these is in `outcomes`.
+            logger.debug("flush of dead letters: %s", error)
+        return list(outcomes)
+
+    def _send_one(
+        self, letter: BadLetter, budget: int | None, on_delivery: Callable[[QueueError | None], None]
+    ) -> None:
+        message = letter.message
+        # `bytes` of what is unreadable; a tombstone, which no writer makes a letter of, would settle one.
+        parts = Parts(bytes(message.data or b""), message.key, escaped(own_headers(message)))
+        error_characters = _ERROR_CHARACTERS
+        if budget is not None:
+            parts = cut(parts, budget)
+            error_characters = max(_FEWEST_ERROR_CHARACTERS, min(budget, _ERROR_CHARACTERS))
+        self._producer.send(
+            dead_letter_topic(message.topic),
+            parts.data,
+            key=letter_key(message),
+            headers=letter_headers(letter, parts, self._now(), error_characters),
+            on_delivery=on_delivery,
+        )

@@ -1,0 +1,117 @@
+"""How much goes into one write, and when it is due. Pure: the clock's reading is passed in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from estela_consumer.decoding.dataset import Dataset
+from estela_consumer.decoding.document import Document
+from estela_consumer.errors import BadMessage
+from estela_queue_adapter import Message, Position
+
+# What a batch may carry over all its datasets, in chunks. A thousand of them still make inserts of dozens.
+_BYTES_PER_BATCH = 8
+_MESSAGES_PER_BATCH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLimits:
+    """What bounds one chunk."""
+
+    count: int = 2_000
+    """Documents."""
+    bytes: int = 2 * 1024 * 1024
+    """Bytes of BSON; a single larger document is a chunk of its own."""
+    age: float = 1.0
+    """Seconds from the arrival of the first message until it is written."""
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of BSON in a batch: a bound for the memory however many datasets are mixed."""
+        return _BYTES_PER_BATCH * self.bytes
+
+
+class BadLetter(NamedTuple):
+    """A message that cannot be stored, and why."""
+
+    message: Message
+    error: BadMessage
+
+
+class Chunk(list[Document]):
+    """The documents that one insert carries, and their size."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+
+class Batch:
+    """What one commit covers: a slice of the topic, gathered into a chunk for each dataset.
+
+    It is full as soon as one of its chunks is, or when all of them together hold what a batch may.
+    """
+
+    def __init__(self, limits: ChunkLimits, opened_at: float) -> None:
+        self.chunks: dict[Dataset, Chunk] = {}
+        self.bad: list[BadLetter] = []
+        self.messages = 0
+        self.tombstones = 0
+        self.bytes = 0
+        self.full = False
+        self._limits = limits
+        self._most_bytes = limits.batch_bytes
+        self._most_messages = _MESSAGES_PER_BATCH * limits.count
+        self._opened_at = opened_at
+        self._last: dict[int, Message] = {}  # of each partition
+
+    def add(self, message: Message, made: Document | BadMessage | None) -> None:
+        """Take a message and what decoding made of it: a document, a reason against it, or a tombstone."""
+        self._last[message.partition] = message
+        self.messages += 1
+        if message.headers or message.key:  # they stay in memory with the message
+            self.bytes += len(message.key or b"") + sum(len(value or b"") for _, value in message.headers)
+        limits = self._limits
+        if type(made) is Document:
+            dataset, encoded, _ = made
+            chunk = self.chunks.get(dataset)
+            if chunk is None:
+                chunk = self.chunks[dataset] = Chunk()
+            chunk.append(made)
+            size = len(encoded)
+            chunk.bytes += size
+            self.bytes += size
+            if len(chunk) >= limits.count or chunk.bytes >= limits.bytes:
+                self.full = True
+        elif isinstance(made, BadMessage):
+            self.bad.append(BadLetter(message, made))
+            self.bytes += len(message.data or b"")
+        else:
+            self.tombstones += 1
+        if self.bytes >= self._most_bytes or self.messages >= self._most_messages:
+            self.full = True
+
+    @property
+    def positions(self) -> dict[int, Position]:
+        """What commits it: the position after its last message, for each partition that is still ours."""
+        return {partition: message.next for partition, message in self._last.items()}
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Commit nothing for these any more."""
+        for partition in partitions:
+            self._last.pop(partition, None)
+
+    def due(self, now: float) -> bool:
+        """Whether it should be written now."""
+        return self.full or (self.messages > 0 and now - self._opened_at >= self._limits.age)
+
+    def due_in(self, now: float) -> float:
+        """Seconds until its age makes it due; endless if it is empty."""
+        if not self.messages:
+            return math.inf
+        return max(0.0, self._opened_at + self._limits.age - now)

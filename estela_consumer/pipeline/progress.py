@@ -1,0 +1,145 @@
+"""What has happened so far, counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from estela_consumer.pipeline.drain import DrainReport
+from estela_consumer.pipeline.writers import Written
+
+COUNTS = ("read", "stored", "present", "dead_lettered", "tombstones", "gone")
+KINDS = ("stored", "present", "dead_lettered")
+_DATASETS_KEPT = 1_000  # a consumer may run for months, and each job brings datasets of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The counters at one moment."""
+
+    topics: dict[str, dict[str, int]]
+    datasets: dict[str, dict[str, int]]
+    """`<database>/<collection>` to its counts; `-` for messages that named none. The latest only."""
+    other_datasets: dict[str, int]
+    """The counts of all that are not among the most recent ones; together with these they are the total."""
+    lag: dict[str, int]
+    """Topic to messages still to come, as last asked."""
+    seconds: float
+    drains: dict[str, DrainReport] | None = None
+    """By topic; None if nothing was to be drained."""
+    stopped: bool = False
+    """Whether a signal ended it."""
+
+    @property
+    def total(self) -> dict[str, int]:
+        """The counts over all topics."""
+        return {name: sum(counts[name] for counts in self.topics.values()) for name in COUNTS}
+
+    @property
+    def rate(self) -> float:
+        """Messages read a second."""
+        return self.total["read"] / self.seconds if self.seconds else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "topics": self.topics,
+            "datasets": self.datasets,
+            "other_datasets": self.other_datasets,
+            "lag": self.lag,
+            "seconds": round(self.seconds, 3),
+            "rate": round(self.rate, 1),
+            "stopped": self.stopped,
+            "drain": None if self.drains is None else _drain_as_json(self.drains),
+        }
+
+
+def _drain_as_json(drains: dict[str, DrainReport]) -> dict[str, Any]:
+    """By topic, and by partition in it; only what there is to say."""
+    return {
+        "drained": all(report.drained for report in drains.values()),
+        "remaining": {topic: report.remaining for topic, report in drains.items() if not report.drained},
+        "messages_gone": {topic: report.gone for topic, report in drains.items() if report.gone},
+        "committed_beyond_end": {
+            topic: sorted(report.committed_beyond_end)
+            for topic, report in drains.items()
+            if report.committed_beyond_end
+        },
+        "open_transaction": {
+            topic: sorted(report.open_transactions)
+            for topic, report in drains.items()
+            if report.open_transactions
+        },
+    }
+
+
+class Progress:
+    """Counters that several threads add to."""
+
+    def __init__(self, topics: tuple[str, ...], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._lock = threading.Lock()
+        self._topics: dict[str, Counter[str]] = {topic: Counter() for topic in topics}
+        self._datasets: dict[str, list[int]] = {}  # in the order of their last write; the counts of KINDS
+        self._others = [0] * len(KINDS)
+        self._lag: dict[str, int] = {}
+        self._drains: dict[str, DrainReport] | None = None
+        self._stopped = False
+
+    def read(self, topic: str, messages: int, tombstones: int) -> None:
+        """Count messages taken off the queue."""
+        with self._lock:
+            self._topics[topic].update(read=messages, tombstones=tombstones)
+
+    def wrote(self, topic: str, written: Written) -> None:
+        """Count what became of a batch."""
+        with self._lock:
+            by_kind: tuple[Mapping[Any, int], ...] = (written.stored, written.present, written.dead)
+            for kind, counts in enumerate(by_kind):
+                for dataset, count in counts.items():
+                    self._topics[topic][KINDS[kind]] += count
+                    self._count(str(dataset or "-"), kind, count)
+
+    def _count(self, dataset: str, kind: int, count: int) -> None:
+        counts = self._datasets.pop(dataset, None) or [0] * len(KINDS)
+        counts[kind] += count
+        self._datasets[dataset] = counts
+        if len(self._datasets) > _DATASETS_KEPT:
+            oldest = self._datasets.pop(next(iter(self._datasets)))
+            self._others = [others + more for others, more in zip(self._others, oldest, strict=True)]
+
+    def gone(self, topic: str, messages: int) -> None:
+        """Count messages that the queue removed before they were read."""
+        with self._lock:
+            self._topics[topic].update(gone=messages)
+
+    def lags(self, topic: str, messages: int) -> None:
+        """Note how many messages are still to come."""
+        with self._lock:
+            self._lag[topic] = messages
+
+    def ended(self, drains: dict[str, DrainReport] | None, *, stopped: bool) -> None:
+        """Note how far each topic's drain came, if there was one, and whether a signal ended it."""
+        with self._lock:
+            self._drains, self._stopped = drains, stopped
+
+    def snapshot(self) -> Snapshot:
+        """The counters now."""
+        with self._lock:
+            return Snapshot(
+                {topic: {name: counts[name] for name in COUNTS} for topic, counts in self._topics.items()},
+                {
+                    name: dict(zip(KINDS, counts, strict=True))
+                    for name, counts in sorted(self._datasets.items())
+                },
+                dict(zip(KINDS, self._others, strict=True)),
+                dict(self._lag),
+                self._clock() - self._began,
+                self._drains,
+                self._stopped,
+            )

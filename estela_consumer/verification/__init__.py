@@ -1,0 +1,1 @@
+"""Whether all that a job has scraped and published is stored."""

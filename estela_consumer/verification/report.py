@@ -1,0 +1,126 @@
+"""What `estela-verify` says of a job: a table, and a sentence with what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import RenderableType
+
+from estela_consumer.errors import ExitCode
+from estela_consumer.verification.verifier import FINISHED, ITEMS, StreamCount, Verification
+from estela_terminal.output import as_text, data_table
+
+_TITLES = {
+    "scraped": "scraped",
+    "published": "published",
+    "stored": "stored",
+    "dead_letters": "dead letters",
+    "failed": "failed",
+    "missing": "missing",
+    "too_many": "too many",
+    "unaccounted": "unaccounted",
+    "unscraped": "never scraped",
+}
+_IF_ANY = frozenset({"scraped", "too_many", "unaccounted", "unscraped"})  # columns that most tables spare
+_OF_THESE = {"missing": "missing", "dead_letters": "dead-lettered"}
+_BESIDE_THESE = {
+    "failed": "more could not be published",
+    "too_many": "stored beyond what was published",
+    "unaccounted": "scraped but neither published nor counted as failed",
+    "unscraped": "published but not among what Scrapy counted as scraped",
+}
+_ONCE = "once each"  # in the place of a count
+
+
+def as_table(found: Verification) -> list[RenderableType]:
+    """The table, the sentence, and what to look at next."""
+    names = [name for name in _TITLES if name not in _IF_ANY or found.total(name)]
+    table = data_table("stream", "topic", numbers=tuple(_TITLES[name] for name in names))
+    for stream in found.streams:
+        table.add_data_row(stream.stream, stream.topic, *(_cell(stream, name) for name in names))
+    style = "green" if found.code is ExitCode.OK else "red"
+    return [table, "", as_text(sentence(found), style), *(as_text(f"  {line}") for line in advice(found))]
+
+
+def as_json(found: Verification) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        **found.as_json(),
+        **{name: found.total(name) for name in _TITLES},
+        "told": sentence(found),
+        "advice": list(advice(found)),
+        "exit": found.code.name,
+        "exit_code": int(found.code),
+    }
+
+
+def _cell(stream: StreamCount, name: str) -> str:
+    count = getattr(stream, name)
+    if count is None:
+        return _ONCE if name == "stored" else ""
+    return f"{count:,}"
+
+
+def sentence(found: Verification) -> str:
+    """How it stands, in one sentence."""
+    published, job = found.total("published"), found.jid
+    if found.code is ExitCode.OK:
+        once = ", equal items once" if any(stream.stored is None for stream in found.streams) else ""
+        return f"complete: all {published:,} messages of job {job} are stored{once}"
+    of_these = ", ".join(_counted(found, _OF_THESE)) or "none is missing"
+    told = f"of the {published:,} messages that job {job} published, {of_these}"
+    if found.code is ExitCode.DEAD_LETTERS:
+        return f"nothing is missing, but {told}"
+    if found.code is ExitCode.CUT_SHORT:
+        return f"cut short: the crawl ended with {found.finish_reason}; {told}"
+    runs = f"{found.unrecorded_runs:,} run(s) left no closing record" if found.unrecorded_runs else ""
+    cut = f"the crawl was cut short: {found.finish_reason}" if found.cut_short else ""
+    return "; ".join(filter(None, [f"incomplete: {told}", *_counted(found, _BESIDE_THESE), runs, cut]))
+
+
+def _counted(found: Verification, names: dict[str, str]) -> Iterator[str]:
+    for name, words in names.items():
+        if count := found.total(name):
+            yield f"{count:,} {words}"
+
+
+def advice(found: Verification) -> Iterator[str]:
+    """Where to look next, and how far what is said can be trusted."""
+    for stream in found.streams:
+        yield from _about(stream)
+    if found.cut_short:
+        yield (
+            f"the last run ended with finish_reason {found.finish_reason}, not {FINISHED}: what it had not "
+            "scraped by then is nowhere; a crawl with JOBDIR goes on if it is started again"
+        )
+    if found.unrecorded_runs:
+        yield (
+            f"{found.unrecorded_runs:,} run(s) of this job left no closing record: killed, or the record "
+            "waits in an outbox; how much was published is not known"
+        )
+    if found.not_published:
+        yield f"{found.not_published:,} items were scraped by a crawl whose ESTELA_ITEMS_TOPIC is empty"
+
+
+def _about(stream: StreamCount) -> Iterator[str]:
+    topic = stream.topic
+    if stream.stored is None:
+        yield (
+            f"{topic}: equal items are stored once in {stream.dataset}, so they are not counted there; "
+            f"what {stream.group} has consumed is stored or a dead letter"
+        )
+    if stream.dead_letters:
+        yield f"{topic}: dead letters are shown by: estela-dead-letters list {topic}"
+    if stream.failed:
+        yield f"{topic}: what could not be published is named in the crawl's log"
+    if stream.missing and stream.lag:
+        yield f"{topic}: {stream.lag:,} still to be consumed by {stream.group}; is estela-consume running?"
+    elif stream.missing:
+        yield f"{topic}: none left to consume; what could not be delivered is shown by: estela-outbox list"
+    if stream.unaccounted or stream.unscraped:
+        yield f"{topic}: Scrapy counted {stream.scraped:,} items as scraped; see the crawl's log for errors"
+    if stream.stream == ITEMS and stream.scraped is None:
+        yield f"{topic}: a closing record does not say how many items were scraped, so that is not compared"
+    if stream.too_many:
+        yield f"{topic}: more is stored in {stream.dataset} than its closing record knows of"

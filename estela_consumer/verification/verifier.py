@@ -1,0 +1,313 @@
+"""Whether all that a job has published is stored."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bson.objectid import ObjectId
+
+from estela_consumer.dead_letters.replay import Letter, Mailbox
+from estela_consumer.decoding.dataset import STATS_TOPIC, Dataset, dataset_of, stats_id
+from estela_consumer.decoding.document import id_bytes
+from estela_consumer.decoding.envelope import envelope_of
+from estela_consumer.errors import BadMessage, ExitCode, StoreUnreachable
+from estela_consumer.stores import Store
+from estela_consumer.verification.closing_records import ClosingRecords
+from estela_consumer.verification.topic_scan import Passed
+from estela_queue_adapter import Platform, Subscription
+from estela_queue_adapter.errors import TopicMissing, TransientError
+from estela_wire.closing_record import ClosingRecord, IdRange, StreamRecord, nonce_of
+
+_SHORTEST_PAUSE = 0.5  # seconds between two looks; never shorter than a look takes, so as not to be a burden
+
+ITEMS = "items"
+FINISHED = "finished"
+"""The `finish_reason` of a crawl that was not cut short."""
+_INCOMPLETE = ("missing", "failed", "too_many", "unaccounted", "unscraped")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCount:
+    """What became of one stream's messages."""
+
+    stream: str
+    topic: str
+    dataset: str
+    """Where they belong; empty where no message of the stream can be stored."""
+    group: str
+    published: int
+    stored: int | None
+    """None where equal items are stored once: then a document cannot be told to be this job's."""
+    dead_letters: int
+    failed: int
+    missing: int
+    too_many: int
+    scraped: int | None
+    """Items by Scrapy's own count; None for other streams, and if a closing record does not say."""
+    unaccounted: int
+    """Items that were scraped, but neither published nor counted as failed."""
+    unscraped: int
+    """Items that were published or counted as failed, but never scraped by Scrapy's count."""
+    lag: int | None
+    """Messages, of all jobs, that the topic's group has still to consume; None where nothing is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What became of one job's messages."""
+
+    jid: str
+    runs: int
+    """How many closing records it has."""
+    finish_reason: str
+    """Of the last run."""
+    responses: int | None
+    """Received by Scrapy's own count; None if a closing record does not say."""
+    not_published: int
+    """Items scraped by runs that were told to publish no items."""
+    unrecorded_runs: int
+    """Runs of a job that can be paused that left no closing record, as one that is killed does."""
+    streams: tuple[StreamCount, ...]
+
+    def total(self, count: str) -> int:
+        """The sum of one count over the streams."""
+        return sum(getattr(stream, count) or 0 for stream in self.streams)
+
+    @property
+    def settled(self) -> bool:
+        """Whether waiting longer would change nothing."""
+        return not self.total("missing")
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the last run ended before it was through; an earlier one may have been paused."""
+        return self.finish_reason != FINISHED
+
+    @property
+    def code(self) -> ExitCode:
+        """What `estela-verify` ends with."""
+        if self.unrecorded_runs or any(self.total(count) for count in _INCOMPLETE):
+            return ExitCode.INCOMPLETE
+        if self.cut_short:
+            return ExitCode.CUT_SHORT
+        return ExitCode.DEAD_LETTERS if self.total("dead_letters") else ExitCode.OK
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {**asdict(self), "cut_short": self.cut_short}
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """The records of one stream over all runs of the job."""
+
+    records: list[StreamRecord]
+    scraped: list[int | None]
+    """Scrapy's own count beside each."""
+
+    @property
+    def one(self) -> StreamRecord:
+        return self.records[0]
+
+    @property
+    def published(self) -> int:
+        return sum(record.published for record in self.records)
+
+    @property
+    def differences(self) -> list[int]:
+        """Of each run, how many more items were scraped than were published or failed."""
+        return [
+            scraped - record.published - record.failed
+            for record, scraped in zip(self.records, self.scraped, strict=True)
+            if scraped is not None
+        ]
+
+    @property
+    def ranges(self) -> list[IdRange]:
+        return [record.ids for record in self.records if record.ids is not None]
+
+    @property
+    def dataset(self) -> Dataset | None:
+        record = self.one
+        try:
+            if record.topic == STATS_TOPIC:
+                stats_id(record.jid)  # which is made of the jid alone
+            return dataset_of(record.topic, record.jid, record.db_name or None, record.dataset_name or None)
+        except BadMessage:  # every message of the stream is a dead letter
+            return None
+
+
+class Verifier:
+    """Compares what a job has published with what is stored and dead-lettered."""
+
+    def __init__(self, platform: Platform, store: Store, *, jobs_topic: str, group: str = "") -> None:
+        self._platform = platform
+        self._store = store
+        self._closing_records = ClosingRecords(platform, jobs_topic)
+        self._group = group
+
+    def look(self, job: str) -> Verification | None:
+        """How it stands now, or None where the job has no closing record.
+
+        Blocks. Raises UsageError where `job` names several, StoreUnreachable, QueueError.
+        """
+        records = self._closing_records.of(job)
+        if not records:
+            return None
+        last = max(records, key=lambda record: record.closed)
+        books = _sorted(records)
+        # In this order: a letter that is replayed meanwhile is missing until the next look, not there twice.
+        stored = [self._stored(one) for one in books]
+        letters = self._dead_letters(books)
+        counts = [self._count(*one) for one in zip(books, stored, letters, strict=True)]
+        return Verification(
+            jid=last.jid,
+            runs=len(records),
+            finish_reason=last.finish_reason,
+            responses=_sum(record.response_received_count for record in records),
+            not_published=sum(record.item_scraped_count or 0 for record in records if not _items_of(record)),
+            unrecorded_runs=_unrecorded(records),
+            streams=tuple(counts),
+        )
+
+    def _stored(self, books: _Books) -> int | None:
+        dataset, record = books.dataset, books.one
+        if dataset is None or not books.ranges:
+            return 0
+        if record.topic == STATS_TOPIC:
+            identity = stats_id(record.jid)
+            return sum(1 for _ in self._store.ids(dataset, identity, identity))
+        if record.unique:
+            return None
+        return sum(
+            1
+            for ids in books.ranges
+            for found in self._store.ids(dataset, ObjectId(ids.first), ObjectId(ids.last))
+            if isinstance(found, ObjectId) and nonce_of(found.binary) == ids.nonce
+        )
+
+    def _dead_letters(self, all_books: list[_Books]) -> list[int]:
+        """How many there are of each, each topic read once."""
+        counts: Counter[int] = Counter()
+        for topic in {books.one.topic for books in all_books if books.ranges}:
+            owner: dict[tuple[str, bytes] | None, int] = {
+                (books.one.jid, ids.nonce): number
+                for number, books in enumerate(all_books)
+                for ids in books.ranges
+                if books.one.topic == topic
+            }
+            for letter in Mailbox(self._platform, topic).letters():
+                sender = _sender(letter)
+                if sender in owner:
+                    counts[owner[sender]] += 1
+        return [counts[number] for number in range(len(all_books))]
+
+    def _count(self, books: _Books, stored: int | None, dead_letters: int) -> StreamCount:
+        subscription = Subscription(topic=books.one.topic, group=self._group)
+        published = books.published
+        missing = published if stored is None else max(0, published - stored - dead_letters)
+        lag = self._lag(subscription) if missing else None
+        if stored is None and lag is not None:
+            missing = Passed(self._platform, subscription, books.ranges).missing(published, lag)
+        return StreamCount(
+            stream=books.one.stream,
+            topic=books.one.topic,
+            dataset=str(books.dataset or ""),
+            group=subscription.group_id,
+            published=published,
+            stored=stored,
+            dead_letters=dead_letters,
+            failed=sum(record.failed for record in books.records),
+            missing=missing,
+            too_many=max(0, (stored or 0) - published),
+            scraped=_sum(books.scraped),
+            unaccounted=sum(more for more in books.differences if more > 0),
+            unscraped=-sum(more for more in books.differences if more < 0),
+            lag=lag,
+        )
+
+    def _lag(self, subscription: Subscription) -> int | None:
+        with self._platform.consumer(subscription) as consumer:  # it never polls, and so joins no group
+            try:
+                return consumer.lag()
+            except TopicMissing:
+                return None
+
+
+def look_until(
+    look: Callable[[], Verification | None],
+    wait: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Verification | None:
+    """What `look` says once nothing is missing any more, or when `wait` seconds are over.
+
+    A queue or store that is away is looked at again too. Raises its error when the time is over, and any
+    other error at once.
+    """
+    deadline, told = clock() + wait, ""
+    while True:
+        began = clock()
+        try:
+            found = look()
+        except (TransientError, StoreUnreachable) as error:
+            if clock() >= deadline:
+                raise
+            waiting_for = f"what is away: {error}"
+        else:
+            if clock() >= deadline or (found is not None and found.settled):
+                return found
+            waiting_for = "the consumer" if found else "the end of the crawl"
+        if waiting_for != told:
+            logger.info("Waiting for %s.", waiting_for)
+            told = waiting_for
+        now = clock()
+        sleep(min(max(_SHORTEST_PAUSE, now - began), max(0.0, deadline - now)))
+
+
+def _sorted(records: Iterable[ClosingRecord]) -> list[_Books]:
+    """The records of each stream together, in the order in which the streams first appear."""
+    found: dict[tuple[Any, ...], _Books] = {}
+    for run in records:
+        for record in run.streams:
+            key = (
+                record.stream, record.topic, record.jid, record.db_name, record.dataset_name, record.unique
+            )  # fmt: skip
+            books = found.setdefault(key, _Books([], []))
+            books.records.append(record)
+            books.scraped.append(run.item_scraped_count if record.stream == ITEMS else None)
+    return list(found.values())
+
+
+def _items_of(record: ClosingRecord) -> bool:
+    return any(stream.stream == ITEMS for stream in record.streams)
+
+
+def _unrecorded(records: Iterable[ClosingRecord]) -> int:
+    numbers = {record.run for record in records if record.run is not None}
+    return max(0, max(numbers, default=0) - len(numbers))
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """None if one of them is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def _sender(letter: Letter) -> tuple[str, bytes] | None:
+    """The jid and the nonce of the message that the letter is of."""
+    envelope = envelope_of(letter.data, whole=letter.truncated is None)
+    identity = id_bytes(envelope.get("id"))
+    jid = envelope.get("jid")
+    return (jid, nonce_of(identity)) if identity is not None and isinstance(jid, str) else None

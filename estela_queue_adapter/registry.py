@@ -1,0 +1,75 @@
+"""From a platform's name to producers and consumers: the functions that estela's code imports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Subscription
+from estela_queue_adapter.settings import PREFIX, read, refuse_unknown, warn_of_unknown
+from estela_terminal.printable import printable_logger
+
+ENTRY_POINTS = "estela.queue_platforms"
+
+logger = printable_logger(__name__)
+
+
+def open_platform(
+    platform: str | None = None, *, environ: Mapping[str, str] | None = None, **arguments: Any
+) -> Platform:
+    """The configured platform; connects to nothing yet.
+
+    `platform` or the variable QUEUE_PLATFORM names it, `arguments` are its settings and win over the
+    variables QUEUE_PLATFORM_<ARGUMENT>. Raises ConfigurationError.
+    """
+    environ = os.environ if environ is None else environ
+    name = platform or environ.get(PREFIX) or ""
+    cls = _platform_class(name or "embedded")
+    refuse_unknown(arguments, cls.settings_class)
+    warn_of_unknown(environ, cls.settings_class, Subscription)
+    opened = cls(read(cls.settings_class, environ, arguments))
+    if not name:
+        logger.warning(
+            "%s is not set: using the embedded queue, %s. Set %s=kafka for Kafka.",
+            PREFIX,
+            opened.describe(),
+            PREFIX,
+        )
+    return opened
+
+
+def get_producer_interface(
+    platform: str | None = None, *, environ: Mapping[str, str] | None = None, **arguments: Any
+) -> Producer:
+    """A producer for the configured platform; see `open_platform` and `Producer`."""
+    return open_platform(platform, environ=environ, **arguments).producer()
+
+
+def get_consumer_interface(
+    platform: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    listener: PartitionListener | None = None,
+    topic: str | None = None,
+    group: str | None = None,
+    max_timeout: float | None = None,
+    idle_timeout: float | None = None,
+    **arguments: Any,
+) -> Consumer:
+    """A consumer of `topic` for the configured platform; see `open_platform` and `Consumer`."""
+    environ = os.environ if environ is None else environ
+    given = {"topic": topic, "group": group, "max_timeout": max_timeout, "idle_timeout": idle_timeout}
+    subscription = read(Subscription, environ, given)
+    return open_platform(platform, environ=environ, **arguments).consumer(subscription, listener)
+
+
+def _platform_class(name: str) -> type[Platform]:
+    registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in registered:
+        choices = ", ".join(sorted(registered)) or "none: is estela-scrapy installed?"
+        raise ConfigurationError(f"{PREFIX}={name} is not a known platform; the valid choices are: {choices}")
+    loaded: type[Platform] = registered[name].load()
+    return loaded

@@ -1,0 +1,117 @@
+"""Values to bytes and back: UTF-8 JSON, as estela sends and reads it.
+
+No value costs a message only because JSON has no word for it: `conversion` says what is written instead.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import orjson
+
+from estela_queue_adapter.errors import NestedTooDeeply, SerializationError
+from estela_queue_adapter.serialization.conversion import Rule, rule_of_function, simpler
+from estela_queue_adapter.serialization.writing import Converted, Writer
+
+_parse = msgspec.json.Decoder().decode  # as fast as orjson, which rounds integers beyond 64 bits to floats
+
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME  # a rule says how
+
+
+class Encoder:
+    """Writes values as JSON. May be called from several threads at once.
+
+    `rule` is asked before the rules of `conversion`; it may be asked several times for the same value, and
+    raises for what is a matter of `rule_once`. This is asked before both, and once for each value: it may use
+    up what it is given. With `every_value` it is asked for all that JSON has no word for, enumerations and
+    UUIDs among them, which takes several times as long.
+    """
+
+    def __init__(
+        self, rule: Rule | None = None, rule_once: Rule | None = None, *, every_value: bool = False
+    ) -> None:
+        self._rule = rule
+        self._rule_once = rule_once
+        self._every_value = every_value
+
+    def encode(self, data: Any, converted: list[Converted] | None = None) -> bytes:
+        """`data` as JSON; what only its `str()` could stand for is added to `converted`.
+
+        Raises SerializationError, which says where in `data` and why.
+        """
+        if not self._every_value:
+            try:
+                encoded = orjson.dumps(data, self._simpler, _OPTIONS)
+                return encoded if b"null" not in encoded else self._with_null(data)
+            except Exception:  # noqa: BLE001, S110  (the writer meets it again, and says where)
+                pass
+        whole = None if self._every_value else self._whole
+        return Writer(whole, self._simpler_once, converted).encode(data)
+
+    def _whole(self, data: Any) -> bytes:
+        """The same, or any exception; no iterator has been used up then."""
+        encoded = orjson.dumps(data, self._simpler, _OPTIONS)
+        return encoded if b"null" not in encoded else self._with_null(data)
+
+    def _with_null(self, data: Any) -> bytes:
+        """What orjson would write if it knew NaN and the infinities, which it writes as null."""
+        text = json.dumps(data, default=self._simpler_of_all, ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="backslashreplace")  # a lone surrogate travels as its JSON escape
+
+    def _simpler(self, value: Any) -> Any:
+        found = NotImplemented if self._rule is None else self._rule(value)
+        if found is NotImplemented:
+            found = simpler(value)
+        if found is NotImplemented:
+            raise TypeError(f"{type(value).__name__} is not JSON serializable")
+        return found
+
+    def _simpler_once(self, value: Any) -> Any:
+        for rule in (self._rule_once, self._rule):
+            if rule is not None and (found := rule(value)) is not NotImplemented:
+                return found
+        return simpler(value)
+
+    def _simpler_of_all(self, value: Any) -> Any:
+        """The same for the standard library's json, which does not know what orjson knows by itself."""
+        if isinstance(value, enum.Enum):
+            return value.value
+        return str(value) if isinstance(value, uuid.UUID) else self._simpler(value)
+
+
+_ENCODER = Encoder()
+
+
+def serialize(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """`data` as JSON; bytes are taken for JSON already and returned as they are.
+
+    `default` is asked first for what JSON has no word for, several times perhaps; it raises TypeError, or
+    returns NotImplemented, for what it does not know. Raises SerializationError, which says where and why.
+    """
+    if isinstance(data, bytes):
+        return data
+    return (_ENCODER if default is None else Encoder(rule_of_function(default))).encode(data)
+
+
+def deserialize(data: bytes) -> Any:
+    """The value in UTF-8 JSON; NaN, Infinity and integers of any size come back as what they are.
+
+    Raises SerializationError.
+    """
+    try:
+        return _parse(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # NaN, the infinities, lone surrogates: json knows these, or says what is wrong
+    try:
+        return json.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise SerializationError(f"not UTF-8: {error}") from error
+    except RecursionError as error:
+        raise NestedTooDeeply("nested too deeply") from error
+    except ValueError as error:
+        raise SerializationError(f"not JSON: {error}") from error

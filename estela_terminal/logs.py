@@ -1,0 +1,78 @@
+"""The log lines of a command, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console
+from rich.highlighter import NullHighlighter
+from rich.logging import RichHandler
+
+from estela_terminal.output import DataConsole, is_terminal
+from estela_terminal.printable import printable_record
+
+logger = logging.getLogger(__name__)
+
+
+def set_up_logs(*, verbose: bool = False, libraries: Iterable[str] = ()) -> Console:
+    """Log to standard error, a line each; the `libraries`' own only if `verbose`, as ours say what they mean.
+
+    Returns the console that whatever else is drawn there must use. No line that is not taken ends the
+    work, and what a thread dies of is logged too.
+    """
+    console = DataConsole(sys.stderr)
+    handler = _handler(console, sys.stderr)
+    handler.addFilter(printable_record)
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
+    for library in libraries:
+        logging.getLogger(library).setLevel(logging.INFO if verbose else logging.CRITICAL)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _log_the_end_of_a_thread
+    return console
+
+
+def _handler(console: Console, stream: TextIO | None) -> logging.Handler:
+    if stream is None:  # closed by whoever started us
+        return logging.NullHandler()
+    handler: logging.Handler
+    if is_terminal(stream):
+        handler = _TerminalHandler(
+            console=console,
+            show_path=False,
+            log_time_format="%X",
+            highlighter=NullHighlighter(),
+            keywords=[],
+        )
+        handler.setFormatter(logging.Formatter("%(message)s"))  # the handler itself writes time and level
+    else:
+        handler = _FileHandler(stream)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    return handler
+
+
+class _FileHandler(logging.StreamHandler[TextIO]):
+    """Lines for a file or a pipe. One that is not taken is lost; the next may be taken again."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], (OSError, ValueError)):
+            super().handleError(record)
+
+
+class _TerminalHandler(RichHandler):
+    """Lines above what is drawn on a terminal. Once that is gone nothing more is kept for it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if isinstance(sys.exc_info()[1], (OSError, ValueError)):
+            self.console.quiet = True
+        else:
+            super().handleError(record)
+
+
+def _log_the_end_of_a_thread(end: threading.ExceptHookArgs) -> None:
+    name = end.thread.name if end.thread else "A thread"
+    if end.exc_value is not None and not issubclass(end.exc_type, SystemExit):
+        logger.error("%s failed.", name, exc_info=end.exc_value)

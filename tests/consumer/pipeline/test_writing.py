@@ -1,0 +1,130 @@
+"""Several threads write one batch. The store is a double here: a real one cannot be told when to answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import pytest
+
+from estela_consumer.dead_letters.publisher import DeadLetters
+from estela_consumer.decoding.dataset import Dataset
+from estela_consumer.decoding.document import Document
+from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
+from estela_consumer.patience import Patience
+from estela_consumer.pipeline.batch import BadLetter, Batch, ChunkLimits
+from estela_consumer.pipeline.writers import BatchWriter, WriterThreads
+from estela_consumer.stores import Outcome, Store, Verdict
+from estela_queue_adapter import Message
+
+REFUSED = BadMessage(Reason.INVALID, "no")
+
+
+class ScriptedStore:
+    """Answers as it is told for each collection."""
+
+    def __init__(self, answer: Callable[[str], Verdict]) -> None:
+        self._answer = answer
+
+    def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
+        return [self._answer(dataset.collection) for _ in documents]
+
+
+class NotedLetters:
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        self.published: list[list[BadLetter]] = []
+
+    def publish(self, letters: Sequence[BadLetter]) -> None:
+        self.published.append(list(letters))
+
+
+def batch_of(*collections: str, bad: int = 0) -> Batch:
+    batch = Batch(ChunkLimits(), 0.0)
+    for offset, collection in enumerate(collections):
+        message = Message("t", 0, offset, 0.0, None, b"{}", ())
+        batch.add(message, Document(Dataset("d", collection), b"", message))
+    for offset in range(bad):
+        batch.add(Message("t", 1, offset, 0.0, None, b"", ()), REFUSED)
+    return batch
+
+
+def threads(answer: Callable[[str], Verdict], letters: NotedLetters, count: int = 3) -> WriterThreads:
+    writer = BatchWriter(
+        cast(Store, ScriptedStore(answer)), cast(DeadLetters, letters), Patience(max_wait=0.0)
+    )
+    return WriterThreads(writer, count)
+
+
+def test_the_chunks_of_a_batch_are_written_at_the_same_time() -> None:
+    together = threading.Barrier(3)
+
+    def answer(_: str) -> Verdict:
+        together.wait(timeout=10)
+        return Outcome.STORED
+
+    written = threads(answer, NotedLetters()).submit(batch_of("a", "b", "c")).result(20)
+
+    assert written.stored == {Dataset("d", name): 1 for name in "abc"}
+
+
+def test_as_many_as_there_are_threads_and_no_more() -> None:
+    at_once, most = 0, 0
+    lock = threading.Lock()
+
+    def answer(_: str) -> Verdict:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        threading.Event().wait(0.005)
+        with lock:
+            at_once -= 1
+        return Outcome.STORED
+
+    writers = threads(answer, NotedLetters(), 2)
+    for future in [writers.submit(batch_of(*"abcdefgh")) for _ in range(3)]:
+        future.result(20)
+
+    assert most == 2
+
+
+def test_the_letters_of_all_chunks_are_published_together_once_the_rest_is_stored() -> None:
+    letters = NotedLetters()
+
+    def answer(collection: str) -> Verdict:
+        return REFUSED if collection in "bd" else Outcome.PRESENT if collection == "c" else Outcome.STORED
+
+    written = threads(answer, letters).submit(batch_of(*"abcd", bad=2)).result(20)
+
+    assert [len(published) for published in letters.published] == [4]
+    assert written.stored.total() == written.present.total() == 1
+    assert written.dead == {None: 2, Dataset("d", "b"): 1, Dataset("d", "d"): 1}
+
+
+@pytest.mark.parametrize(("collections", "bad"), [("", 0), ("", 1)])
+def test_a_batch_without_documents_ends_too(collections: str, bad: int) -> None:
+    letters = NotedLetters()
+
+    written = threads(lambda _: Outcome.STORED, letters).submit(batch_of(*collections, bad=bad)).result(20)
+
+    assert written.dead.total() == len(letters.published) == bad
+
+
+@pytest.mark.parametrize("broken", "abc")
+def test_a_chunk_that_fails_fails_its_batch_and_no_letter_of_it_is_published(broken: str) -> None:
+    letters = NotedLetters()
+
+    def answer(collection: str) -> Any:
+        if collection == broken:
+            raise StoreUnreachable("away")
+        return REFUSED
+
+    writers = threads(answer, letters)
+    with pytest.raises(StoreUnreachable):
+        writers.submit(batch_of("a", "b", "c")).result(20)
+
+    assert letters.published == []
+    assert writers.submit(batch_of("z")).result(20).dead.total() == 1  # and the threads go on
