@@ -141,7 +141,7 @@ class PartitionListener:
         """The queue no longer has the message at `position`; reading goes on at `resumed`.
 
         Where `resumed` is the larger, all between were removed before the group read them (retention). Where
-        it is the smaller, the partition was made anew or cut short, and how many are gone cannot be known.
+        it is the smaller, the partition was recreated or cut short, and how many are gone cannot be known.
         """
 
 

@@ -59,6 +59,7 @@ class Publisher:
         self._mode = mode
         self._interval = interval
         self._lock = threading.Lock()  # guards the counters
+        self._settling = threading.Lock()  # held from when a refusal leaves the spool until it is counted
         self.published: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
@@ -95,12 +96,21 @@ class Publisher:
         return self._spool.accepted
 
     def wait(self, timeout: float) -> bool:
-        """Block until all is acknowledged or refused, `timeout` seconds at most; whether it is."""
+        """Block until all is answered and counted, `timeout` seconds at most; whether it is."""
         deadline = time.monotonic() + timeout
-        while not self._spool.idle:
+        while not self._idle(deadline):
             if time.monotonic() > deadline or self._ended.wait(_BURST_INTERVAL / 2):
-                return self._spool.idle
+                return self._idle(deadline)
         return True
+
+    def _idle(self, deadline: float) -> bool:
+        """Whether nothing is left to send or to count."""
+        if not self._settling.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return False
+        try:
+            return self._spool.idle
+        finally:
+            self._settling.release()
 
     def close(self) -> Left:
         """End; what is not acknowledged is kept in the outbox. Blocks for some seconds at most.
@@ -198,11 +208,9 @@ class Publisher:
         self._listen()
 
     def _settle(self) -> None:
-        for letter, reason in self._spool.settle():
-            with self._lock:
-                self.answered += 1
-                self.rejected[letter.stream] += 1
-                told = self.rejected[letter.stream]
+        with self._settling:
+            refused = [(one, self._count_refusal(one.letter)) for one in self._spool.settle()]
+        for (letter, reason), told in refused:
             if told & (told - 1) == 0:  # the 1st, 2nd, 4th, 8th, ...
                 logger.error(
                     "The queue refuses a message for %s (%d so far); it is kept in the outbox: %s",
@@ -210,6 +218,12 @@ class Publisher:
                     told,
                     reason,
                 )
+
+    def _count_refusal(self, letter: Letter) -> int:
+        with self._lock:
+            self.answered += 1
+            self.rejected[letter.stream] += 1
+            return self.rejected[letter.stream]
 
     def _answered(self, letter: Letter, error: QueueError | None) -> None:
         """What the queue says of a message; called once for each that was sent, from any thread."""
@@ -219,12 +233,12 @@ class Publisher:
 
     def _report(self, letter: Letter, error: QueueError | None) -> None:
         if error is None:
-            self._spool.acknowledge(letter)
-            with self._lock:
+            with self._lock:  # before it leaves the spool: who finds that idle reads the counters
                 self.answered += 1
                 if letter.session == self._session:
                     self.published[letter.stream] += 1
                     self.bytes[letter.stream] += len(letter.data)
+            self._spool.acknowledge(letter)
             self._say_back()
         elif _is_refusal(error):
             self._spool.refuse(letter, str(error))

@@ -44,7 +44,7 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and an environment in which nothing of ours is set."""
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
-        if name.startswith(("QUEUE_PLATFORM", "ESTELA_", "DB_", "PRODUCTION")):
+        if name.startswith(("QUEUE_PLATFORM", "ESTELA_", "DB_", "PRODUCTION", "COLUMNS")):
             monkeypatch.delenv(name)
     return tmp_path
 

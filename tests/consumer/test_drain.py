@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 
 from estela_consumer.drain import Drain
@@ -84,6 +86,27 @@ class TestOver:
         drain.reached(at(10))
 
         assert drain.done
+
+
+@given(st.data())
+def test_over_exactly_when_the_group_has_passed_every_end_of_the_start(data: st.DataObject) -> None:
+    ends = data.draw(st.lists(st.integers(0, 6), min_size=1, max_size=4))
+    group = [data.draw(st.integers(0, end)) for end in ends]
+    log, drain = list(ends), Drain()
+
+    drain.begin(at(*group), at(*log))
+    for _ in range(data.draw(st.integers(0, 30))):
+        assert drain.done == all(offset >= end for offset, end in zip(group, ends, strict=True))
+        partition = data.draw(st.integers(0, len(ends) - 1))
+        if data.draw(st.booleans()):
+            log[partition] += data.draw(st.integers(1, 3))  # others go on producing
+        else:
+            group[partition] = data.draw(st.integers(group[partition], log[partition]))
+            drain.reached([Position("t", partition, group[partition])])
+        drain.look(at(*log), at(*log), now=0.0)
+
+    assert drain.blocked_for(99.0) is None
+    assert not drain.report().committed_beyond_end
 
 
 class TestAnOpenTransaction:

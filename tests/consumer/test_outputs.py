@@ -28,7 +28,9 @@ def _filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder with a drained topic, a dead letter and an outbox."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("outputs"))
-        for name in [name for name in os.environ if name.startswith(("QUEUE_PLATFORM", "ESTELA_", "DB_"))]:
+        for name in [
+            name for name in os.environ if name.startswith(("QUEUE_PLATFORM", "ESTELA_", "DB_", "COLUMNS"))
+        ]:
             patch.delenv(name)
         patch.setenv("QUEUE_PLATFORM", "embedded")
         patch.setenv("DB_CONNECTION", "sqlite:///store.db")

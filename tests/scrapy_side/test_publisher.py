@@ -6,6 +6,7 @@ A scripted producer stands for the queue, for faults that a real one shows only 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +113,33 @@ def test_a_message_that_the_queue_refuses_is_kept_with_the_reason_and_costs_only
     [kept] = outbox.everything()
     assert (kept.letter.data, kept.reason) == (b"1", "too large")
     assert "refuses a message for t (1 so far); it is kept in the outbox: too large" in caplog.text
+
+
+def test_who_has_waited_for_the_queue_finds_every_answer_counted(
+    publisher: Publisher, queue: ScriptedProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given refusals of which each is told at length, by a log that takes its time."""
+    monkeypatch.setattr("estela_scrapy.publisher.logger.error", lambda *_: time.sleep(0.05))
+    queue.script = lambda _topic, data: MessageRejected("no") if data < b"100" else None
+
+    for number in range(50, 150):
+        publisher.put("items", "t", b"%03d" % number)
+
+    assert publisher.wait(30)
+    assert (publisher.rejected["items"], publisher.published["items"]) == (50, 50)
+
+
+def test_what_is_put_after_the_end_is_kept_by_the_next_and_the_count_goes_on(
+    publisher: Publisher, queue: ScriptedProducer, outbox: Outbox
+) -> None:
+    queue.script = lambda _topic, _data: QueueUnreachable("no")
+    put(publisher, 1, 2)
+
+    assert publisher.close() == Left(2, 0)
+    put(publisher, 3)
+    assert publisher.close() == Left(3, 0)
+
+    assert [kept.letter.data for kept in outbox.everything()] == numbers(1, 2, 3)
 
 
 @pytest.mark.parametrize("error", [TopicDenied("no permission"), TopicMissing("no such topic")])

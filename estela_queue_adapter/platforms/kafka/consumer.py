@@ -84,7 +84,11 @@ class KafkaGroupConsumer(Consumer):
                 except kafka_errors.LogTruncationError as error:
                     self._after_truncation(client, error.divergent_offsets)
                 else:
-                    break
+                    self._look_around(client, messages)
+                    return messages
+
+    def _look_around(self, client: KafkaConsumer, messages: Sequence[Message]) -> None:
+        """See to what a poll leaves undone or untold."""
         self._take_up_the_join(client)
         # kafka-python only writes this to the log. What was fetched before is handed out first.
         if not messages and self._topic in client._cluster.unauthorized_topics:
@@ -92,7 +96,6 @@ class KafkaGroupConsumer(Consumer):
             raise denied(self._topic, self._where)
         if not messages:
             self._check_brokers(client)
-        return messages
 
     def commit(self, positions: Iterable[Position]) -> None:
         offsets = {
@@ -339,6 +342,7 @@ def _undone_by_interrupts(client: KafkaConsumer) -> Iterator[None]:
     except Exception:
         raise
     except BaseException:
+        client._fetcher._next_partition_records = None  # half read, it would be read for ever
         for tp, state in client._subscription.assignment.items():
             if before.get(tp) is None:
                 state._position = None  # then it goes on at what is committed
