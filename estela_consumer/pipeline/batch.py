@@ -34,7 +34,7 @@ class ChunkLimits:
         return _BYTES_PER_BATCH * self.bytes
 
 
-class BadLetter(NamedTuple):
+class RejectedMessage(NamedTuple):
     """A message that cannot be stored, and why."""
 
     message: Message
@@ -59,7 +59,7 @@ class Batch:
 
     def __init__(self, limits: ChunkLimits, opened_at: float) -> None:
         self.chunks: dict[Dataset, Chunk] = {}
-        self.bad: list[BadLetter] = []
+        self.bad: list[RejectedMessage] = []
         self.messages = 0
         self.tombstones = 0
         self.bytes = 0
@@ -89,7 +89,7 @@ class Batch:
             if len(chunk) >= limits.count or chunk.bytes >= limits.bytes:
                 self.full = True
         elif isinstance(made, BadMessage):
-            self.bad.append(BadLetter(message, made))
+            self.bad.append(RejectedMessage(message, made))
             self.bytes += len(message.data or b"")
         else:
             self.tombstones += 1
