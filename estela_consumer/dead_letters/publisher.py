@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from functools import partial
 
 from estela_consumer.dead_letters.cutting import Parts, cut
-from estela_consumer.pipeline.batch import RejectedMessage
+from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_queue_adapter import Message, Producer, Unreadable
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
 from estela_queue_adapter.interfaces import Headers

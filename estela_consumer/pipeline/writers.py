@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from estela_consumer.dead_letters.publisher import DeadLetters, LettersUndelivered
+from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable, UnknownRefusal
 from estela_consumer.patience import Patience
-from estela_consumer.pipeline.batch import Batch, RejectedMessage
+from estela_consumer.pipeline.batch import Batch
 from estela_consumer.pipeline.refusals import Refusals, Trial
 from estela_consumer.stores import Outcome, Store, Verdict
 from estela_queue_adapter.backoff import pause_before
@@ -210,9 +211,9 @@ class _Job:
         self._batch = batch
         self._writer = writer
         self._written = Written()
-        self._letters = list(batch.bad)
-        if batch.bad:
-            self._written.dead[None] = len(batch.bad)
+        self._letters = list(batch.rejected)
+        if batch.rejected:
+            self._written.dead[None] = len(batch.rejected)
         self._left = len(batch.chunks)
         self._trial = writer.trial()
         self._error: BaseException | None = None

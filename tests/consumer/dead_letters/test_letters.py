@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from devservers.kafka import create_topic
 from estela_consumer.dead_letters.cutting import Parts
 from estela_consumer.dead_letters.publisher import dead_letter_topic, letter_headers, letter_key
+from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.dead_letters.replay import Letter
 from estela_consumer.errors import BadMessage, Reason
-from estela_consumer.pipeline.batch import RejectedMessage
 from estela_queue_adapter import Message, Unreadable, get_producer_interface, open_platform
 from estela_queue_adapter.interfaces import Headers
 from estela_wire.headers import escaped, own_headers
