@@ -18,8 +18,7 @@ from estela_consumer.errors import ExitCode, Reason
 from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
-from estela_queue_adapter.settings import variable
-from estela_wire.closing_record import JOBS_TOPIC
+from estela_queue_adapter.settings import settings_of, variable
 from tests.faults.run import FAULTS
 from tests.rulebook import as_markdown, rules
 
@@ -52,15 +51,17 @@ def test_the_queues_settings_are_those_of_the_code_with_their_defaults() -> None
 
 
 def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaults() -> None:
-    from estela_scrapy import settings
+    from estela_scrapy.settings import ExtensionSettings
 
     documented = table(README, "ESTELA_")
+    fields = settings_of(ExtensionSettings)
 
-    assert set(documented) == settings.ExtensionSettings.variables()
-    defaults = {name: value for name, value in vars(settings).items() if f"ESTELA_{name}" in documented}
-    assert len(defaults) == 11
-    for name, default in {**defaults, "JOBS_TOPIC": JOBS_TOPIC}.items():
-        assert documented[f"ESTELA_{name}"][0] == f"`{default}`"
+    assert set(documented) == ExtensionSettings.variables()
+    assert len(fields) == 17
+    for name, field in fields.items():
+        default = field.metadata["default"]
+        shown = "" if default in ("", None) else f"`{default}`"
+        assert documented[variable(name, "ESTELA")][0] == shown
 
 
 def test_the_crawl_takes_no_variable_of_a_command_for_a_misspelt_one() -> None:
