@@ -19,10 +19,10 @@ from scrapy.utils.asyncio import run_in_thread
 from typing_extensions import Self
 
 from estela_queue_adapter import Platform, open_platform, queue_noisy_libraries
+from estela_queue_adapter.collector import COLLECTOR
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.serialization.writing import Converted, Unwritable
 from estela_scrapy.backpressure import Room
-from estela_scrapy.collector import COLLECTOR
 from estela_scrapy.delivery.buffer import Undelivered
 from estela_scrapy.delivery.outbox import Outbox
 from estela_scrapy.delivery.publisher import Publisher
