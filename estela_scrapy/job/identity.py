@@ -10,7 +10,7 @@ from pathlib import Path
 
 from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_queue_adapter.files import private as private_files
-from estela_scrapy.setting_reader import told
+from estela_scrapy.setting_kinds import shown
 from estela_wire.names import as_jid_part, parse_jid
 
 # What else says which job a process is: scrapyd, and Scrapy Cloud (such as 123/1/7).
@@ -71,7 +71,7 @@ def _parts(variable: str, jid: str) -> tuple[str, str, str]:
     try:
         return parse_jid(jid)
     except BadName as error:
-        raise ConfigurationError(f"{variable}={told(jid)} is not <job>.<spider>.<project>") from error
+        raise ConfigurationError(f"{variable}={shown(jid)} is not <job>.<spider>.<project>") from error
 
 
 def _schedulers_id(environ: Mapping[str, str]) -> str:
