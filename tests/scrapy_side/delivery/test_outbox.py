@@ -204,7 +204,7 @@ def test_what_is_in_flight_can_be_kept_and_is_sent_again_or_forgotten_as_it_turn
     buffer.apply_outcomes()
 
     assert box.pending() == 3
-    assert buffer.close().waiting == 3
+    assert buffer.close().undelivered.waiting == 3
 
 
 def test_nothing_is_sent_past_the_file_where_everything_goes_through_it(path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_full_outbox_takes_no_more_and_memory_fills_up(path: Path) -> None:
 
     assert buffer.spill() == 2
     assert buffer.full
-    assert buffer.close().waiting == 10  # at the end everything is kept, whatever the bound
+    assert buffer.close().undelivered.waiting == 10  # at the end everything is kept, whatever the bound
 
 
 MOVES = st.lists(
@@ -270,7 +270,7 @@ def test_whatever_happens_every_message_has_one_place_and_those_sent_once_keep_t
             buffer.restore()
 
     assert first_sent == sorted(first_sent)
-    left = buffer.close()
+    left = buffer.close().undelivered
 
     box = Outbox(path, MB)
     kept = {one.message.number for one in box.everything()} if box.exists() else set[int]()
