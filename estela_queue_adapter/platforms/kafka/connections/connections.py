@@ -21,7 +21,7 @@ from estela_queue_adapter.platforms.kafka.connections.failures import LOGINS, fa
 _READ_BYTES = 256 * 1024  # of a connection at once
 _FIRST_BYTES = 16  # enough to tell who answers
 _NEXT_LISTENER = 0.5  # seconds that a listener is waited for before the next is asked too
-_METADATA_TIMEOUT_MS = 5_000
+_METADATA_TIMEOUT_MS = 2_500  # half of what a client has to connect: the next listener may be well
 _HANDSHAKE_TIMEOUT = 10.0  # seconds
 
 
