@@ -147,9 +147,9 @@ class ExtensionSettings:
         for (one, at), (other, too) in combinations(datasets.items(), 2):
             if at == too:
                 raise ConfigurationError(
-                    f"{one} and {other} would share the collection {at}: name topics of their own in "
-                    f"{_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give {{topic}} a place in "
-                    "ESTELA_DATASET"
+                    f"{one} and {other} would share the collection {told(str(at))}: name topics of their "
+                    f"own in {_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give {{topic}} a place "
+                    "in ESTELA_DATASET"
                 )
 
     def _datasets(self, job: Job) -> Iterator[tuple[str, Dataset]]:
