@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from functools import partial
 
 from estela_consumer.dead_letters.cutting import Parts, cut
-from estela_consumer.pipeline.batch import BadLetter
+from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_queue_adapter import Message, Producer, Unreadable
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
 from estela_queue_adapter.interfaces import Headers
@@ -55,7 +55,7 @@ def letter_key(message: Message) -> bytes:
     return f"{origin.topic}:{origin.partition}:{origin.offset}:{content}".encode(errors="replace")
 
 
-def letter_headers(letter: BadLetter, parts: Parts, now: datetime, error_characters: int) -> Headers:
+def letter_headers(letter: RejectedMessage, parts: Parts, now: datetime, error_characters: int) -> Headers:
     """Why the message is here, where it was, and what was cut; its own headers follow."""
     message, error = letter
     text = str(error)
@@ -83,7 +83,7 @@ def letter_headers(letter: BadLetter, parts: Parts, now: datetime, error_charact
 class LettersUndelivered(DeliveryError):
     """Some dead letters are not confirmed: `letters`."""
 
-    def __init__(self, letters: Sequence[BadLetter], first: QueueError) -> None:
+    def __init__(self, letters: Sequence[RejectedMessage], first: QueueError) -> None:
         super().__init__(len(letters), f"dead letters: {first}")
         self.letters = letters
 
@@ -97,7 +97,7 @@ class DeadLetters:
         self._producer = producer
         self._now = now
 
-    def publish(self, letters: Sequence[BadLetter]) -> None:
+    def publish(self, letters: Sequence[RejectedMessage]) -> None:
         """Block until the queue has confirmed every letter.
 
         Raises LettersUndelivered, which names those to publish again (copies of a letter share its key), or
@@ -124,7 +124,7 @@ class DeadLetters:
         if failed:
             raise LettersUndelivered([letter for letter, _ in failed], failed[0][1])
 
-    def _send(self, letters: Sequence[BadLetter], budget: int | None) -> list[QueueError | None]:
+    def _send(self, letters: Sequence[RejectedMessage], budget: int | None) -> list[QueueError | None]:
         outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(letters)
         for number, letter in enumerate(letters):
             try:
@@ -139,7 +139,7 @@ class DeadLetters:
         return list(outcomes)
 
     def _send_one(
-        self, letter: BadLetter, budget: int | None, on_delivery: Callable[[QueueError | None], None]
+        self, letter: RejectedMessage, budget: int | None, on_delivery: Callable[[QueueError | None], None]
     ) -> None:
         message = letter.message
         # `bytes` of what is unreadable; a tombstone, which no writer makes a letter of, would settle one.

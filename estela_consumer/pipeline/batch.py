@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage
@@ -34,13 +34,6 @@ class ChunkLimits:
         return _BYTES_PER_BATCH * self.bytes
 
 
-class BadLetter(NamedTuple):
-    """A message that cannot be stored, and why."""
-
-    message: Message
-    error: BadMessage
-
-
 class Chunk(list[Document]):
     """The documents that one insert carries, and their size."""
 
@@ -59,7 +52,7 @@ class Batch:
 
     def __init__(self, limits: ChunkLimits, opened_at: float) -> None:
         self.chunks: dict[Dataset, Chunk] = {}
-        self.bad: list[BadLetter] = []
+        self.rejected: list[RejectedMessage] = []
         self.messages = 0
         self.tombstones = 0
         self.bytes = 0
@@ -89,7 +82,7 @@ class Batch:
             if len(chunk) >= limits.count or chunk.bytes >= limits.bytes:
                 self.full = True
         elif isinstance(made, BadMessage):
-            self.bad.append(BadLetter(message, made))
+            self.rejected.append(RejectedMessage(message, made))
             self.bytes += len(message.data or b"")
         else:
             self.tombstones += 1

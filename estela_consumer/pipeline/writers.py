@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from estela_consumer.dead_letters.publisher import DeadLetters, LettersUndelivered
+from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable, UnknownRefusal
 from estela_consumer.patience import Patience
-from estela_consumer.pipeline.batch import BadLetter, Batch
+from estela_consumer.pipeline.batch import Batch
 from estela_consumer.pipeline.refusals import Refusals, Trial
 from estela_consumer.stores import Outcome, Store, Verdict
 from estela_queue_adapter.backoff import pause_before
@@ -42,7 +43,7 @@ class _ChunkWrite:
     def __init__(
         self, store: Store, dataset: Dataset, documents: Sequence[Document], written: Written, trial: Trial
     ) -> None:
-        self.letters: list[BadLetter] = []
+        self.letters: list[RejectedMessage] = []
         self._store = store
         self._dataset = dataset
         self._pieces = [documents]
@@ -91,7 +92,7 @@ class _ChunkWrite:
                 again.append(document)
                 why = verdict
             elif not isinstance(verdict, UnknownRefusal):
-                self._bury(document, verdict)
+                self._reject(document, verdict)
             elif verdict.alone:
                 self._refused.append(([document], verdict))
             else:
@@ -130,11 +131,11 @@ class _ChunkWrite:
     def _give_up(self, document: Document, refusal: UnknownRefusal) -> None:
         self._trial.refusals.outlasted(self._dataset, refusal, others_taken=self._others_taken)
         told = f"{refusal}; tried {self._tries} times in {self._trial.seconds:.0f} s"
-        self._bury(document, BadMessage(refusal.reason, told))
+        self._reject(document, BadMessage(refusal.reason, told))
 
-    def _bury(self, document: Document, error: BadMessage) -> None:
+    def _reject(self, document: Document, error: BadMessage) -> None:
         self._written.dead[self._dataset] += 1
-        self.letters.append(BadLetter(document.message, error))
+        self.letters.append(RejectedMessage(document.message, error))
 
 
 class BatchWriter:
@@ -160,7 +161,7 @@ class BatchWriter:
 
     def write(
         self, dataset: Dataset, documents: Sequence[Document], written: Written, trial: Trial
-    ) -> list[BadLetter]:
+    ) -> list[RejectedMessage]:
         """Block until every document is stored, there already, or found to be one for the dead letters.
 
         Those are returned, the others counted. Raises StoreUnreachable only when patience ends.
@@ -187,7 +188,7 @@ class BatchWriter:
         if self._patience.abandoned.wait(pause):
             raise StoreUnreachable(str(refusal))
 
-    def bury(self, letters: Sequence[BadLetter]) -> None:
+    def publish_dead_letters(self, letters: Sequence[RejectedMessage]) -> None:
         """Block until every letter is published. Raises QueueError only when patience ends."""
         left = letters
 
@@ -210,9 +211,9 @@ class _Job:
         self._batch = batch
         self._writer = writer
         self._written = Written()
-        self._letters = list(batch.bad)
-        if batch.bad:
-            self._written.dead[None] = len(batch.bad)
+        self._letters = list(batch.rejected)
+        if batch.rejected:
+            self._written.dead[None] = len(batch.rejected)
         self._left = len(batch.chunks)
         self._trial = writer.trial()
         self._error: BaseException | None = None
@@ -239,7 +240,7 @@ class _Job:
     def _end(self) -> None:
         try:
             if self._error is None and self._letters:
-                self._writer.bury(self._letters)
+                self._writer.publish_dead_letters(self._letters)
         except BaseException as error:  # noqa: BLE001  (as above)
             self._error = error
         if self._error is None:

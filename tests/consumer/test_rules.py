@@ -78,7 +78,7 @@ def test_bad_messages_alone_make_a_batch_full_too() -> None:
     while not batch.full:
         batch.add(message(), BadMessage(Reason.UNDECODABLE, "no"))
 
-    assert len(batch.bad) == 400  # of two bytes each
+    assert len(batch.rejected) == 400  # of two bytes each
 
 
 def test_large_keys_and_headers_make_a_batch_full_as_they_stay_in_memory() -> None:

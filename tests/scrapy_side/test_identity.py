@@ -16,6 +16,8 @@ from estela_scrapy.job.identity import identify
 from estela_wire.names import as_jid_part, dataset_of, parse_jid
 from tests.scrapy_side.crawls import published
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(
     ("environ", "job"),

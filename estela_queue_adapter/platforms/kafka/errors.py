@@ -41,8 +41,20 @@ _PERMISSIONS = {
 }
 
 
-def translate(error: BaseException, brokers: Brokers) -> QueueError:
-    """Our error for what kafka-python raised, by what is known of the brokers."""
+# What a broker answers for a reason of its own, or until a group has room: a reader waits for it to pass.
+_PASSING = (
+    kafka_errors.UnknownError,
+    kafka_errors.BrokerNotAvailableError,
+    kafka_errors.StaleBrokerEpochError,
+    kafka_errors.GroupMaxSizeReachedError,
+)
+
+
+def translate(error: BaseException, brokers: Brokers, *, reading: bool = False) -> QueueError:
+    """Our error for what kafka-python raised, by what is known of the brokers.
+
+    A writer may have sent the message that the error is about, a reader has sent none: see `_PASSING`.
+    """
     name, message = type(error).__name__, str(error)
     text = f"Kafka at {brokers}: {message if message.startswith(name) else f'{name}: {message}'}"
     if isinstance(error, _REFUSED_COMMITS):
@@ -66,15 +78,15 @@ def translate(error: BaseException, brokers: Brokers) -> QueueError:
         return ConfigurationError(text)
     if isinstance(error, kafka_errors.UnknownTopicOrPartitionError):
         return TopicMissing(text)
-    if isinstance(error, (kafka_errors.RetriableError, OSError)):
+    if isinstance(error, (kafka_errors.RetriableError, OSError)) or (reading and isinstance(error, _PASSING)):
         return brokers.outage() or QueueUnreachable(text)
     return PermanentError(text)
 
 
 @contextlib.contextmanager
-def translated(brokers: Brokers) -> Iterator[None]:
+def translated(brokers: Brokers, *, reading: bool = False) -> Iterator[None]:
     """Raise our errors for the client's own."""
     try:
         yield
     except (kafka_errors.KafkaError, OSError) as error:
-        raise translate(error, brokers) from error
+        raise translate(error, brokers, reading=reading) from error

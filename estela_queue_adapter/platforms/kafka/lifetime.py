@@ -28,7 +28,7 @@ class Lifetime:
     def translated(self) -> Iterator[None]:
         """Raise our errors for the client's: ConsumerClosed if it was closed meanwhile."""
         try:
-            with translated(self._brokers):
+            with translated(self._brokers, reading=True):
                 yield
         except (QueueError, RuntimeError) as error:
             if self.closed and not isinstance(error, ConsumerClosed):

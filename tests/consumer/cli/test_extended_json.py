@@ -28,6 +28,8 @@ from hypothesis import strategies as st
 from estela_consumer.cli.extended_json import extended_json
 from tests.consumer.commands import drain, envelope, publish, run
 
+pytestmark = pytest.mark.processes
+
 DOCUMENTS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 
 # What the table in the documents has, and what BSON has besides.

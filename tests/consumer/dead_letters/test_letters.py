@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from devservers.kafka import create_topic
 from estela_consumer.dead_letters.cutting import Parts
 from estela_consumer.dead_letters.publisher import dead_letter_topic, letter_headers, letter_key
+from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.dead_letters.replay import Letter
 from estela_consumer.errors import BadMessage, Reason
-from estela_consumer.pipeline.batch import BadLetter
 from estela_queue_adapter import Message, Unreadable, get_producer_interface, open_platform
 from estela_queue_adapter.interfaces import Headers
 from estela_wire.headers import escaped, own_headers
@@ -22,6 +22,8 @@ from tests.consumer.commands import drain, envelope, exported, publish, run
 from tests.fuzz.raw_batches import CODECS, Record, batch_of
 from tests.fuzz.wire import RawProducer
 from tests.wire.test_headers import HEADERS
+
+pytestmark = pytest.mark.processes
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ODD: Headers = [
@@ -38,7 +40,9 @@ ODD: Headers = [
 def letter_of(message: Message, text: str = "why") -> Letter:
     """The letter of a message, as it is read back."""
     parts = Parts(bytes(message.data or b""), message.key, escaped(own_headers(message)))
-    headers = letter_headers(BadLetter(message, BadMessage(Reason.UNDECODABLE, text)), parts, NOW, 2_000)
+    headers = letter_headers(
+        RejectedMessage(message, BadMessage(Reason.UNDECODABLE, text)), parts, NOW, 2_000
+    )
     letter = Letter.of(Message("letters", 0, 5, 0.0, letter_key(message), parts.data, headers))
     assert letter is not None
     return letter
@@ -88,7 +92,7 @@ def test_a_letter_of_what_is_no_message_says_so_and_is_not_sent_back() -> None:
 def test_the_error_of_a_letter_is_cut_when_the_store_says_too_much() -> None:
     error = BadMessage(Reason.REFUSED, "x" * 100_000)
     headers = letter_headers(
-        BadLetter(Message("t", 0, 0, 0.0, None, b"", ()), error), Parts(b"", None, ()), NOW, 2_000
+        RejectedMessage(Message("t", 0, 0, 0.0, None, b"", ()), error), Parts(b"", None, ()), NOW, 2_000
     )
 
     assert len(dict(headers)["estela-error"] or b"") == 2_003

@@ -6,6 +6,8 @@ import gc
 import json
 import tracemalloc
 
+import pytest
+
 from estela_consumer.cli.summary import summary, summary_json
 from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.decoder import decode
@@ -18,6 +20,8 @@ from estela_consumer.stores.mongodb import MongoStore
 from estela_queue_adapter import Message
 from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import DataTable
+
+pytestmark = pytest.mark.processes
 
 
 def written(number: int) -> Written:

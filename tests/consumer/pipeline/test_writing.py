@@ -9,11 +9,12 @@ from typing import Any, cast
 import pytest
 
 from estela_consumer.dead_letters.publisher import DeadLetters
+from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
 from estela_consumer.patience import Patience
-from estela_consumer.pipeline.batch import BadLetter, Batch, ChunkLimits
+from estela_consumer.pipeline.batch import Batch, ChunkLimits
 from estela_consumer.pipeline.writers import BatchWriter, WriterThreads
 from estela_consumer.stores import Outcome, Store, Verdict
 from estela_queue_adapter import Message
@@ -35,9 +36,9 @@ class NotedLetters:
     """Keeps what is published."""
 
     def __init__(self) -> None:
-        self.published: list[list[BadLetter]] = []
+        self.published: list[list[RejectedMessage]] = []
 
-    def publish(self, letters: Sequence[BadLetter]) -> None:
+    def publish(self, letters: Sequence[RejectedMessage]) -> None:
         self.published.append(list(letters))
 
 

@@ -22,6 +22,8 @@ from estela_consumer.stores.mongodb.rules import is_of_id
 from tests.conftest import or_skip
 from tests.consumer.stores.test_stores import document, reasons
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture
 def dataset(unique: str) -> Dataset:

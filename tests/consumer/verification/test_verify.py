@@ -15,6 +15,8 @@ from estela_queue_adapter import open_platform
 from tests.consumer.commands import command, drain, publish, run
 from tests.consumer.verification.ended_jobs import EndedJob, counts, verified
 
+pytestmark = pytest.mark.processes
+
 BIG = {"n": 2**70}  # JSON, but no document
 
 
