@@ -51,10 +51,10 @@ class Reason(str, enum.Enum):
     NOT_PERMITTED = "not_permitted", "the login has no permission on that one database"
     REFUSED = "refused", "the store refuses this one document for another reason, which is told"
 
-    def __new__(cls, word: str, meaning: str) -> Reason:
+    def __new__(cls, value: str, meaning: str) -> Reason:
         """A string that knows what it means."""
-        reason = str.__new__(cls, word)
-        reason._value_ = word
+        reason = str.__new__(cls, value)
+        reason._value_ = value
         reason.meaning = meaning
         return reason
 
