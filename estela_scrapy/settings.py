@@ -17,11 +17,9 @@ from estela_scrapy.job.identity import Job
 from estela_scrapy.job.stats import Goal
 from estela_scrapy.payloads import load_serializer
 from estela_scrapy.setting_reader import OWN_PREFIX, PLACEHOLDERS, SettingReader, told
-from estela_wire.closing_record import JOBS_TOPIC
-from estela_wire.names import Dataset, dataset_of
+from estela_wire.dataset import Dataset, dataset_of
+from estela_wire.topics import ITEMS_TOPIC, JOBS_TOPIC, REQUESTS_TOPIC
 
-ITEMS_TOPIC = "items_topic"
-REQUESTS_TOPIC = "requests_topic"
 LOGS_LEVEL = "INFO"
 BUFFER_BYTES = 4 * 1024 * 1024
 CLOSE_TIMEOUT = 30.0  # seconds

@@ -19,7 +19,7 @@ from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import variable
-from estela_wire.closing_record import JOBS_TOPIC
+from estela_wire.topics import JOBS_TOPIC
 from tests.faults.run import FAULTS
 from tests.rulebook import as_markdown, rules
 

@@ -7,7 +7,6 @@ import json
 import tracemalloc
 
 from estela_consumer.cli.summary import summary, summary_json
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.decoder import decode
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import ExitCode
@@ -18,6 +17,7 @@ from estela_consumer.stores import StoreSettings, open_store
 from estela_consumer.stores.mongodb import MongoStore
 from estela_queue_adapter import Message
 from estela_terminal.output import DataTable
+from estela_wire.dataset import Dataset
 
 
 def written(number: int) -> Written:
