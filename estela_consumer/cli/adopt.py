@@ -12,9 +12,10 @@ import click
 from estela_consumer.adoption import AdoptionFailed, AdoptionReport, Replacement, survey
 from estela_consumer.adoption import adopt as adopt_collection
 from estela_consumer.cli.dataset_argument import dataset_argument
-from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
+from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Store
 from estela_terminal.commands import DataCommand
+from estela_terminal.exit_codes import ExitCode, ended_by
 from estela_terminal.output import after_the_work, print_json, print_line, say_error
 from estela_wire.dataset import Dataset
 from estela_wire.topics import STATS_TOPIC
@@ -41,7 +42,7 @@ def adopt(store: Store, dataset: Dataset, dry_run: bool, unique: bool, cancel: b
     new one takes its place, and writes wait so long. It can be interrupted at any time, and run again.
     """
     for ending in (signal.SIGTERM, signal.SIGHUP):  # in good order, so that consumers go on
-        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+        signal.signal(ending, lambda number, _: sys.exit(ended_by(number)))
     try:
         replacement = _replacement(store, dataset)
         if cancel:

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from estela_consumer.errors import ExitCode
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.progress import COUNTS, KINDS, Snapshot
+from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import (
     DataTable,
     after_the_work,

@@ -11,13 +11,14 @@ import click
 
 from estela_consumer.cli import logs
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
-from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
+from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import open_store
 from estela_consumer.verification.report import as_json, as_table
 from estela_consumer.verification.verifier import Verification, Verifier, verify_until
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError
 from estela_terminal.commands import DataCommand
+from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import after_the_work, print_json, print_line, print_table, say_error
 from estela_wire.topics import JOBS_TOPIC
 
@@ -31,10 +32,10 @@ MEANINGS = {
     ExitCode.INCOMPLETE: "messages are missing, or were never published, or the counts disagree",
     ExitCode.NO_CLOSING_RECORD: "no such job, or it still runs, or its crawl was killed",
     ExitCode.CUT_SHORT: "what was published is stored or dead-lettered, but the crawl did not finish",
+    ExitCode.INTERRUPTED: OUTPUT_MEANINGS[ExitCode.INTERRUPTED],
 }
 _EPILOG = (
-    "\b\nExit codes:\n"
-    + "\n".join(f" {int(code):>2}  {code.name:<17}  {meaning}" for code, meaning in MEANINGS.items())
+    exit_codes_text(MEANINGS)
     + "\n\nThe queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README)."
 )
 

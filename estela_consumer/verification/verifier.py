@@ -13,12 +13,13 @@ from bson.objectid import ObjectId
 
 from estela_consumer.dead_letters.replay import DeadLetter, DeadLetterReader
 from estela_consumer.decoding.envelope import salvaged_envelope
-from estela_consumer.errors import ExitCode, StoreUnreachable
+from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import Store
 from estela_consumer.verification.closing_records import ClosingRecords
 from estela_consumer.verification.topic_scan import ConsumedCount
 from estela_queue_adapter import Platform, Subscription
 from estela_queue_adapter.errors import BadName, TopicMissing, TransientError
+from estela_terminal.exit_codes import ExitCode
 from estela_wire.closing_record import ClosingRecord, StreamRecord
 from estela_wire.dataset import Dataset, dataset_of, stats_id
 from estela_wire.message_id import IdRange, id_bytes, nonce_of

@@ -17,6 +17,8 @@ from estela_wire.dataset import dataset_of
 from estela_wire.jid import as_jid_part, parse_jid
 from tests.scrapy_side.crawls import published
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(
     ("environ", "job"),

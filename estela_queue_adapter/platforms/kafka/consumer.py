@@ -171,7 +171,7 @@ class KafkaGroupConsumer(Consumer):
     def _translated(self) -> Iterator[None]:
         """Raise our errors where the client raises its own: ConsumerClosed if it was closed meanwhile."""
         try:
-            with translated(self._where):
+            with translated(self._where, reading=True):
                 yield
         except (QueueError, RuntimeError) as error:
             if self._closed and not isinstance(error, ConsumerClosed):

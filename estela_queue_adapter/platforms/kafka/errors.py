@@ -41,8 +41,20 @@ _PERMISSIONS = {
 }
 
 
-def translate(error: BaseException, where: Brokers) -> QueueError:
-    """Our word for what kafka-python raised, by what is known of the brokers."""
+# What a broker answers for a reason of its own, or until a group has room: a reader waits for it to pass.
+_PASSING = (
+    kafka_errors.UnknownError,
+    kafka_errors.BrokerNotAvailableError,
+    kafka_errors.StaleBrokerEpochError,
+    kafka_errors.GroupMaxSizeReachedError,
+)
+
+
+def translate(error: BaseException, where: Brokers, *, reading: bool = False) -> QueueError:
+    """Our word for what kafka-python raised, by what is known of the brokers.
+
+    A writer may have sent the message that the error is about, a reader has sent none: see `_PASSING`.
+    """
     name, told = type(error).__name__, str(error)
     text = f"Kafka at {where}: {told if told.startswith(name) else f'{name}: {told}'}"
     if isinstance(error, _REFUSED_COMMITS):
@@ -65,15 +77,15 @@ def translate(error: BaseException, where: Brokers) -> QueueError:
         return ConfigurationError(text)
     if isinstance(error, kafka_errors.UnknownTopicOrPartitionError):
         return TopicMissing(text)
-    if isinstance(error, (kafka_errors.RetriableError, OSError)):
+    if isinstance(error, (kafka_errors.RetriableError, OSError)) or (reading and isinstance(error, _PASSING)):
         return where.outage() or QueueUnreachable(text)
     return PermanentError(text)
 
 
 @contextlib.contextmanager
-def translated(where: Brokers) -> Iterator[None]:
+def translated(where: Brokers, *, reading: bool = False) -> Iterator[None]:
     """Raise our errors where the client raises its own."""
     try:
         yield
     except (kafka_errors.KafkaError, OSError) as error:
-        raise translate(error, where) from error
+        raise translate(error, where, reading=reading) from error

@@ -24,6 +24,8 @@ from tests.fuzz.raw_batches import CODECS, Record, batch_of
 from tests.fuzz.wire import RawProducer
 from tests.wire.test_headers import HEADERS
 
+pytestmark = pytest.mark.processes
+
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ODD: Headers = [
     ("traceparent", None),

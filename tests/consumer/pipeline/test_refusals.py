@@ -156,6 +156,7 @@ class TestAnUnknownError:
         assert (written.stored.total(), letters) == (10, [])
         assert seconds < WHILE
 
+    @pytest.mark.processes
     def test_beside_an_outage_leaves_the_outage_its_time(self) -> None:
         writing: Writing
 
@@ -228,6 +229,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoStandalon
     server.kill()
 
 
+@pytest.mark.servers
 class TestOnMongoDB:
     @pytest.fixture
     def store(self, failing: MongoStandalone) -> Iterator[Store]:

@@ -31,6 +31,8 @@ from estela_wire.dataset import Dataset
 from tests.consumer.commands import Result, command, drain, envelope, publish, run
 from tests.consumer.stores.test_estelas_readers import downloaded
 
+pytestmark = pytest.mark.processes
+
 _MANY = 12_000  # documents: an adoption takes long enough to be killed in its middle
 _KILLS = 3
 _PLAN_KILLED = 175

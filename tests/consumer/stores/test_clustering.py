@@ -22,6 +22,8 @@ from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
 from tests.consumer.stores.test_stores import document, reasons
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture
 def dataset(unique: str) -> Dataset:

@@ -17,6 +17,8 @@ from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
 from tests.consumer.stores.test_stores import document
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -15,6 +15,8 @@ from estela_queue_adapter import open_platform
 from tests.consumer.commands import command, drain, publish, run
 from tests.consumer.verification.ended_jobs import EndedJob, counts, verified
 
+pytestmark = pytest.mark.processes
+
 BIG = {"n": 2**70}  # JSON, but no document
 
 
@@ -249,10 +251,16 @@ class TestEverywhere:
                 [*command("estela-verify"), *arguments, "--json"], stdout=subprocess.PIPE, stderr=log
             )
 
-        wait_until(lambda: "estela-verify waits for the closing record of the crawl." in told.read_text(), "its first look")
+        wait_until(
+            lambda: "estela-verify waits for the closing record of the crawl." in told.read_text(),
+            "its first look",
+        )
         job.stream(unique, payloads(500))
         job.close()
-        wait_until(lambda: "estela-verify waits for the consumer to store the rest." in told.read_text(), "the closing record to be seen")
+        wait_until(
+            lambda: "waits for the consumer to store the rest." in told.read_text(),
+            "the closing record to be seen",
+        )
         drain(unique)
         out, _ = waiting.communicate(timeout=110)
 

@@ -15,6 +15,8 @@ from estela_scrapy.delivery.buffer import DeliveryBuffer, Mode
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage, RefusedMessage
 from tests.consumer.commands import run
 
+pytestmark = pytest.mark.processes
+
 MB = 1024 * 1024
 
 # Adds three messages and dies with its session, as kill -9 would have it.
@@ -204,7 +206,7 @@ def test_what_is_in_flight_can_be_kept_and_is_sent_again_or_forgotten_as_it_turn
     buffer.apply_outcomes()
 
     assert box.pending() == 3
-    assert buffer.close().waiting == 3
+    assert buffer.close().undelivered.waiting == 3
 
 
 def test_nothing_is_sent_past_the_file_where_everything_goes_through_it(path: Path) -> None:
@@ -223,7 +225,7 @@ def test_a_full_outbox_takes_no_more_and_memory_fills_up(path: Path) -> None:
 
     assert buffer.spill() == 2
     assert buffer.full
-    assert buffer.close().waiting == 10  # at the end everything is kept, whatever the bound
+    assert buffer.close().undelivered.waiting == 10  # at the end everything is kept, whatever the bound
 
 
 MOVES = st.lists(
@@ -270,7 +272,7 @@ def test_whatever_happens_every_message_has_one_place_and_those_sent_once_keep_t
             buffer.restore()
 
     assert first_sent == sorted(first_sent)
-    left = buffer.close()
+    left = buffer.close().undelivered
 
     box = Outbox(path, MB)
     kept = {one.message.number for one in box.everything()} if box.exists() else set[int]()
