@@ -14,10 +14,10 @@ from scrapy.http import Response
 from typing_extensions import Self
 
 from estela_queue_adapter import Platform, open_platform, queue_noisy_libraries
+from estela_queue_adapter.collector import COLLECTOR
 from estela_queue_adapter.errors import ConfigurationError
 from estela_scrapy.backpressure import Backpressure
 from estela_scrapy.closing import CrawlEnd
-from estela_scrapy.collector import COLLECTOR
 from estela_scrapy.delivery.outbox import Outbox
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.delivery_report import DeliveryReport
@@ -27,8 +27,8 @@ from estela_scrapy.job.logs import MAX_LINE, JobLogHandler
 from estela_scrapy.job.runs import count_run
 from estela_scrapy.records import ItemRecords, RequestRecords
 from estela_scrapy.refusal import Misconfigured
-from estela_scrapy.setting_reader import SettingReader
-from estela_scrapy.settings import ENABLED, ExtensionSettings
+from estela_scrapy.setting_sources import is_set_by_operator
+from estela_scrapy.settings import ExtensionSettings
 from estela_scrapy.streams import Streams
 from estela_terminal.printable import printable_logger
 
@@ -158,12 +158,11 @@ def _is_wanted(crawler: Crawler) -> bool:
     a `start` of their own, to show something: they publish only if the command line or the environment says
     so.
     """
-    read = SettingReader(crawler.settings, os.environ)
-    if not read.boolean("ESTELA_ENABLED", ENABLED) or not crawler.crawling:
+    if not ExtensionSettings.is_enabled(crawler.settings) or not crawler.crawling:
         return False
     start = getattr(crawler.spidercls, "start", None)
     of_a_command = str(getattr(start, "__module__", "")).startswith("scrapy.commands.")
-    return not of_a_command or read.is_told("ESTELA_ENABLED")
+    return not of_a_command or is_set_by_operator("ESTELA_ENABLED", crawler.settings, os.environ)
 
 
 def _identify(crawler: Crawler, settings: ExtensionSettings) -> Job:

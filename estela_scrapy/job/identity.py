@@ -10,8 +10,8 @@ from pathlib import Path
 
 from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_queue_adapter.files import private as private_files
-from estela_scrapy.setting_reader import told
-from estela_wire.names import as_jid_part, parse_jid
+from estela_scrapy.setting_kinds import shown
+from estela_wire.jid import as_jid_part, make_jid, parse_jid
 
 # Other schedulers' variables for the job's id: scrapyd's, and Scrapy Cloud's (such as 123/1/7).
 SCHEDULERS_VARIABLES = ("SCRAPYD_JOB", "SHUB_JOBKEY")
@@ -32,7 +32,7 @@ class Job:
     @property
     def jid(self) -> str:
         """`<job>.<spider>.<project>`."""
-        return f"{self.job}.{self.spider}.{self.project}"
+        return make_jid(self.job, self.spider, self.project)
 
 
 def identify(
@@ -71,7 +71,7 @@ def _parts(variable: str, jid: str) -> tuple[str, str, str]:
     try:
         return parse_jid(jid)
     except BadName as error:
-        raise ConfigurationError(f"{variable}={told(jid)} is not <job>.<spider>.<project>") from error
+        raise ConfigurationError(f"{variable}={shown(jid)} is not <job>.<spider>.<project>") from error
 
 
 def _schedulers_id(environ: Mapping[str, str]) -> str:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.scrapy_side.crawls import SPIDER, crawl, payloads, published
 
+pytestmark = pytest.mark.processes
+
 
 def test_one_line_of_settings_publishes_items_and_requests(base: str) -> None:
     done = crawl(SPIDER, "-a", base)

@@ -23,6 +23,8 @@ from estela_queue_adapter.platforms.kafka import consumer as kafka_consumer
 from estela_queue_adapter.platforms.kafka.connections import clients
 from tests.adapter.contract import take
 
+pytestmark = pytest.mark.servers
+
 
 class _Stranger(socketserver.ThreadingTCPServer):
     """A server that is no broker: it greets, or says nothing at all, and hangs up if `answer` is given."""

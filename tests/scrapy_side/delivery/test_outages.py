@@ -18,6 +18,8 @@ from tests.consumer.commands import run
 from tests.scrapy_side.crawls import published
 from tests.scrapy_side.paced_crawl import PacedCrawl
 
+pytestmark = pytest.mark.servers
+
 PAUSE = 1.0  # seconds: a reactor that waits for the network stands still for five or more
 
 

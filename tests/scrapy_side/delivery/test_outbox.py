@@ -15,6 +15,8 @@ from estela_scrapy.delivery.buffer import DeliveryBuffer, Mode
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage, RefusedMessage
 from tests.consumer.commands import run
 
+pytestmark = pytest.mark.processes
+
 MB = 1024 * 1024
 
 # Adds three messages and dies with its session, as kill -9 would have it.

@@ -21,6 +21,8 @@ from scrapy.utils.misc import build_from_crawler
 from estela_scrapy.job.logs import MAX_LINE, JobLogHandler, line_payload
 from tests.scrapy_side.crawls import crawl
 
+pytestmark = pytest.mark.processes
+
 
 class Books(Spider):
     name = "books"
