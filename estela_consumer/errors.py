@@ -1,85 +1,43 @@
-"""What can go wrong on the way into the store, and the exit codes that say so."""
+"""What can go wrong on the way into the store, and the words for it."""
 
 from __future__ import annotations
 
 import enum
 
+from estela_terminal.exit_codes import ExitCode
 
-class ExitCode(enum.IntEnum):
-    """What the commands end with; the names are in their `--help` and the README.
-
-    `meaning` says, for people, why `estela-consume` stopped; it is empty where that is no fault, or where
-    `estela-consume` never ends so.
-    """
-
-    meaning: str
-
-    OK = 0, ""
-    FAILED = 1, "a fault of this program; nothing is committed that is not safe"
-    USAGE = 2, "wrong arguments or settings"
-    DEAD_LETTERS = 3, "drained, and some messages went to the dead letters"
-    QUEUE_UNREACHABLE = (
-        4,
-        "`--drain` gave up on the queue, or the queue is one that no waiting mends (too old)",
-    )
-    STORE_UNREACHABLE = 5, "`--drain` gave up on the store"
-    TOPIC_MISSING = 6, "`--drain` found no such topic"
-    INCOMPLETE = 7, ""
-    NO_CLOSING_RECORD = 8, ""
-    STOPPED = 9, "a signal stopped `--drain` before it was done; the next one goes on"
-    COMMITTED_BEYOND_END = (
-        10,
-        "`--drain` met a partition that ended before the group's position (recreated, or cut short); it went "
-        "on with what is there now, and what was lost cannot be known",
-    )
-    MESSAGES_GONE = 11, "`--drain` came too late: retention removed messages before they were read"
-    OPEN_TRANSACTION = (
-        12,
-        "`--drain` gave up on a transaction that stayed open; what lies behind it is not read",
-    )
-    CUT_SHORT = 14, ""
-
-    def __new__(cls, number: int, meaning: str) -> ExitCode:
-        """A number that knows what it means."""
-        code = int.__new__(cls, number)
-        code._value_ = number
-        code.meaning = meaning
-        return code
+# Why `estela-consume` ended, for its --help, its log and the documents.
+EXIT_MEANINGS = {
+    ExitCode.OK: "all stored",
+    ExitCode.FAILED: "a fault of the program; nothing is committed that is not safe",
+    ExitCode.USAGE: "wrong arguments or settings",
+    ExitCode.DEAD_LETTERS: "drained; some messages went to the dead letters",
+    ExitCode.QUEUE_UNREACHABLE: "--drain gave up on the queue, or the queue is too old for this program",
+    ExitCode.STORE_UNREACHABLE: "--drain gave up on the store",
+    ExitCode.TOPIC_MISSING: "--drain found no such topic",
+    ExitCode.STOPPED: "a signal stopped --drain before it was done; the next one goes on",
+    ExitCode.COMMITTED_BEYOND_END: "--drain met a partition that ended before the group's position "
+    "(recreated, or cut short); it went on with what is there now, and what was lost cannot be known",
+    ExitCode.MESSAGES_GONE: "retention removed messages before --drain read them",
+    ExitCode.OPEN_TRANSACTION: "--drain gave up on a transaction that stayed open; "
+    "what lies behind it is not read",
+}
 
 
 class Reason(str, enum.Enum):
-    """Why a message is a dead letter: the closed list. `meaning` is the same for people."""
+    """Why a message is a dead letter: the closed list. docs/reliability.md says when each is given."""
 
-    meaning: str
-
-    UNDECODABLE = "undecodable", "the bytes are not UTF-8 JSON"
-    BAD_ENVELOPE = (
-        "bad_envelope",
-        "JSON, but no envelope: no payload, a payload that is no object, an `id` that is not 24 hex digits",
-    )
-    BAD_NAME = (
-        "bad_name",
-        "the jid, `db_name` or `dataset_name` give no name that MongoDB takes, or one that is the server's "
-        "(`admin`, `config`, `local`, `system.`)",
-    )
-    UNREADABLE = (
-        "unreadable",
-        "the queue's own bytes are no message: damaged, or written so; the letter holds them raw",
-    )
-    BAD_VALUE = "bad_value", "an integer beyond 64 bits, a NUL in a key, a lone surrogate, too deep a nesting"
-    TOO_LARGE = "too_large", "over 16 MiB as a document"
-    DUPLICATE_ID = "duplicate_id", "another document with another content has this `_id`"
-    DUPLICATE_KEY = "duplicate_key", "a unique index of the collection has these values already"
-    INVALID = "invalid", "the collection's own validation refuses it"
-    NOT_PERMITTED = "not_permitted", "the login has no permission on that one database"
-    REFUSED = "refused", "the store refuses this one document for another reason, which is told"
-
-    def __new__(cls, word: str, meaning: str) -> Reason:
-        """A string that knows what it means."""
-        reason = str.__new__(cls, word)
-        reason._value_ = word
-        reason.meaning = meaning
-        return reason
+    UNDECODABLE = "undecodable"
+    BAD_ENVELOPE = "bad_envelope"
+    BAD_NAME = "bad_name"
+    UNREADABLE = "unreadable"
+    BAD_VALUE = "bad_value"
+    TOO_LARGE = "too_large"
+    DUPLICATE_ID = "duplicate_id"
+    DUPLICATE_KEY = "duplicate_key"
+    INVALID = "invalid"
+    NOT_PERMITTED = "not_permitted"
+    REFUSED = "refused"
 
 
 class BadMessage(Exception):
@@ -91,9 +49,9 @@ class BadMessage(Exception):
 
 
 class UnknownRefusal(BadMessage):
-    """The store refuses it with an error that nobody here knows: it may pass by itself, and is tried again.
+    """The store refuses it with an unknown error, which may pass by itself: the document is tried again.
 
-    `code` tells one such error from another; `alone` is whether it is said of this one document.
+    `code` tells one such error from another; `alone` is whether it was said of this one document.
     """
 
     def __init__(self, text: str, code: int, *, alone: bool) -> None:
@@ -111,4 +69,4 @@ class UsageError(ConsumerError):
 
 
 class StoreUnreachable(ConsumerError):
-    """The store cannot take writes now: waiting mends it."""
+    """The store cannot take writes now; it passes by itself."""

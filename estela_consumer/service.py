@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import NamedTuple
 
-from estela_consumer.dead_letters.publisher import DeadLetters, tell_shortened
-from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
+from estela_consumer.dead_letters.publisher import DeadLetters, warn_of_shortened
+from estela_consumer.errors import EXIT_MEANINGS, StoreUnreachable, UsageError
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.pipeline import Pipeline, PipelineSettings
 from estela_consumer.pipeline.progress import Progress
@@ -26,6 +26,7 @@ from estela_consumer.retry import RetryPolicy
 from estela_consumer.stores import Store, StoreSettings, open_store
 from estela_queue_adapter import Platform, Producer, Subscription, open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
+from estela_terminal.exit_codes import ExitCode
 
 _TICK = 0.1  # seconds between looks at the threads, and between two pictures of the progress
 _CLOSE_TIMEOUT = 5.0  # seconds for the writers and the clients of queue and store to let go
@@ -143,7 +144,7 @@ class ConsumerService:
         platform = open_platform()
         store = open_store(self._settings.store)
         producer = platform.producer()
-        tell_shortened(self._settings.topics)
+        warn_of_shortened(self._settings.topics)
         writer = BatchWriter(store, DeadLetters(producer), self._retry)
         settings, writers = self._settings.pipeline, []
         for topic in self._settings.topics:
@@ -242,7 +243,7 @@ class ConsumerService:
             return min(_code_of(error) for error in self._errors)
         code = self._drain_code() if self._settings.pipeline.drain else ExitCode.OK
         if code not in (ExitCode.OK, ExitCode.DEAD_LETTERS):
-            logger.error("%s: %s.", code.name, code.meaning)
+            logger.error("%s: %s.", code.name, EXIT_MEANINGS[code])
         return code
 
     def _drain_reports(self) -> dict[str, DrainReport] | None:

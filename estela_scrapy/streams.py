@@ -1,4 +1,4 @@
-"""The streams of a job: what each message is wrapped in, and what they were in the end."""
+"""The streams of a job: what each message is wrapped in, and what each was in the end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from estela_scrapy.job.stats import stats_payload
 from estela_scrapy.settings import ExtensionSettings
 from estela_terminal.printable import printable_logger
 from estela_wire.closing_record import ClosingRecord, StreamRecord
+from estela_wire.envelope import EnvelopeWriter
 from estela_wire.message_id import IdSource
 
 logger = printable_logger(__name__)
@@ -43,15 +44,15 @@ class Stream:
         self._unique = unique
         self._names = names
         self._ids = IdSource()
-        self._head = serialize({"jid": jid, "unique": str(unique), **names})[:-1]
+        self._envelopes = EnvelopeWriter(jid, unique=unique, names=names)
 
     def publish(self, payload: bytes) -> None:
         """Hand over a payload that is JSON already, under an id of its own. Never blocks."""
-        message = b'%b,"id":"%b","payload":%b}' % (self._head, self._ids.next(), payload)
+        message = self._envelopes.write(self._ids.next(), payload)
         self._publisher.put(self.name, self.topic, message)
 
-    def publish_if_room(self, payload: bytes) -> None:
-        """The same for what cannot wait, and is counted as failed where there is no room."""
+    def publish_unless_full(self, payload: bytes) -> None:
+        """The same for what cannot wait, and is counted as failed if the buffer is full."""
         if self._publisher.full:
             self.failed += 1
         else:
@@ -66,7 +67,7 @@ class Stream:
             db_name=self._names.get("db_name", ""),
             dataset_name=self._names.get("dataset_name", ""),
             unique=self._unique,
-            published=self._publisher.accepted[self.name],
+            published=self._publisher.accepted(self.name),
             failed=self.failed,
             first_id=self._ids.first,
             last_id=self._ids.last,
@@ -104,7 +105,7 @@ class Streams:
     def begin_logs(self, handler: JobLogHandler) -> None:
         """Publish what the handler has heard so far, and hears until the end."""
         self._handler = handler
-        handler.begin(self._logs.publish_if_room)
+        handler.begin(self._logs.publish_unless_full)
 
     def end(self, crawler: Crawler, reason: str, opened: datetime) -> None:
         """Publish what a job tells at its end: its stats, and last its closing record."""

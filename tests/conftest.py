@@ -8,9 +8,48 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from devservers.kafka import KafkaCluster
 from devservers.mongodb import MongoReplicaSet
+from devservers.process import ServerProcess
+
+_SHARED_SERVERS = {"kafka", "mongodb"}  # the fixtures of this file
+
+settings.register_profile("fast", max_examples=10, deadline=None)  # for `scripts/test --fast`
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs servers, so that `scripts/test --fast` can leave it out.
+
+    That is each test that asks for a shared server, and each variant that is called `servers`. A module that
+    starts its own says so by `pytestmark`.
+    """
+    for item in items:
+        variant = getattr(item, "callspec", None)
+        parameters = () if variant is None else variant.params.values()
+        if _SHARED_SERVERS & set(getattr(item, "fixturenames", ())) or any(
+            type(value) is str and value == "servers"
+            for value in parameters  # others may be hostile
+        ):
+            item.add_marker("servers")
+
+
+_launch = ServerProcess.launch
+
+
+_patch = pytest.MonkeyPatch()
+
+
+def _refuse_to_launch(_: ServerProcess) -> None:
+    pytest.fail("a test that starts a server needs the marker `servers`")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A forgotten marker fails the test, here and not only on a machine without servers."""
+    marked = item.get_closest_marker("servers") is not None
+    _patch.setattr(ServerProcess, "launch", _launch if marked else _refuse_to_launch)
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,7 @@ def test_its_packages_are_those_of_the_project() -> None:
 
 
 @pytest.mark.usefixtures("workdir")
+@pytest.mark.processes
 def test_what_estelas_chart_runs_is_in_the_image_and_consumes(tmp_path: Path) -> None:
     """`python consumer.py TOPIC` in the image's folder, with the variables of the chart but for servers."""
     assert "WORKDIR /home/estela\n" in DOCKERFILE

@@ -15,6 +15,8 @@ import pytest
 from tests.consumer.commands import command, publish, run
 from tests.scrapy_side.crawls import SPIDER, crawl, site
 
+pytestmark = pytest.mark.processes
+
 SECRET = "Mellon-7"
 BITS_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

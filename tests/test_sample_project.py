@@ -15,6 +15,8 @@ from sample_project.comparison import compare
 from sample_project.shop.catalogue import PAGES, PRODUCTS, on_page, product
 from sample_project.shop.server import FLAKY, ShopServer
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.errors import UnknownRefusal
+from estela_wire.dataset import Dataset
 
 RETRY_SECONDS = 60.0  # for which the documents of one batch are tried again, all together
 _PERMANENT_RETRY_SECONDS = 1.0  # once the error is known to be permanent

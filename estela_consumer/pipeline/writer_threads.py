@@ -10,10 +10,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import NamedTuple
 
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.pipeline.batch import Batch
 from estela_consumer.pipeline.writers import BatchWriter, WriteResult
+from estela_wire.dataset import Dataset
 
 
 class _BatchJob:

@@ -24,6 +24,8 @@ from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from tests.adapter.contract import PlatformContract, take
 from tests.adapter.transactions_contract import TransactionsContract
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> dict[str, Any]:

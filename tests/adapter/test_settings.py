@@ -253,7 +253,8 @@ for message in consumer:
 """
 
 
-@pytest.mark.parametrize("platform", ["embedded", "kafka"])
+@pytest.mark.processes
+@pytest.mark.parametrize("platform", ["embedded", pytest.param("kafka", marks=pytest.mark.servers)])
 def test_the_snippet_of_estelas_documentation_runs_as_printed(
     workdir: Path, platform: str, unique: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

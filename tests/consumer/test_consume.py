@@ -17,6 +17,8 @@ from devservers.ports import wait_until
 from estela_queue_adapter import get_consumer_interface
 from tests.consumer.commands import command, dead_letters, drain, envelope, exported, publish, run
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.usefixtures("surroundings")
 class TestEverywhere:

@@ -14,6 +14,8 @@ import pytest
 from devservers.ports import wait_until
 from tests.consumer.commands import command, drain, publish, run
 
+pytestmark = pytest.mark.processes
+
 
 def send(first: int, end: int) -> None:
     numbers = range(first, end)

@@ -14,6 +14,8 @@ from devservers.secure_kafka import SecureKafka
 from tests.consumer.commands import drain, run
 from tests.consumer.verification.ended_jobs import EndedJob
 
+pytestmark = pytest.mark.servers
+
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 USERS = {  # of the broker, to what the documents call the command
     "crawl": ["a crawl, `estela-outbox send`"],

@@ -20,6 +20,8 @@ from tests.faults.crawl_world import CrawlWorld
 from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
 
+pytestmark = pytest.mark.servers
+
 MESSAGES = 4_000
 SHARE = 0.05
 

@@ -7,6 +7,8 @@ import pytest
 from tests.consumer.commands import drain, exported, run
 from tests.scrapy_side.crawls import SPIDER, crawl, published
 
+pytestmark = pytest.mark.processes
+
 FAULTY = """
     import dataclasses
     import scrapy

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 _PROGRAM = """
 import gc, sys, scrapy
 from scrapy.crawler import CrawlerProcess

@@ -12,6 +12,8 @@ import pytest
 from tests.scrapy_side.crawls import site
 from tests.scrapy_side.projects import make_project, scrapy
 
+pytestmark = pytest.mark.processes
+
 PAGE = "the page"  # of the local site, which has a port only when it runs
 COMMANDS = {
     "check": ["check"],

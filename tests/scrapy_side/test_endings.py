@@ -14,6 +14,8 @@ from tests.consumer.commands import run
 from tests.scrapy_side.crawls import SPIDER, crawl, payloads, published
 from tests.scrapy_side.paced_crawl import PacedCrawl
 
+pytestmark = pytest.mark.processes
+
 EVERYTHING: dict[str, Any] = {
     "ESTELA_STATS_TOPIC": "stats",
     "ESTELA_LOGS_TOPIC": "lines",

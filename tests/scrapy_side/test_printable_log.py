@@ -6,8 +6,12 @@ import re
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from estela_terminal.printable import printable
 from tests.scrapy_side.crawls import SPIDER, crawl
+
+pytestmark = pytest.mark.processes
 
 EVIL = "\x1b[31m\x9b5m\u202e\u2028\x07\r\n2026-01-01 00:00:00 [x] INFO: all is published"
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

@@ -13,6 +13,8 @@ import pytest
 
 from tests.scrapy_side.projects import make_project, scrapy
 
+pytestmark = pytest.mark.processes
+
 SELECT = "twisted.internet.selectreactor.SelectReactor"
 
 # What is wrong, and what the one line says. From the environment here, as that is the harder way.

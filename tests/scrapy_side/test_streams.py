@@ -10,6 +10,8 @@ import pytest
 from estela_wire.closing_record import ClosingRecord
 from tests.scrapy_side.crawls import SPIDER, crawl, payloads, published
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(
     "reactor",

@@ -21,6 +21,8 @@ from tests.terminal import hostile_world as world
 from tests.terminal.hostile_world import evil, invoke
 from tests.terminal.terminal import in_a_terminal
 
+pytestmark = pytest.mark.processes
+
 # What rich itself may write on a terminal: colours, and the ways to draw a line again.
 _STYLES = re.compile(r"\x1b\[(?:[0-9;]*m|[0-9]*[AK])|\r")
 

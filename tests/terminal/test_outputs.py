@@ -18,6 +18,8 @@ import pytest
 
 from tests.consumer.commands import Result, command, dead_letters, drain, envelope, publish
 
+pytestmark = pytest.mark.processes
+
 DATASET = "p/s-1-items"
 PUBLISHED = 400  # more than a pipe holds
 CLOSED, FULL, ENDED, NOT_FOR_WRITING = ">&-", ">/dev/full", "| true", "1</dev/null"

@@ -7,6 +7,8 @@ import pytest
 from tests.consumer.commands import envelope, publish
 from tests.terminal.terminal import in_a_terminal
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.usefixtures("workdir")
 def test_a_line_of_the_log_has_its_level_once() -> None:

@@ -22,6 +22,8 @@ from estela_queue_adapter import (
 from estela_queue_adapter.errors import DeliveryError, QueueUnreachable
 from tests.adapter.contract import take
 
+pytestmark = pytest.mark.processes
+
 # Ends with ten messages in flight that no broker will take, and closes nothing.
 UNCLOSED = """
 import atexit
@@ -69,6 +71,7 @@ class TestWithoutABroker:
 
         assert time.monotonic() - began < 25
 
+    @pytest.mark.servers
     def test_messages_sent_while_the_broker_is_gone_arrive_when_it_is_back(self, tmp_path: Path) -> None:
         cluster = KafkaCluster(tmp_path)
         cluster.start()

@@ -23,6 +23,8 @@ from estela_queue_adapter.platforms.kafka import consumer as kafka_consumer
 from estela_queue_adapter.platforms.kafka.connections import clients
 from tests.adapter.contract import take
 
+pytestmark = pytest.mark.servers
+
 
 class _Stranger(socketserver.ThreadingTCPServer):
     """A server that is no broker: it greets, or says nothing at all, and hangs up if `answer` is given."""
@@ -49,8 +51,9 @@ class _Stranger(socketserver.ThreadingTCPServer):
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManyListeners]:
-    # Sessions as an operator may want them: none of 10 s.
-    kafka = ManyListeners(tmp_path_factory.mktemp("many"), {"group.min.session.timeout.ms": "20000"})
+    # Sessions as an operator may want them, none of 10 s, and groups of one reader.
+    limits = {"group.min.session.timeout.ms": "20000", "group.max.size": "1"}
+    kafka = ManyListeners(tmp_path_factory.mktemp("many"), limits)
     try:
         kafka.start()
         yield kafka
@@ -188,6 +191,22 @@ def test_a_group_whose_brokers_want_longer_sessions_is_joined_with_one(
         assert [message.value for message in take(consumer, 1)] == ["hello"]
 
     assert [record.message for record in caplog.records if "SESSION_TIMEOUT" in record.message]
+
+
+def test_a_group_that_is_full_is_an_outage_and_not_the_end(broker: ManyListeners, unique: str) -> None:
+    """Given as many readers as the brokers allow, one more has to wait until one of them leaves."""
+    platform, subscription = plain(broker), Subscription(topic=unique)
+    create_topic(broker.plaintext, unique, 1)
+    with platform.consumer(subscription) as first, platform.consumer(subscription) as second:
+        first.poll(2.0, 1)
+
+        def poll_both() -> None:
+            for _ in range(10):
+                second.poll(1.0, 1)
+                first.poll(0.1, 1)
+
+        with pytest.raises(QueueUnreachable, match="GroupMaxSizeReached"):
+            poll_both()
 
 
 def test_partitions_that_are_added_are_read_soon(

@@ -15,6 +15,8 @@ from estela_queue_adapter import Message, Platform, Subscription, open_platform
 from estela_queue_adapter.errors import AccessDenied, QueueUnreachable, TopicDenied
 from tests.adapter.contract import take
 
+pytestmark = pytest.mark.servers
+
 GUEST = "guest"
 
 

@@ -13,6 +13,8 @@ from bson.raw_bson import RawBSONDocument
 
 from tests.consumer.commands import drain, envelope, exported, publish, run
 
+pytestmark = pytest.mark.processes
+
 
 class TestData:
     @pytest.fixture(autouse=True)

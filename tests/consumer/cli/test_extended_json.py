@@ -28,7 +28,9 @@ from hypothesis import strategies as st
 from estela_consumer.cli.extended_json import extended_json
 from tests.consumer.commands import drain, envelope, publish, run
 
-DOCUMENTS = (Path(__file__).parent.parent.parent / "docs" / "operations.md").read_text()
+pytestmark = pytest.mark.processes
+
+DOCUMENTS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 
 # What the table in the documents has, and what BSON has besides.
 VALUES: dict[str, Any] = {

@@ -15,6 +15,8 @@ from tests.consumer.commands import drain, envelope, exported, run
 from tests.fuzz.raw_batches import Record, batch_of
 from tests.fuzz.wire import RawProducer
 
+pytestmark = pytest.mark.servers
+
 BATCHES, DAMAGED, EACH = 60, 30, 3
 
 

@@ -14,6 +14,8 @@ from estela_queue_adapter import open_platform
 from tests.consumer.commands import command, drain, envelope, exported, publish, run
 from tests.faults.bad_messages import bad_anywhere
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.usefixtures("surroundings")
 class TestEverywhere:

@@ -6,18 +6,22 @@ import gc
 import json
 import tracemalloc
 
+import pytest
+
 from estela_consumer.cli.summary import summary, summary_json
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.decoder import decode
 from estela_consumer.decoding.document import Document
-from estela_consumer.errors import ExitCode
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.progress import COUNTS, KINDS, Progress
 from estela_consumer.pipeline.writers import WriteResult
 from estela_consumer.stores import StoreSettings, open_store
 from estela_consumer.stores.mongodb import MongoStore
 from estela_queue_adapter import Message
+from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import DataTable
+from estela_wire.dataset import Dataset
+
+pytestmark = pytest.mark.processes
 
 
 def written(number: int) -> WriteResult:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from devservers.mongodb import FAIL_POINTS, MongoStandalone
 from estela_consumer.dead_letters.publisher import DeadLetters
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UnknownRefusal
 from estela_consumer.pipeline.refusals import RETRY_SECONDS, RefusalHistory
@@ -23,6 +22,7 @@ from estela_consumer.pipeline.writers import BatchWriter, WriteResult
 from estela_consumer.retry import RetryPolicy
 from estela_consumer.stores import Outcome, Store, StoreSettings, Verdict, open_store
 from estela_queue_adapter import Message
+from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
 
 DATASET = Dataset("d", "c")
@@ -156,6 +156,7 @@ class TestAnUnknownError:
         assert (written.stored.total(), letters) == (10, [])
         assert seconds < RETRY_SECONDS
 
+    @pytest.mark.processes
     def test_beside_an_outage_leaves_the_outage_its_time(self) -> None:
         writing: Writing
 
@@ -230,6 +231,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoStandalon
     server.kill()
 
 
+@pytest.mark.servers
 class TestOnMongoDB:
     @pytest.fixture
     def store(self, failing: MongoStandalone) -> Iterator[Store]:

@@ -15,6 +15,8 @@ from devservers.ports import wait_until
 from tests.consumer.background import background
 from tests.consumer.commands import command, drain, envelope, publish
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.usefixtures("workdir")
 class TestSignals:

@@ -17,6 +17,8 @@ from devservers.token_endpoint import TokenEndpoint
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import StoreSettings, open_store
 
+pytestmark = pytest.mark.servers
+
 PASSWORD = "Mellon-7"
 QUICK = "serverSelectionTimeoutMS=2000&connectTimeoutMS=1000"
 

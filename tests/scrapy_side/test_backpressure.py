@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.processes
+
 # A component that keeps to hours pauses the engine at the tenth item, while the buffer is full every moment.
 _PROGRAM = """
 import scrapy

@@ -8,6 +8,8 @@ import pytest
 
 from estela_scrapy.job.runs import count_run
 
+pytestmark = pytest.mark.processes
+
 
 def test_the_runs_of_a_job_are_counted_in_its_jobdir(tmp_path: Path) -> None:
     jobdir = str(tmp_path / "new" / "crawl-1")

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from estela_scrapy.job.stats import Goal, stats_payload
 
+pytestmark = pytest.mark.processes
+
 START = datetime.datetime(2026, 1, 31, 9, 30, 15, 123456, tzinfo=datetime.timezone.utc)
 NOW = START + datetime.timedelta(seconds=90)
 STATS: dict[str, Any] = {
