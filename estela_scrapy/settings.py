@@ -149,8 +149,8 @@ class ExtensionSettings:
             if dataset == others_dataset:
                 raise ConfigurationError(
                     f"{one} and {other} would share the collection {kinds.shown(str(dataset))}: name topics "
-                    f"of their own in {_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give {{topic}} "
-                    "a place in ESTELA_DATASET"
+                    f"of their own in {_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give "
+                    "{topic} a place in ESTELA_DATASET"
                 )
 
     def _datasets(self, job: Job) -> Iterator[tuple[str, Dataset]]:

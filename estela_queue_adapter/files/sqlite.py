@@ -65,6 +65,7 @@ class SqliteFile:
         self._schema = schema
         self._busy_timeout = busy_timeout
         self._durable = durable
+        # Held by the thread whose turn it is. Guards what follows, and changes of `generation` and `former`.
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._identities: _Identities = ()
