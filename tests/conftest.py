@@ -46,7 +46,7 @@ def _refuse_to_launch(_: ServerProcess) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A forgotten marker fails the test, here and not only on a machine without servers."""
     marked = item.get_closest_marker("servers") is not None
-    ServerProcess.launch = _launch if marked else _refuse_to_launch  # type: ignore[method-assign]
+    ServerProcess.launch = _launch if marked else _refuse_to_launch  # type: ignore[method-assign, assignment]
 
 
 @pytest.fixture(scope="session")
