@@ -12,12 +12,12 @@ from bench.extension import crawl_rate
 from bench.messages import DATABASE, envelopes, fill
 from bench.outcome import Outcome, rounds_of
 from bench.world import World
-from estela_consumer.cli.consume import calm_the_collector
 from estela_consumer.decoding.decoder import decode
 from estela_consumer.decoding.envelope import read_envelope
 from estela_consumer.pipeline.batch import Batch, ChunkLimits
 from estela_consumer.stores import StoreSettings, open_store
 from estela_queue_adapter import open_platform
+from estela_queue_adapter.collector import settle_into_consuming
 from estela_queue_adapter.serialization import serialize
 
 _SAMPLE = 20_000  # messages that the parts are measured with
@@ -40,7 +40,7 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
 
 
 def _parts(world: World, topic: str) -> dict[str, float]:
-    calm_the_collector()
+    settle_into_consuming()
     coming = open_platform(environ=world.environ).read(topic)
     read = [next(coming)]  # connects
     began = time.process_time()

@@ -1,50 +1,27 @@
-"""What can go wrong on the way into the store, and the exit codes that say so."""
+"""What can go wrong on the way into the store, and the words for it."""
 
 from __future__ import annotations
 
 import enum
 
+from estela_terminal.exit_codes import ExitCode
 
-class ExitCode(enum.IntEnum):
-    """What the commands end with; the names are in their `--help` and the README.
-
-    `meaning` says, for people, why `estela-consume` stopped; it is empty where that is no fault, or where
-    `estela-consume` never ends so.
-    """
-
-    meaning: str
-
-    OK = 0, ""
-    FAILED = 1, "a fault of this program; nothing is committed that is not safe"
-    USAGE = 2, "wrong arguments or settings"
-    DEAD_LETTERS = 3, "drained, and some messages went to the dead letters"
-    QUEUE_UNREACHABLE = (
-        4,
-        "`--drain` gave up on the queue, or the queue is one that no waiting mends (too old)",
-    )
-    STORE_UNREACHABLE = 5, "`--drain` gave up on the store"
-    TOPIC_MISSING = 6, "`--drain` found no such topic"
-    INCOMPLETE = 7, ""
-    NO_CLOSING_RECORD = 8, ""
-    STOPPED = 9, "a signal stopped `--drain` before it was done; the next one goes on"
-    COMMITTED_BEYOND_END = (
-        10,
-        "`--drain` met a partition that ended before the group's position (recreated, or cut short); it went "
-        "on with what is there now, and what was lost cannot be known",
-    )
-    MESSAGES_GONE = 11, "`--drain` came too late: retention removed messages before they were read"
-    OPEN_TRANSACTION = (
-        12,
-        "`--drain` gave up on a transaction that stayed open; what lies behind it is not read",
-    )
-    CUT_SHORT = 14, ""
-
-    def __new__(cls, number: int, meaning: str) -> ExitCode:
-        """A number that knows what it means."""
-        code = int.__new__(cls, number)
-        code._value_ = number
-        code.meaning = meaning
-        return code
+# Why `estela-consume` ended, for its --help, its log and the documents.
+EXIT_MEANINGS = {
+    ExitCode.OK: "all stored",
+    ExitCode.FAILED: "a fault of the program; nothing is committed that is not safe",
+    ExitCode.USAGE: "wrong arguments or settings",
+    ExitCode.DEAD_LETTERS: "drained; some messages went to the dead letters",
+    ExitCode.QUEUE_UNREACHABLE: "--drain gave up on the queue, or the queue is too old for this program",
+    ExitCode.STORE_UNREACHABLE: "--drain gave up on the store",
+    ExitCode.TOPIC_MISSING: "--drain found no such topic",
+    ExitCode.STOPPED: "a signal stopped --drain before it was done; the next one goes on",
+    ExitCode.COMMITTED_BEYOND_END: "--drain met a partition that ended before the group's position "
+    "(recreated, or cut short); it went on with what is there now, and what was lost cannot be known",
+    ExitCode.MESSAGES_GONE: "retention removed messages before --drain read them",
+    ExitCode.OPEN_TRANSACTION: "--drain gave up on a transaction that stayed open; "
+    "what lies behind it is not read",
+}
 
 
 class Reason(str, enum.Enum):
@@ -74,10 +51,10 @@ class Reason(str, enum.Enum):
     NOT_PERMITTED = "not_permitted", "the login has no permission on that one database"
     REFUSED = "refused", "the store refuses this one document for another reason, which is told"
 
-    def __new__(cls, word: str, meaning: str) -> Reason:
+    def __new__(cls, value: str, meaning: str) -> Reason:
         """A string that knows what it means."""
-        reason = str.__new__(cls, word)
-        reason._value_ = word
+        reason = str.__new__(cls, value)
+        reason._value_ = value
         reason.meaning = meaning
         return reason
 
@@ -111,4 +88,4 @@ class UsageError(ConsumerError):
 
 
 class StoreUnreachable(ConsumerError):
-    """The store cannot take writes now: waiting mends it."""
+    """The store cannot take writes now; it passes by itself."""

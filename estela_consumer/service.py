@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 
 from estela_consumer.dead_letters.publisher import DeadLetters, tell_shortened
-from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
+from estela_consumer.errors import EXIT_MEANINGS, StoreUnreachable, UsageError
 from estela_consumer.patience import Patience
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.pipeline import Pipeline, PipelineSettings
@@ -23,6 +23,7 @@ from estela_consumer.pipeline.writers import BatchWriter, WriterThreads
 from estela_consumer.stores import Store, StoreSettings, open_store
 from estela_queue_adapter import Platform, Producer, Subscription, open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
+from estela_terminal.exit_codes import ExitCode
 
 _TICK = 0.1  # seconds between looks at the threads, and between two pictures of the progress
 _CLOSE_TIMEOUT = 5.0  # seconds for the clients of queue and store to let go
@@ -183,7 +184,7 @@ class Run:
             return min(_code(error) for error in self._errors)
         code = self._drain_code() if self._settings.pipeline.drain else ExitCode.OK
         if code not in (ExitCode.OK, ExitCode.DEAD_LETTERS):
-            logger.error("%s: %s.", code.name, code.meaning)
+            logger.error("%s: %s.", code.name, EXIT_MEANINGS[code])
         return code
 
     def _drains(self) -> dict[str, DrainReport] | None:

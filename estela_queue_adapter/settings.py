@@ -1,4 +1,8 @@
-"""`QUEUE_PLATFORM*` from the environment, arguments on top, and a clear error for what is wrong."""
+"""Settings: dataclasses, whose fields say how they are read.
+
+They come from sources, of which the first that has a value wins. The queue's own come from arguments, then
+from `QUEUE_PLATFORM*` variables; the extension adds Scrapy's settings to them.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import dataclasses
 import difflib
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, get_type_hints
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.files.values import SUFFIX, value_of
@@ -18,6 +22,69 @@ PREFIX = "QUEUE_PLATFORM"
 logger = printable_logger(__name__)
 T = TypeVar("T")
 
+Kind: TypeAlias = Callable[[str, Any], Any]
+"""Makes the value of a field from the setting's name and what was given; raises ConfigurationError."""
+Field: TypeAlias = "dataclasses.Field[Any]"
+
+
+class Given(NamedTuple):
+    """What a source has for a field, and the name by which people know it there."""
+
+    name: str
+    value: Any
+
+
+class Source(Protocol):
+    """Where settings come from."""
+
+    def find(self, field: Field) -> Given | None:
+        """What it has for the field; None if nothing. Raises ConfigurationError."""
+
+
+class Arguments:
+    """The arguments of a call; None counts as not given."""
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self._arguments = arguments
+
+    def find(self, field: Field) -> Given | None:
+        value = self._arguments.get(field.name)
+        return None if value is None else Given(f"{field.name}=", value)
+
+
+class Variables:
+    """Environment variables, or, if `files`, the files that `<VARIABLE>_FILE` names."""
+
+    def __init__(self, environ: Mapping[str, str], prefix: str, *, files: bool = False) -> None:
+        self._environ = environ
+        self._prefix = prefix
+        self._files = files
+
+    def find(self, field: Field) -> Given | None:
+        name = variable(field.name, self._prefix)
+        value = value_of(name, self._environ) if self._files else self._environ.get(name)
+        return None if value is None else Given(name, value)
+
+
+def setting(kind: Kind, default: Any, *, empty_counts: bool = False) -> dict[str, Any]:
+    """The metadata of a field that `kind` reads, its default too, which is written as a user would write it.
+
+    An empty value counts as not given, unless `empty_counts`.
+    """
+    return {"kind": kind, "default": default, "empty_counts": empty_counts}
+
+
+def settings_of(cls: type[Any]) -> dict[str, Field]:
+    """The fields of `cls` with such metadata, by name; it may have others, which no source is asked for."""
+    return {field.name: field for field in dataclasses.fields(cls) if "kind" in field.metadata}
+
+
+def read_setting(field: Field, sources: Sequence[Source]) -> Any:
+    """The value of one such field. Raises ConfigurationError."""
+    given = _first(field, sources)
+    name, value = given if given is not None else (field.name, field.metadata["default"])
+    return field.metadata["kind"](name, value)
+
 
 def get_queue_env_vars(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Every variable of the environment that configures the queue, for handing on to a job."""
@@ -25,32 +92,41 @@ def get_queue_env_vars(environ: Mapping[str, str] | None = None) -> dict[str, st
     return {name: value for name, value in environ.items() if name.startswith(PREFIX)}
 
 
-def variable(field: str) -> str:
-    """The environment variable of the argument `field`."""
-    return f"{PREFIX}_{field.upper()}"
+def variable(field: str, prefix: str = PREFIX) -> str:
+    """The environment variable of the setting `field`."""
+    return f"{prefix}_{field.upper()}"
 
 
 def read(cls: type[T], environ: Mapping[str, str], arguments: Mapping[str, Any]) -> T:
-    """A `cls` (a dataclass) from arguments where given, else from the environment, else its defaults.
+    """A `cls` (a dataclass) from arguments if given, else from the environment, else its defaults.
 
-    None and an empty string count as not given. `<VARIABLE>_FILE` names a file that holds the value.
-    Raises ConfigurationError for a value that does not fit its field, and for a field without a default that
-    is not set.
+    None and an empty string count as not given. `<VARIABLE>_FILE` names a file that holds the value. A field
+    is read by the kind that its metadata has, else by its type. Raises ConfigurationError for a value that
+    does not fit its field, and for a field without a default that is not set.
     """
     hints = get_type_hints(cls)
+    sources = (Arguments(arguments), Variables(environ, PREFIX, files=True))
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T has no bound that says dataclass
-        given, origin = arguments.get(field.name), f"{field.name}="
-        if given is None or given == "":
-            given, origin = value_of(variable(field.name), environ), variable(field.name)
-        if given is not None and given != "":
-            values[field.name] = _convert(given, hints[field.name], origin, secret=not field.repr)
+        if "default" in field.metadata:
+            values[field.name] = read_setting(field, sources)
+        elif (given := _first(field, sources)) is not None:
+            kind = field.metadata.get("kind") or _kind_of(hints[field.name], secret=not field.repr)
+            values[field.name] = kind(*given)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigurationError(
                 f"{variable(field.name)} is not set: give it{field.metadata.get('example', '')}, "
                 f"or pass {field.name}=..."
             )
     return cls(**values)
+
+
+def _first(field: Field, sources: Sequence[Source]) -> Given | None:
+    for source in sources:
+        given = source.find(field)
+        if given is not None and (given.value != "" or field.metadata.get("empty_counts")):
+            return given
+    return None
 
 
 def refuse_unknown(arguments: Mapping[str, Any], *known: type[Any]) -> None:
@@ -67,14 +143,14 @@ def warn_of_unknown(environ: Mapping[str, str], *known: type[Any]) -> None:
     names |= {f"{name}{SUFFIX}" for name in names}
     for name in sorted(environ):
         if name.startswith(PREFIX) and environ[name] and name not in names:
-            logger.warning("%s", unknown(name, names))
+            logger.warning("%s", unknown_setting(name, names))
 
 
-def unknown(name: str, known: Iterable[str]) -> str:
+def unknown_setting(name: str, known: Iterable[str]) -> str:
     """What to say of a setting that nobody reads, with the known name that is nearest to it."""
     near = difflib.get_close_matches(name, list(known), n=1)
-    meant = f"; did you mean {near[0]}?" if near else ": no setting is called that"
-    return f"{name} has no effect{meant}"
+    advice = f"; did you mean {near[0]}?" if near else ": no setting is called that"
+    return f"{name} has no effect{advice}"
 
 
 def as_text(given: Any) -> str:
@@ -91,10 +167,10 @@ def as_text(given: Any) -> str:
 
 def as_boolean(given: Any) -> bool:
     """True for true, 1, yes and on, False for false, 0, no and off, in any case; raises ValueError."""
-    word = str(given).strip().lower()
-    if word not in _BOOLEANS:
+    text = str(given).strip().lower()
+    if text not in _BOOLEANS:
         raise ValueError(f"{given!r} is not true or false")
-    return _BOOLEANS[word]
+    return _BOOLEANS[text]
 
 
 def as_whole_number(given: Any) -> int:
@@ -123,7 +199,7 @@ _BOOLEANS = {
     "off": False,
 }
 
-# What each kind of field is read by, and what it expects.
+# What a field without a kind is read by, and what it expects.
 _READERS: dict[type, tuple[Callable[[Any], Any], str]] = {
     bool: (as_boolean, "true or false"),
     int: (as_whole_number, "a whole number"),
@@ -132,11 +208,15 @@ _READERS: dict[type, tuple[Callable[[Any], Any], str]] = {
 }
 
 
-def _convert(given: Any, hint: Any, origin: str, *, secret: bool) -> Any:
-    kind = next((k for k in (bool, int, float) if hint in (k, k | None)), str)
-    reader, expected = _READERS[kind]
-    try:
-        return reader(given)
-    except (TypeError, ValueError, OverflowError) as error:
-        shown = "its value" if secret else f"{given!r}"
-        raise ConfigurationError(f"{origin}: {shown} is not {expected}") from error
+def _kind_of(hint: Any, *, secret: bool) -> Kind:
+    """How a field of that type is read; the error does not show the value of a secret."""
+    reader, expected = _READERS[next((k for k in (bool, int, float) if hint in (k, k | None)), str)]
+
+    def kind(name: str, value: Any) -> Any:
+        try:
+            return reader(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            shown = "its value" if secret else f"{value!r}"
+            raise ConfigurationError(f"{name}: {shown} is not {expected}") from error
+
+    return kind

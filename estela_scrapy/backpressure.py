@@ -1,4 +1,4 @@
-"""Holding the crawl back while there is no room for what it brings."""
+"""Holding the crawl back while the buffer is full."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from twisted.internet.defer import Deferred
 
 from estela_terminal.printable import printable_logger
 
-_LOOK_AGAIN = 0.05  # seconds
-_SAY_AGAIN = 60.0  # seconds: a queue that is a little too slow has no room many times a minute
+_CHECK_INTERVAL = 0.05  # seconds
+_WARNING_INTERVAL = (
+    60.0  # seconds: with a queue that is a little too slow a crawl is paused many times a minute
+)
 
 logger = printable_logger(__name__)
 
 
-class _Mark(int):
-    """True, and yet told from anybody else's: what `engine.paused` is while the pause is ours."""
+class _OurPause(int):
+    """True, but an object of its own: what `engine.paused` is while the pause is ours."""
 
 
-class Room:
+class Backpressure:
     """Pauses the engine, since requests cannot wait as items can, and lets items wait.
 
     Others pause the engine too, such as the telnet console: whoever does so after us makes the pause theirs,
@@ -33,51 +35,54 @@ class Room:
     def __init__(self, crawler: Crawler, full: Callable[[], bool]) -> None:
         self._crawler = crawler
         self._full = full
-        self._waiting: list[Deferred[None]] = []
-        self._held = False
-        self._mark = cast(bool, _Mark(True))
-        self._said_at = float("-inf")
+        self._waiters: list[Deferred[None]] = []
+        self._holding = False
+        self._our_pause = cast(bool, _OurPause(True))
+        self._warned_at = float("-inf")
         self.pauses = 0
 
-    def look(self) -> bool:
-        """Whether there is room; if there is none, the engine is paused until there is."""
-        if not self._held and self._full():
+    def check(self) -> bool:
+        """Whether the crawl may go on; if the buffer is full, the engine is paused until it is not."""
+        if not self._holding and self._full():
             self._hold_back()
-        return not self._held
+        return not self._holding
 
     async def wait(self) -> None:
-        """Return when there is room again, or when the spider is being closed: the end has its own limit."""
+        """Return when the crawl may go on, or when the spider is being closed: the end has its own limit."""
         waiter: Deferred[None] = Deferred()
-        self._waiting.append(waiter)
+        self._waiters.append(waiter)
         await maybe_deferred_to_future(waiter)
 
     def _hold_back(self) -> None:
-        if monotonic() - self._said_at > _SAY_AGAIN:
-            self._said_at = monotonic()
-            logger.warning("No room for more messages: the crawl waits for the queue, and goes on by itself.")
-        self._held = True
+        if monotonic() - self._warned_at > _WARNING_INTERVAL:
+            self._warned_at = monotonic()
+            logger.warning(
+                "Crawl paused: the buffer (ESTELA_BUFFER_BYTES) is full. It goes on by itself once the queue "
+                "has taken messages."
+            )
+        self._holding = True
         self.pauses += 1
         self._pause()
-        call_later(_LOOK_AGAIN, self._look_again)
+        call_later(_CHECK_INTERVAL, self._check_again)
 
     def _pause(self) -> None:
         engine = self._crawler.engine
         if not engine.paused:
             engine.pause()
-            engine.paused = self._mark
+            engine.paused = self._our_pause
 
-    def _look_again(self) -> None:
-        if self._full() and not self._ending():
+    def _check_again(self) -> None:
+        if self._full() and not self._closing():
             self._pause()  # again, if somebody has ended our pause meanwhile
-            call_later(_LOOK_AGAIN, self._look_again)
+            call_later(_CHECK_INTERVAL, self._check_again)
             return
-        self._held = False
-        if self._crawler.engine.paused is self._mark:
+        self._holding = False
+        if self._crawler.engine.paused is self._our_pause:
             self._crawler.engine.unpause()
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
             waiter.callback(None)
 
-    def _ending(self) -> bool:
+    def _closing(self) -> bool:
         slot = getattr(self._crawler.engine, "_slot", None)
         return slot is None or slot.closing is not None

@@ -20,6 +20,7 @@ from estela_scrapy.delivery.outbox import Outbox, OutboxError, RefusedMessage
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.settings import ExtensionSettings
 from estela_terminal.commands import DataGroup
+from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.logs import set_up_logs
 from estela_terminal.output import (
     after_the_work,
@@ -30,10 +31,22 @@ from estela_terminal.output import (
     say_error,
 )
 
-_LEFT, _UNREACHABLE, _UNREADABLE = 3, 4, 5  # exit codes; --help says what they mean
+MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.FAILED: "a fault of the program",
+    ExitCode.USAGE: "wrong arguments or settings",
+    ExitCode.DEAD_LETTERS: "some messages remain because the queue refuses them",
+    ExitCode.QUEUE_UNREACHABLE: "some messages remain because the queue cannot be reached",
+    ExitCode.STORE_UNREACHABLE: "the outbox cannot be used",
+    **OUTPUT_MEANINGS,
+}
 
 
-@click.group(cls=DataGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=DataGroup,
+    epilog=exit_codes_text(MEANINGS),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--path",
     type=click.Path(path_type=Path),
@@ -43,10 +56,7 @@ _LEFT, _UNREACHABLE, _UNREADABLE = 3, 4, 5  # exit codes; --help says what they 
 def outbox(context: click.Context, path: Path | None) -> None:
     """Look at messages that a crawl could not bring to the queue, and send them.
 
-    In a Scrapy project its settings count, as in a crawl; elsewhere the environment alone. Exit codes: 0
-    done, 2 wrong arguments or settings, 3 some messages are left because the queue refuses them, 4 some are
-    left because the queue cannot be reached, 5 the outbox cannot be used, 13 the output could not be written,
-    or not all of it.
+    In a Scrapy project its settings count, as in a crawl; elsewhere the environment alone.
     """
     set_up_logs(libraries=queue_noisy_libraries)
     try:
@@ -60,7 +70,7 @@ def outbox(context: click.Context, path: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
 def list_(settings: ExtensionSettings, *, as_json: bool) -> None:
-    """How many messages there are, by topic, and why they were refused, where they were."""
+    """How many messages there are, by topic, and why they were refused, if they were."""
     with _opened(settings) as box:
         summaries = box.summaries()
     if as_json:
@@ -108,14 +118,16 @@ def send(settings: ExtensionSettings, *, max_wait: float) -> None:
     )
     publisher.start()
     done = _wait(publisher, max_wait)
-    left, refused = publisher.close(), publisher.counts.rejected.total()
+    undelivered, refused = publisher.close(), publisher.counts.rejected.total()
     with after_the_work():
-        print_line(f"{before - left.waiting - refused:,} sent to {platform.describe()}")
+        print_line(f"{before - undelivered.waiting - refused:,} sent to {platform.describe()}")
         if refused:
             print_line(f"{refused:,} refused by the queue; `estela-outbox list` says why")
         if not done:
-            print_line(f"{left.waiting:,} still wait: the queue took none for {max_wait:g} s")
-    sys.exit(_UNREACHABLE if not done else _LEFT if refused else 0)
+            print_line(f"{undelivered.waiting:,} still wait: the queue accepted none for {max_wait:g} s")
+    if not done:
+        sys.exit(ExitCode.QUEUE_UNREACHABLE)
+    sys.exit(ExitCode.DEAD_LETTERS if refused else ExitCode.OK)
 
 
 @outbox.command()
@@ -131,8 +143,9 @@ def _project_settings() -> Settings:
     try:
         return get_project_settings()
     except Exception as error:
-        told = f"the settings of this Scrapy project cannot be loaded: {type(error).__name__}: {error}"
-        raise ConfigurationError(told) from error
+        raise ConfigurationError(
+            f"the settings of this Scrapy project cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -146,7 +159,7 @@ def _opened(settings: ExtensionSettings) -> Iterator[Outbox]:
         yield box
     except OutboxError as error:
         say_error(error)
-        sys.exit(_UNREADABLE)
+        sys.exit(ExitCode.STORE_UNREACHABLE)
     finally:
         box.close()
 
@@ -163,11 +176,11 @@ def _wait(publisher: Publisher, max_wait: float) -> bool:
 
 def _as_json(message: RefusedMessage) -> dict[str, Any]:
     pending, reason = message
-    told = {"stream": pending.stream, "topic": pending.topic, "reason": reason or None}
+    described = {"stream": pending.stream, "topic": pending.topic, "reason": reason or None}
     try:
-        return {**told, "text": pending.data.decode()}
+        return {**described, "text": pending.data.decode()}
     except UnicodeDecodeError:
-        return {**told, "base64": base64.b64encode(pending.data).decode()}
+        return {**described, "base64": base64.b64encode(pending.data).decode()}
 
 
 def main() -> None:

@@ -4,58 +4,80 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scrapy import Spider
-from scrapy.statscollectors import StatsCollector
+from scrapy.crawler import Crawler
 
+from estela_scrapy.backpressure import Backpressure
 from estela_scrapy.delivery.buffer import Undelivered
 from estela_scrapy.delivery.publisher import Publisher
+from estela_scrapy.failures import ConversionLog
 from estela_scrapy.streams import Streams
 from estela_terminal.printable import printable_logger
 
 logger = printable_logger(__name__)
 
 
-def account(stats: StatsCollector, publisher: Publisher, streams: Streams, left: Undelivered) -> None:
-    """Set the stats `estela/...`."""
-    counts = publisher.counts
-    for stream in streams:
-        stats.set_value(f"estela/{stream.name}/published", counts.published[stream.name])
-        stats.set_value(f"estela/{stream.name}/bytes", counts.bytes[stream.name])
-        stats.set_value(f"estela/{stream.name}/failed", stream.failed + counts.rejected[stream.name])
-    stats.set_value("estela/outbox/passed", counts.spilled)
-    stats.set_value("estela/outbox/waiting", left.waiting)
-    stats.set_value("estela/outbox/rejected", counts.rejected.total())
-    stats.set_value("estela/lost", left.lost)
+class DeliveryReport:
+    """Sets the stats `estela/...`, and logs what the queue has not taken and what to do about it.
 
+    Called at the end of a crawl, by one thread at a time: the reactor's, or the main thread at exit.
+    """
 
-def say_what_is_left(
-    publisher: Publisher, left: Undelivered, why: str, path: Path, spider: Spider | None
-) -> None:
-    """Say loudly what the queue has not taken, and what to do about it."""
-    extra = {"spider": spider}
-    if left.waiting:
-        logger.error(
-            "%d message(s) wait in the outbox %s: %s. The next crawl with this outbox sends them, or: "
-            "estela-outbox --path %s send",
-            left.waiting,
-            path,
-            why,
-            path,
-            extra=extra,
-        )
-    if rejected := publisher.counts.rejected.total():
-        logger.error(
-            "The queue refused %d message(s), which are kept in the outbox %s. See why: "
-            "estela-outbox --path %s list",
-            rejected,
-            path,
-            path,
-            extra=extra,
-        )
-    if left.lost:
-        logger.error(
-            "%d message(s) are lost: the queue did not take them, and %s.",
-            left.lost,
-            left.why,
-            extra=extra,
-        )
+    def __init__(
+        self,
+        crawler: Crawler,
+        publisher: Publisher,
+        streams: Streams,
+        conversions: ConversionLog,
+        backpressure: Backpressure,
+        outbox_path: Path,
+    ) -> None:
+        self._crawler = crawler
+        self._publisher = publisher
+        self._streams = streams
+        self._conversions = conversions
+        self._backpressure = backpressure
+        self._outbox_path = outbox_path
+
+    def set_stats(self, undelivered: Undelivered) -> None:
+        """Set the stats to what is so now."""
+        stats, counts = self._crawler.stats, self._publisher.counts
+        for stream in self._streams:
+            stats.set_value(f"estela/{stream.name}/published", counts.published[stream.name])
+            stats.set_value(f"estela/{stream.name}/bytes", counts.bytes[stream.name])
+            stats.set_value(f"estela/{stream.name}/failed", stream.failed + counts.rejected[stream.name])
+        stats.set_value("estela/outbox/passed", counts.spilled)
+        stats.set_value("estela/outbox/waiting", undelivered.waiting)
+        stats.set_value("estela/outbox/rejected", counts.total_rejected())
+        stats.set_value("estela/lost", undelivered.lost)
+        stats.set_value("estela/items/converted", self._conversions.items)
+        stats.set_value("estela/pauses", self._backpressure.pauses)
+
+    def log_undelivered(self, undelivered: Undelivered, why: str) -> None:
+        """Log at ERROR what waits in the outbox (`why`: for what reason), was refused, or is lost."""
+        path, extra = self._outbox_path, {"spider": self._crawler.spider}
+        if undelivered.waiting:
+            logger.error(
+                "%d message(s) wait in the outbox %s: %s. The next crawl with this outbox sends them, or: "
+                "estela-outbox --path %s send",
+                undelivered.waiting,
+                path,
+                why,
+                path,
+                extra=extra,
+            )
+        if rejected := self._publisher.counts.total_rejected():
+            logger.error(
+                "The queue refused %d message(s), which are kept in the outbox %s. See why: "
+                "estela-outbox --path %s list",
+                rejected,
+                path,
+                path,
+                extra=extra,
+            )
+        if undelivered.lost:
+            logger.error(
+                "%d message(s) are lost: the queue did not take them, and %s.",
+                undelivered.lost,
+                undelivered.why,
+                extra=extra,
+            )

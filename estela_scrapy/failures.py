@@ -1,4 +1,4 @@
-"""What never became a message, and what did not stay as it was: said in a line, and counted."""
+"""What never became a message, and what was converted for one: logged and counted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from estela_queue_adapter.serialization.conversion import name_of_type
 from estela_queue_adapter.serialization.writing import Converted, Unwritable
 from estela_terminal.printable import printable_logger
 
-_LINES_OF_A_KIND = 20
-_KINDS = 100  # that are told apart: names of fields may be scraped, and without end
-_SUMMED_UP = 10  # kinds that the last line names
-_LONGEST = 200  # characters of what is not ours
-_FROM_HERE_ON = "; further ones of this kind are counted, and logged at level DEBUG"
+_LINES_PER_KIND = 20
+_KINDS = 100  # that are kept apart: names of fields may be scraped, and without end
+_KINDS_IN_SUMMARY = 10  # kinds that the last line names
+_MAX_CHARACTERS = 200  # of foreign text
+_LAST_LINE_OF_KIND = "; further ones of this kind are counted, and logged at level DEBUG"
 _INDEX = re.compile(r"\[\d+\]")
 
 logger = printable_logger(__name__)
@@ -39,7 +39,7 @@ _ANY_OTHER = _Kind("", "", "", "of other kinds")
 
 
 class FailureLog:
-    """Says of each message that could not be made which one it was, and at the end how many there were.
+    """Logs each message that could not be made, and at the end how many there were.
 
     Of many that are alike the first few are errors in the log, so that they do not flood it.
     """
@@ -48,33 +48,33 @@ class FailureLog:
         self._counts: Counter[_Kind] = Counter()
 
     def add(self, what: str, subject: Any, error: Exception, page: str, spider: Spider | None) -> None:
-        """Say that no `what` could be made of `subject`, an item or a request met on `page`."""
+        """Count and log that no `what` could be made of `subject`, an item or a request met on `page`."""
         cls = cut(name_of_type(subject))
-        field, reason, kind = _of(error)
+        field, reason, kind = _field_and_reason(error)
         key = _Kind(what, cls, _INDEX.sub("[]", field), kind)
         if key not in self._counts and len(self._counts) >= _KINDS:
             key = _ANY_OTHER
         self._counts[key] += 1
         count = self._counts[key]
         logger.log(
-            logging.ERROR if count <= _LINES_OF_A_KIND else logging.DEBUG,
+            logging.ERROR if count <= _LINES_PER_KIND else logging.DEBUG,
             "%s not published: %s%s: %s (page: %s)%s",
             what,
             cls,
             f": field {field}" if field else "",
             reason,
             page,
-            _FROM_HERE_ON if count == _LINES_OF_A_KIND else "",
+            _LAST_LINE_OF_KIND if count == _LINES_PER_KIND else "",
             extra={"spider": spider},
         )
 
-    def sum_up(self, spider: Spider | None) -> None:
-        """Say once, at the end, how many there were and why."""
+    def log_summary(self, spider: Spider | None) -> None:
+        """Log once, at the end, how many there were and why."""
         if not self._counts:
             return
-        kinds = [f"{count:,} x {kind}" for kind, count in self._counts.most_common(_SUMMED_UP)]
-        if len(self._counts) > _SUMMED_UP:
-            kinds.append(f"{len(self._counts) - _SUMMED_UP} more kinds")
+        kinds = [f"{count:,} x {kind}" for kind, count in self._counts.most_common(_KINDS_IN_SUMMARY)]
+        if len(self._counts) > _KINDS_IN_SUMMARY:
+            kinds.append(f"{len(self._counts) - _KINDS_IN_SUMMARY} more kinds")
         logger.error(
             "%s message(s) could not be published, and are counted in estela/<stream>/failed: %s",
             f"{self._counts.total():,}",
@@ -84,29 +84,29 @@ class FailureLog:
 
 
 class ConversionLog:
-    """Says once for each class and field what is written as something else."""
+    """Counts items of which a part is written as something else, and logs each class and field once."""
 
     def __init__(self) -> None:
         self.items = 0
         """How many items held something of the kind."""
-        self._said: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
 
     def add(self, item: Any, converted: Iterable[Converted], page: str, spider: Spider | None) -> None:
-        """Count one item."""
+        """Count one item, and log what is new."""
         self.items += 1
         cls = cut(name_of_type(item))
-        for where, what in converted:
-            field = cut(where)
+        for path, description in converted:
+            field = cut(path)
             key = (cls, _INDEX.sub("[]", field))
-            if key in self._said or len(self._said) >= _KINDS:
+            if key in self._logged or len(self._logged) >= _KINDS:
                 continue
-            self._said.add(key)
+            self._logged.add(key)
             logger.warning(
-                "Item converted: %s: field %s: %s (page: %s). ESTELA_SERIALIZER may name a function that "
-                "does it otherwise. Said once for each class and field.",
+                "Item converted: %s: field %s: %s (page: %s). To convert it in another way, set "
+                "ESTELA_SERIALIZER. Logged once for each class and field.",
                 cls,
                 field,
-                cut(what),
+                cut(description),
                 page,
                 extra={"spider": spider},
             )
@@ -119,10 +119,10 @@ def page_of(response: Response | None) -> str:
 
 def cut(text: str) -> str:
     """Foreign text that is not too long for a log line."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
 
 
-def _of(error: Exception) -> tuple[str, str, str]:
+def _field_and_reason(error: Exception) -> tuple[str, str, str]:
     """The field, the reason, and the reason without what is this message's alone."""
     error = error if isinstance(error, Unwritable) else Unwritable("", error)
     return cut(error.where), cut(error.reason), cut(error.kind)

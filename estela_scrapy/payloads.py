@@ -36,14 +36,14 @@ class NotAnItem(SerializationError):
             )
 
 
-class _AskedOnce(Exception):
+class _NotRepeatable(Exception):
     """A field's serializer may use up what it is given, so it must not be called by whoever asks twice."""
 
 
 class ItemSerializer:
     """Items of every kind that itemadapter knows, and mappings, with the `serializer` of each field applied.
 
-    `own` is the user's function for values that JSON has no word for. Lives on the reactor's thread alone.
+    `own` is the user's function for values that are not JSON. Lives on the reactor's thread alone.
     """
 
     def __init__(self, own: Callable[[Any], Any] | None = None) -> None:
@@ -112,7 +112,7 @@ class ItemSerializer:
         return found
 
     def _simpler(self, value: Any) -> Any:
-        """What stands for what only Scrapy knows."""
+        """A simpler value in place of one that only Scrapy knows."""
         cls = type(value)
         if (known := KNOWN.get(cls)) is not None:  # most often
             return known(value)
@@ -125,7 +125,7 @@ class ItemSerializer:
         if not self._is_item_class(cls):
             return NotImplemented
         if self._serialized_fields(value if issubclass(cls, Item) else ItemAdapter(value).adapter):
-            raise _AskedOnce
+            raise _NotRepeatable
         return self._fields(value)
 
     def _simpler_once(self, value: Any) -> Any:
@@ -138,7 +138,7 @@ class ItemSerializer:
 def request_payload(
     request: Request, response: Response | None, duration: float, fingerprint: Any, now: datetime
 ) -> bytes:
-    """The record of one request as JSON; status 0 where no response came. `duration` in seconds.
+    """The record of one request as JSON; status 0 if no response came. `duration` in seconds.
 
     A fingerprint is bytes, as Scrapy has it; what else a fingerprinter gives is written as it is.
     """
@@ -160,21 +160,21 @@ def load_serializer(name: str, given: Any) -> Callable[[Any], Any] | None:
     """
     if given is None or given == "":
         return None
-    told = f"{name}={given}"
+    setting = f"{name}={given}"
     advice = "it names a function that takes one value, such as myproject.items.to_json"
     try:
         function = load_object(given)
     except Exception as error:
-        raise ConfigurationError(f"{told}: {type(error).__name__}: {error}; {advice}") from error
+        raise ConfigurationError(f"{setting}: {type(error).__name__}: {error}; {advice}") from error
     if not callable(function) or inspect.iscoroutinefunction(function):
         raise ConfigurationError(
-            f"{told} is a {type(function).__name__} that cannot be called here; {advice}"
+            f"{setting} is a {type(function).__name__} that cannot be called here; {advice}"
         )
     try:
         inspect.signature(function).bind(None)
     except TypeError as error:
-        raise ConfigurationError(f"{told} does not take one value ({error}); {advice}") from error
-    except ValueError:  # some built-in functions do not say what they take
+        raise ConfigurationError(f"{setting} does not take one value ({error}); {advice}") from error
+    except ValueError:  # some built-in functions have no signature
         pass
     return function  # type: ignore[no-any-return]
 

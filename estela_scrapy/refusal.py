@@ -27,9 +27,8 @@ class Misconfigured:
         self._crawler = crawler
         self._error = error
         crawler.settings.set("ITEM_PIPELINES", {}, priority="cmdline")
-        crawler.signals = SignalManager(
-            self
-        )  # whoever listens already, as the feeds do, is not told any more
+        # Whoever has connected already, as the feeds have, gets no more signals.
+        crawler.signals = SignalManager(self)
         crawler.signals.connect(self.spider_opened, signals.spider_opened)
 
     def spider_opened(self, spider: Spider) -> None:

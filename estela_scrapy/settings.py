@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,24 +12,24 @@ from typing import Any
 from scrapy.settings import BaseSettings
 
 from estela_queue_adapter.errors import BadName, ConfigurationError
+from estela_queue_adapter.settings import Source, Variables, read_setting, setting, settings_of, variable
+from estela_scrapy import setting_kinds as kinds
 from estela_scrapy.delivery.buffer import Mode
 from estela_scrapy.job.identity import Job
 from estela_scrapy.job.stats import Goal
 from estela_scrapy.payloads import load_serializer
-from estela_scrapy.setting_reader import OWN_PREFIX, PLACEHOLDERS, SettingReader, told
+from estela_scrapy.setting_sources import (
+    PREFIX,
+    EstelasUnique,
+    ScrapySettings,
+    misspelt_names,
+    queue_variables,
+)
 from estela_wire.closing_record import JOBS_TOPIC
 from estela_wire.names import Dataset, dataset_of
 
-ITEMS_TOPIC = "items_topic"
-REQUESTS_TOPIC = "requests_topic"
-LOGS_LEVEL = "INFO"
-BUFFER_BYTES = 4 * 1024 * 1024
-CLOSE_TIMEOUT = 30.0  # seconds
-OUTBOX = Mode.OVERFLOW.value
-OUTBOX_PATH = ".estela/outbox.db"
-OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
-OUTBOX_INTERVAL = 0.1  # seconds
-ENABLED = True
+_OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
+_BUFFER_BYTES = 4 * 1024 * 1024
 
 _TOPIC_SETTINGS = {
     "items": "ESTELA_ITEMS_TOPIC",
@@ -39,36 +39,45 @@ _TOPIC_SETTINGS = {
 }
 
 
+def _topic(default: str) -> dict[str, Any]:
+    return setting(kinds.topic, default, empty_counts=True)
+
+
+def _mode(name: str, given: Any) -> Mode:
+    return Mode(kinds.one_of(*(mode.value for mode in Mode))(name, given))
+
+
 @dataclass(frozen=True, slots=True)
 class ExtensionSettings:
-    """What the extension publishes, and where to."""
+    """What the extension publishes, and where to. Field `<x>` is the setting `ESTELA_<X>`."""
 
-    items_topic: str
+    enabled: bool = field(metadata=setting(kinds.boolean, True))
+    items_topic: str = field(metadata=_topic("items_topic"))
     """Empty: items are not published. The same holds for the other topics."""
-    requests_topic: str
-    stats_topic: str
-    logs_topic: str
-    jobs_topic: str
+    requests_topic: str = field(metadata=_topic("requests_topic"))
+    stats_topic: str = field(metadata=_topic(""))
+    logs_topic: str = field(metadata=_topic(""))
+    jobs_topic: str = field(metadata=_topic(JOBS_TOPIC))
     """Where the closing record goes."""
-    logs_level: int
+    logs_level: int = field(metadata=setting(kinds.log_level, "INFO"))
     """Log lines below it are not published."""
-    database: str
+    database: str = field(metadata=setting(kinds.template, ""))
     """Template of `db_name`; empty: the consumer names the database after the project."""
-    dataset: str
+    dataset: str = field(metadata=setting(kinds.template, ""))
     """Template of `dataset_name`; empty: the consumer names the collection after spider, job and topic."""
-    unique: bool
+    unique: bool = field(metadata=setting(kinds.boolean, False))
     """Whether equal items are stored once."""
-    serializer: Callable[[Any], Any] | None
+    serializer: Callable[[Any], Any] | None = field(metadata=setting(load_serializer, None))
     """What the user has for values that JSON has no word for."""
-    buffer_bytes: int
+    buffer_bytes: int = field(metadata=setting(kinds.whole_number, _BUFFER_BYTES))
     """Bytes that memory may hold of what the queue has not acknowledged; never more than the outbox may."""
-    close_timeout: float
+    close_timeout: float = field(metadata=setting(kinds.number, 30.0))
     """Seconds that the end of a crawl waits for the queue."""
-    outbox: Mode
-    outbox_path: Path
-    outbox_max_bytes: int
+    outbox: Mode = field(metadata=setting(_mode, Mode.OVERFLOW.value))
+    outbox_path: Path = field(metadata=setting(kinds.file, ".estela/outbox.db"))
+    outbox_max_bytes: int = field(metadata=setting(kinds.whole_number, _OUTBOX_MAX_BYTES))
     """Bytes that may wait in the outbox before the spider is held back."""
-    outbox_interval: float
+    outbox_interval: float = field(metadata=setting(kinds.number, 0.1))
     """Seconds between two looks at what should move to the outbox."""
     goal: Goal
     """What the job's stats measure it by."""
@@ -79,41 +88,32 @@ class ExtensionSettings:
     def from_scrapy(
         cls, settings: BaseSettings, environ: Mapping[str, str] | None = None
     ) -> ExtensionSettings:
-        """Read and check them; raises ConfigurationError."""
+        """Read and check them: Scrapy's first, then the environment's. Raises ConfigurationError."""
         environ = os.environ if environ is None else environ
-        read = SettingReader(settings, environ)
-        outbox_max_bytes = read.whole_number("ESTELA_OUTBOX_MAX_BYTES", OUTBOX_MAX_BYTES)
+        sources = _sources(settings, environ)
+        values = {name: read_setting(each, sources) for name, each in settings_of(cls).items()}
+        values["buffer_bytes"] = min(values["buffer_bytes"], values["outbox_max_bytes"])
         return cls(
-            items_topic=read.topic("ESTELA_ITEMS_TOPIC", ITEMS_TOPIC),
-            requests_topic=read.topic("ESTELA_REQUESTS_TOPIC", REQUESTS_TOPIC),
-            stats_topic=read.topic("ESTELA_STATS_TOPIC", ""),
-            logs_topic=read.topic("ESTELA_LOGS_TOPIC", ""),
-            jobs_topic=read.topic("ESTELA_JOBS_TOPIC", JOBS_TOPIC),
-            logs_level=read.level("ESTELA_LOGS_LEVEL", LOGS_LEVEL),
-            database=read.template("ESTELA_DATABASE"),
-            dataset=read.template("ESTELA_DATASET"),
-            unique=read.boolean("ESTELA_UNIQUE", environ.get("ESTELA_UNIQUE_COLLECTION") == "True"),
-            serializer=load_serializer("ESTELA_SERIALIZER", read.given("ESTELA_SERIALIZER", None)),
-            buffer_bytes=min(read.whole_number("ESTELA_BUFFER_BYTES", BUFFER_BYTES), outbox_max_bytes),
-            close_timeout=read.positive("ESTELA_CLOSE_TIMEOUT", CLOSE_TIMEOUT),
-            outbox=Mode(read.choice("ESTELA_OUTBOX", OUTBOX, tuple(mode.value for mode in Mode))),
-            outbox_path=read.file("ESTELA_OUTBOX_PATH", OUTBOX_PATH),
-            outbox_max_bytes=outbox_max_bytes,
-            outbox_interval=read.positive("ESTELA_OUTBOX_INTERVAL", OUTBOX_INTERVAL),
+            **values,
             goal=Goal.from_environ(environ),
-            environ={**environ, **read.queue_variables()},
+            environ={**environ, **queue_variables(settings)},
         )
+
+    @classmethod
+    def is_enabled(cls, settings: BaseSettings, environ: Mapping[str, str] | None = None) -> bool:
+        """ESTELA_ENABLED alone: the others need not be right if it is False. Raises ConfigurationError."""
+        sources = _sources(settings, os.environ if environ is None else environ)
+        return bool(read_setting(settings_of(cls)["enabled"], sources))
 
     @classmethod
     def misspelt(cls, settings: BaseSettings, environ: Mapping[str, str] | None = None) -> list[str]:
         """What to say of each ESTELA_* name, in Scrapy's settings or the environment, that nobody reads."""
-        return SettingReader(settings, os.environ if environ is None else environ).misspelt(cls.variables())
+        return misspelt_names(cls.variables(), settings, os.environ if environ is None else environ)
 
     @classmethod
     def variables(cls) -> set[str]:
         """The name of every setting of the extension."""
-        named = {field.name for field in fields(cls)} - {"goal", "environ"} | {"enabled"}
-        return {f"{OWN_PREFIX}{name.upper()}" for name in named}
+        return {variable(name, PREFIX) for name in settings_of(cls)}
 
     def names(self, job: Job, topic: str) -> dict[str, str]:
         """The `db_name` and `dataset_name` of items or requests, if they are set."""
@@ -141,15 +141,16 @@ class ExtensionSettings:
             datasets = dict(self._datasets(job))
         except BadName as error:
             raise ConfigurationError(
-                f"Nothing could be stored: {error}. The names of job {told(job.jid)} come from BOT_NAME and "
-                "the spider's name or from ESTELA_SPIDER_JOB, or from ESTELA_DATABASE and ESTELA_DATASET"
+                f"Nothing could be stored: {error}. The names of job {kinds.shown(job.jid)} come from "
+                "BOT_NAME and the spider's name or from ESTELA_SPIDER_JOB, or from ESTELA_DATABASE and "
+                "ESTELA_DATASET"
             ) from error
-        for (one, at), (other, too) in combinations(datasets.items(), 2):
-            if at == too:
+        for (one, dataset), (other, others_dataset) in combinations(datasets.items(), 2):
+            if dataset == others_dataset:
                 raise ConfigurationError(
-                    f"{one} and {other} would share the collection {at}: name topics of their own in "
-                    f"{_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give {{topic}} a place in "
-                    "ESTELA_DATASET"
+                    f"{one} and {other} would share the collection {kinds.shown(str(dataset))}: name topics "
+                    f"of their own in {_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give {{topic}} "
+                    "a place in ESTELA_DATASET"
                 )
 
     def _datasets(self, job: Job) -> Iterator[tuple[str, Dataset]]:
@@ -165,5 +166,9 @@ class ExtensionSettings:
                 yield stream, dataset_of(topic, jid, named.get("db_name"), named.get("dataset_name"))
 
 
+def _sources(settings: BaseSettings, environ: Mapping[str, str]) -> tuple[Source, ...]:
+    return ScrapySettings(settings), Variables(environ, PREFIX), EstelasUnique(environ)
+
+
 def _values(job: Job, topic: str) -> dict[str, str]:
-    return dict(zip(PLACEHOLDERS, (job.spider, job.job, job.project, topic), strict=True))
+    return dict(zip(kinds.PLACEHOLDERS, (job.spider, job.job, job.project, topic), strict=True))

@@ -1,4 +1,4 @@
-"""The streams of a job: what each message is wrapped in, and what they were in the end."""
+"""The streams of a job: what each message is wrapped in, and what each was in the end."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Stream:
         message = b'%b,"id":"%b","payload":%b}' % (self._head, self._ids.next(), payload)
         self._publisher.put(self.name, self.topic, message)
 
-    def publish_if_room(self, payload: bytes) -> None:
-        """The same for what cannot wait, and is counted as failed where there is no room."""
+    def publish_unless_full(self, payload: bytes) -> None:
+        """The same for what cannot wait, and is counted as failed if the buffer is full."""
         if self._publisher.full:
             self.failed += 1
         else:
@@ -66,7 +66,7 @@ class Stream:
             db_name=self._names.get("db_name", ""),
             dataset_name=self._names.get("dataset_name", ""),
             unique=self._unique,
-            published=self._publisher.accepted[self.name],
+            published=self._publisher.accepted(self.name),
             failed=self.failed,
             first_id=self._ids.first,
             last_id=self._ids.last,
@@ -104,7 +104,7 @@ class Streams:
     def begin_logs(self, handler: JobLogHandler) -> None:
         """Publish what the handler has heard so far, and hears until the end."""
         self._handler = handler
-        handler.begin(self._logs.publish_if_room)
+        handler.begin(self._logs.publish_unless_full)
 
     def end(self, crawler: Crawler, reason: str, opened: datetime) -> None:
         """Publish what a job tells at its end: its stats, and last its closing record."""

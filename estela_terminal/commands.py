@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import Any
 
 import click
 
+from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import OutputFailed, flush_output, print_lines, say, say_error, settle
 from estela_terminal.printable import printable, printable_traceback
 
-OUTPUT_FAILED = 13  # exit code: what was asked for could not be printed, or only in part
-INTERRUPTED = 128 + signal.SIGINT  # exit code, as shells have it
-_FAILED = 1
 _OPTIONS_THAT_NAME = ("group", "jobs_topic")
 _NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # since click 8.2
 
@@ -77,16 +74,16 @@ def _exit_code(work: Callable[[], Any]) -> int:
         return _done(work)
     except OutputFailed as error:
         say_error(f"{error}; what came out is not all")
-        return OUTPUT_FAILED
+        return ExitCode.OUTPUT_FAILED
     except click.ClickException as error:
-        say(_told(error))
+        say(_usage_and_message(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted.")
-        return INTERRUPTED
-    except Exception as error:  # noqa: BLE001  (it is told, and becomes the exit code)
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001  (it is printed, and becomes the exit code)
         say(f"Error: this is a fault of {Path(sys.argv[0]).name}:\n{printable_traceback(error)}")
-        return _FAILED
+        return ExitCode.FAILED
     finally:
         settle()
 
@@ -104,7 +101,7 @@ def _done(work: Callable[[], Any]) -> int:
     return int(code or 0)
 
 
-def _told(error: click.ClickException) -> str:
+def _usage_and_message(error: click.ClickException) -> str:
     """As click shows it, with the message, which may quote what somebody gave us, in one line."""
     if isinstance(error, _NO_ARGUMENTS):
         return str(error.message)

@@ -5,10 +5,11 @@ The rows are made of what the code decides by; docs/reliability.md carries the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from estela_consumer.errors import ExitCode, Reason
+from estela_consumer.errors import EXIT_MEANINGS, Reason
 from estela_consumer.pipeline.refusals import WHILE
 from estela_consumer.stores.mongodb.rules import (
     BAD_DATASET,
@@ -18,6 +19,7 @@ from estela_consumer.stores.mongodb.rules import (
     WAIT_LABELS,
     WAIT_WHERE,
 )
+from estela_terminal.exit_codes import ExitCode
 
 WAITING, DEAD_LETTER, STOP, SKIP = "wait", "dead letter", "stop", "skip"
 
@@ -56,9 +58,14 @@ def rules() -> Iterator[Rule]:
     for reason in Reason:
         yield Rule(f"{reason.meaning}{_codes(reason)}", DEAD_LETTER, reason.value)
     yield Rule("a tombstone (no value)", SKIP, "counted")
-    for code in ExitCode:
-        if code.meaning and code is not ExitCode.DEAD_LETTERS:
-            yield Rule(code.meaning, STOP, f"{int(code)} {code.name}")
+    for code, meaning in EXIT_MEANINGS.items():
+        if code not in (ExitCode.OK, ExitCode.DEAD_LETTERS):
+            yield Rule(marked_up(meaning), STOP, f"{int(code)} {code.name}")
+
+
+def marked_up(meaning: str) -> str:
+    """The meaning of an exit code in Markdown: an option is code."""
+    return re.sub(r"--\w+", r"`\g<0>`", meaning)
 
 
 def _codes(reason: Reason) -> str:

@@ -1,4 +1,4 @@
-"""A newcomer's task, as CONTRIBUTING.md tells it: its code is written down, installed, and passes both contracts."""
+"""A newcomer's task: the code of CONTRIBUTING.md is written down, installed, and passes both contracts."""
 
 from __future__ import annotations
 

@@ -12,16 +12,19 @@ from pathlib import Path
 
 import click
 
-from estela_consumer.cli.consume import consume
-from estela_consumer.cli.verify import MEANINGS, verify
-from estela_consumer.errors import ExitCode, Reason
+from estela_consumer.cli import consume as consume_command
+from estela_consumer.cli import data as data_command
+from estela_consumer.cli import dead_letters as dead_letters_command
+from estela_consumer.cli import verify as verify_command
+from estela_consumer.errors import EXIT_MEANINGS, Reason
 from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
-from estela_queue_adapter.settings import variable
-from estela_wire.closing_record import JOBS_TOPIC
+from estela_queue_adapter.settings import settings_of, variable
+from estela_scrapy import cli as outbox_command
+from estela_terminal.exit_codes import ExitCode
 from tests.faults.run import FAULTS
-from tests.rulebook import as_markdown, rules
+from tests.rulebook import as_markdown, marked_up, rules
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -52,15 +55,17 @@ def test_the_queues_settings_are_those_of_the_code_with_their_defaults() -> None
 
 
 def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaults() -> None:
-    from estela_scrapy import settings
+    from estela_scrapy.settings import ExtensionSettings
 
     documented = table(README, "ESTELA_")
+    fields = settings_of(ExtensionSettings)
 
-    assert set(documented) == settings.ExtensionSettings.variables()
-    defaults = {name: value for name, value in vars(settings).items() if f"ESTELA_{name}" in documented}
-    assert len(defaults) == 11
-    for name, default in {**defaults, "JOBS_TOPIC": JOBS_TOPIC}.items():
-        assert documented[f"ESTELA_{name}"][0] == f"`{default}`"
+    assert set(documented) == ExtensionSettings.variables()
+    assert len(fields) == 17
+    for name, field in fields.items():
+        default = field.metadata["default"]
+        shown = "" if default in ("", None) else f"`{default}`"
+        assert documented[variable(name, "ESTELA")][0] == shown
 
 
 def test_the_crawl_takes_no_variable_of_a_command_for_a_misspelt_one() -> None:
@@ -93,7 +98,7 @@ def variables_of(command: click.Command) -> Iterator[str]:
 
 def test_the_consumers_options_are_those_of_the_command_with_their_variables_and_defaults() -> None:
     documented = table(README, "--")
-    options = {max(o.opts, key=len): o for o in consume.params if isinstance(o, click.Option)}
+    options = {max(o.opts, key=len): o for o in consume_command.consume.params if isinstance(o, click.Option)}
 
     assert set(documented) == set(options)
     for name, option in options.items():
@@ -103,15 +108,40 @@ def test_the_consumers_options_are_those_of_the_command_with_their_variables_and
             assert documented[name][1] == f"`{option.default}`"
 
 
-def test_the_exit_codes_are_those_of_the_code_and_each_command_tells_its_own() -> None:
-    rows = re.findall(r"^\| (\d+) \| `([A-Z_]+)` \| *(.*?) *\| *(.*?) *\|$", README, re.MULTILINE)
-    columns = {consume: [row[2] for row in rows], verify: [row[3] for row in rows]}
+COMMANDS = {
+    "estela-consume": (consume_command.consume, EXIT_MEANINGS),
+    "estela-verify": (verify_command.verify, verify_command.MEANINGS),
+    "estela-data": (data_command.data, data_command.MEANINGS),
+    "estela-dead-letters": (dead_letters_command.dead_letters, dead_letters_command.MEANINGS),
+    "estela-outbox": (outbox_command.outbox, outbox_command.MEANINGS),
+}
 
-    assert [row[:2] for row in rows] == [(str(int(code)), code.name) for code in ExitCode]
-    for command, meanings in columns.items():
-        told = re.findall(r"^ +(\d+)  ([A-Z_]+) ", command.epilog or "", re.MULTILINE)
-        assert told == [row[:2] for row, meaning in zip(rows, meanings, strict=True) if meaning]
-    assert columns[verify] == [MEANINGS.get(code, "") for code in ExitCode]
+
+def test_the_exit_codes_are_those_of_the_code_and_each_command_tells_its_own() -> None:
+    first, second = (list(rows) for rows in exit_code_tables())
+
+    assert [(row["code"], row["name"]) for row in first] == [(str(int(c)), f"`{c.name}`") for c in ExitCode]
+    documented = {command for table in (first, second) for command in table[0]} - {"code", "name"}
+    assert documented == set(COMMANDS)
+    for name, (command, meanings) in COMMANDS.items():
+        rows = {row["code"]: row[name] for row in (first if name in first[0] else second)}
+        for code in ExitCode:
+            assert rows.get(str(int(code)), "") == marked_up(meanings.get(code, ""))
+        told = re.findall(r"^ *(\d+)  ([A-Z_]+) ", command.epilog or "", re.MULTILINE)
+        assert told == [(str(int(code)), code.name) for code in sorted(meanings)]
+
+
+def exit_code_tables() -> Iterator[Iterator[dict[str, str]]]:
+    """The rows of the README's two tables of exit codes, by the titles of their columns."""
+    for found in re.findall(r"^\| code \|.*\n(?:\|.*\n)+", README, re.MULTILINE):
+        head, _, *rows = found.splitlines()
+        titles = [title.strip("`") for title in cells(head)]
+        yield (dict(zip(titles, cells(row), strict=True)) for row in rows)
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a row of a Markdown table."""
+    return [cell.strip() for cell in line.split("|")[1:-1]]
 
 
 def test_the_table_of_rules_is_the_one_that_the_code_decides_by() -> None:

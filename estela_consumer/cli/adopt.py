@@ -13,9 +13,10 @@ from estela_consumer.adoption import AdoptionFailed, AdoptionReport, Replacement
 from estela_consumer.adoption import adopt as adopt_collection
 from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.decoding.dataset import STATS_TOPIC, Dataset
-from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
+from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Store
 from estela_terminal.commands import DataCommand
+from estela_terminal.exit_codes import ExitCode, ended_by
 from estela_terminal.output import after_the_work, print_json, print_line, say_error
 
 _OF_A_SCHEDULED_JOB = re.compile(r"-scj\w+-")  # estela calls its unique collections so
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 @dataset_argument
 @click.option("--dry-run", is_flag=True, help="Say what would become of the documents, and change nothing.")
 @click.option("--unique", is_flag=True, help="It stores equal items once, though its name does not say so.")
-@click.option("--cancel", is_flag=True, help="Undo what an interrupted run has left: consumers go on.")
+@click.option("--cancel", is_flag=True, help="Undo what an interrupted run began: consumers go on.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as one JSON object.")
 @click.pass_obj
 def adopt(store: Store, dataset: Dataset, dry_run: bool, unique: bool, cancel: bool, as_json: bool) -> None:
@@ -40,7 +41,7 @@ def adopt(store: Store, dataset: Dataset, dry_run: bool, unique: bool, cancel: b
     new one takes its place, and writes wait so long. It can be interrupted at any time, and run again.
     """
     for ending in (signal.SIGTERM, signal.SIGHUP):  # in good order, so that consumers go on
-        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+        signal.signal(ending, lambda number, _: sys.exit(ended_by(number)))
     try:
         replacement = _replacement(store, dataset)
         if cancel:
@@ -83,7 +84,7 @@ def _check_unique(dataset: Dataset, unique: bool) -> None:
 
 def _run(replacement: Replacement, dataset: Dataset, *, dry_run: bool) -> AdoptionReport:
     def say(count: int) -> None:
-        logger.info("Read of %s: %d of about %d documents.", dataset, count, replacement.about)
+        logger.info("Adopting %s: %d of about %d documents are read.", dataset, count, replacement.about)
 
     if not dry_run:
         return adopt_collection(replacement, say)
@@ -94,8 +95,8 @@ def _run(replacement: Replacement, dataset: Dataset, *, dry_run: bool) -> Adopti
 
 def _print(dataset: Dataset, report: AdoptionReport, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        told = {"database": dataset.database, "collection": dataset.collection, "dry_run": dry_run}
-        print_json({**told, **report.as_dict()})
+        asked = {"database": dataset.database, "collection": dataset.collection, "dry_run": dry_run}
+        print_json({**asked, **report.as_dict()})
         return
     would = "would " if dry_run else ""
     print_line(f"{dataset}: {report.documents:,} documents")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -15,32 +14,24 @@ from estela_consumer.cli import estela_variables, logs
 from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
 from estela_consumer.cli.summary import print_summary
-from estela_consumer.errors import ExitCode, UsageError
+from estela_consumer.errors import EXIT_MEANINGS, UsageError
 from estela_consumer.pipeline.batch import ChunkLimits
 from estela_consumer.pipeline.pipeline import PipelineSettings
 from estela_consumer.service import ConsumerSettings, Run
 from estela_consumer.stores.opening import DEFAULT_URL
+from estela_queue_adapter.collector import settle_into_consuming
 from estela_terminal.commands import DataCommand
+from estela_terminal.exit_codes import ExitCode, exit_codes_text
 
-_EPILOG = """\b
-Exit codes:
-  0  OK                    all stored
-  1  FAILED                a fault of this program
-  2  USAGE                 wrong arguments or settings
-  3  DEAD_LETTERS          drained; some messages are in <topic>_dead_letters
-  4  QUEUE_UNREACHABLE     --drain gave up on the queue
-  5  STORE_UNREACHABLE     --drain gave up on the store
-  6  TOPIC_MISSING         --drain found no such topic
-  9  STOPPED               a signal stopped --drain before it was done
- 10  COMMITTED_BEYOND_END  --drain met a partition that ended before the
-                           group's position: recreated, or cut short
- 11  MESSAGES_GONE         retention removed messages before they were read
- 12  OPEN_TRANSACTION      --drain gave up on a transaction that stayed open
+_EPILOG = (
+    exit_codes_text(EXIT_MEANINGS)
+    + """
 When several apply: 1, 2, 4, 5 or 6, then 11, 10, 9, 12, 3. --json tells all.
 
 The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README);
-where QUEUE_PLATFORM is unset it is the file .estela/queue.db.
+if QUEUE_PLATFORM is unset it is the file .estela/queue.db.
 """
+)
 _LIMITS = ChunkLimits()
 _PIPELINE = PipelineSettings()
 
@@ -60,7 +51,6 @@ class _Number(click.FloatRange):
 
 _POSITIVE = click.IntRange(min=1)
 _SECONDS = _Number(min=0)
-_OBJECTS_BETWEEN_LOOKS = 50_000  # for Python's cycle collector
 _TURN = 0.001  # seconds that decoding may keep the interpreter from the threads that read and write
 
 _Command: TypeAlias = Callable[..., Any]
@@ -165,14 +155,8 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
     )
 
 
-def calm_the_collector() -> None:
-    """Have cycles looked for rarely: messages make none, and looking costs a sixth of a drain."""
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
-
-
 def main() -> None:
     """Entry point of the console script."""
-    calm_the_collector()
+    settle_into_consuming()
     sys.setswitchinterval(_TURN)
     consume()

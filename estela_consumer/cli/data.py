@@ -18,9 +18,10 @@ from estela_consumer.cli.extended_json import extended_json
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.escaping import unescape_document, unescape_key
-from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
+from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Store, open_store
 from estela_terminal.commands import DataGroup
+from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import (
     DataTable,
     data_table,
@@ -32,18 +33,28 @@ from estela_terminal.output import (
     say_error,
 )
 
+MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.FAILED: "a fault of the program; adopt: another adoption of the collection came in between",
+    ExitCode.USAGE: "wrong arguments or settings, or no such dataset",
+    ExitCode.STORE_UNREACHABLE: "the store cannot be reached",
+    **OUTPUT_MEANINGS,
+}
 _COLUMN_WIDTH, _COLUMN_GAP = 8, 3  # characters that a column has at least, and between two
 _CELL_WIDTH = 60  # characters of a value that a table shows
 
 
-@click.group(cls=DataGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=DataGroup,
+    epilog=exit_codes_text(MEANINGS),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @store_to_look_into
 @click.pass_context
 def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> None:
     """Look at what is stored, and adopt what estela has stored.
 
-    JSON is MongoDB's relaxed Extended JSON. Exit codes: 0 done, 2 wrong arguments or settings, or no such
-    dataset, 5 the store cannot be reached, 13 the output could not be written, or not all of it.
+    JSON is MongoDB's relaxed Extended JSON.
     """
     logs.set_up()
     try:

@@ -14,10 +14,11 @@ from estela_consumer.cli import logs
 from estela_consumer.cli.extended_json import extended_json
 from estela_consumer.dead_letters.publisher import SUFFIX
 from estela_consumer.dead_letters.replay import Letter, Mailbox
-from estela_consumer.errors import ExitCode, Reason
+from estela_consumer.errors import Reason
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, SerializationError
 from estela_terminal.commands import DataGroup
+from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import (
     DataTable,
     after_the_work,
@@ -29,6 +30,15 @@ from estela_terminal.output import (
     print_table,
     say_error,
 )
+
+MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.FAILED: "a fault of the program",
+    ExitCode.USAGE: "wrong arguments or settings",
+    ExitCode.DEAD_LETTERS: "some dead letters could not be replayed",
+    ExitCode.QUEUE_UNREACHABLE: "the queue cannot be reached",
+    **OUTPUT_MEANINGS,
+}
 
 _Command: TypeAlias = Callable[..., Any]
 _Wanted: TypeAlias = Callable[[Letter], bool]
@@ -61,13 +71,16 @@ def _wanted(reasons: tuple[str, ...], places: tuple[str, ...]) -> _Wanted:
     return lambda letter: (not reasons or letter.reason in reasons) and (not places or letter.place in places)
 
 
-@click.group(cls=DataGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=DataGroup,
+    epilog=exit_codes_text(MEANINGS),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def dead_letters() -> None:
-    """Look at messages that could not be stored, and send them back once their cause is mended.
+    """Look at messages that could not be stored, and send them back once their cause is fixed.
 
     TOPIC is the topic they came from. The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see
-    the README). Exit codes: 0 done, 2 wrong arguments, 3 some letters could not be replayed, 4 the queue
-    cannot be reached, 13 the output could not be written, or not all of it.
+    the README).
     """
     logs.set_up()
 
@@ -111,17 +124,17 @@ def show(topic: str, place: str) -> None:
 
 def _show(letter: Letter) -> None:
     apart = {"text", "base64", "headers", "key"}
-    told = [
+    rows = [
         (name, value) for name, value in letter.as_json().items() if value is not None and name not in apart
     ]
     if letter.key is not None:
-        told.append(("key", _text(letter.key)))
+        rows.append(("key", _text(letter.key)))
     for name, value in letter.headers:
-        told.append((f"header {name}", "(no value)" if value is None else _text(value)))
+        rows.append((f"header {name}", "(no value)" if value is None else _text(value)))
     table = DataTable(box=None, show_header=False, pad_edge=False)
     table.add_data_column("")
     table.add_data_column("")
-    for name, value in told:
+    for name, value in rows:
         table.add_row(as_text(name, style="bold"), as_text(value))
     print_table(table, "")
     _print_message(letter)
@@ -147,17 +160,19 @@ def export(topic: str, reasons: tuple[str, ...], places: tuple[str, ...]) -> Non
 def replay(topic: str, reasons: tuple[str, ...], places: tuple[str, ...]) -> None:
     """Send letters back to TOPIC, each exactly once even if this is killed meanwhile.
 
-    All of them, where nothing is selected. A message keeps its id, so that it is stored once. What is still
+    All of them, if nothing is selected. A message keeps its id, so that it is stored once. What is still
     wrong with it makes it a dead letter again.
     """
     with _mailbox(topic) as mailbox:
         done = mailbox.replay(_wanted(reasons, places))
-    left = done.truncated + done.refused
+    remaining = done.truncated + done.refused
     with after_the_work():
         print_line(f"{done.replayed:,} replayed to {topic}")
-        if left:
-            print_line(f"{left:,} left: {done.truncated:,} cut short, {done.refused:,} refused by the queue")
-    sys.exit(ExitCode.DEAD_LETTERS if left else ExitCode.OK)
+        if remaining:
+            print_line(
+                f"{remaining:,} remain: {done.truncated:,} cut short, {done.refused:,} refused by the queue"
+            )
+    sys.exit(ExitCode.DEAD_LETTERS if remaining else ExitCode.OK)
 
 
 @contextlib.contextmanager

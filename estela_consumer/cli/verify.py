@@ -11,13 +11,14 @@ import click
 
 from estela_consumer.cli import logs
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
-from estela_consumer.errors import ExitCode, StoreUnreachable, UsageError
+from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import open_store
 from estela_consumer.verification.report import as_json, as_table
 from estela_consumer.verification.verifier import Verification, Verifier, look_until
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError
 from estela_terminal.commands import DataCommand
+from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import after_the_work, print_json, print_line, print_table, say_error
 from estela_wire.closing_record import JOBS_TOPIC
 
@@ -31,10 +32,10 @@ MEANINGS = {
     ExitCode.INCOMPLETE: "messages are missing, or were never published, or the counts disagree",
     ExitCode.NO_CLOSING_RECORD: "no such job, or it still runs, or its crawl was killed",
     ExitCode.CUT_SHORT: "what was published is stored or dead-lettered, but the crawl did not finish",
+    ExitCode.INTERRUPTED: OUTPUT_MEANINGS[ExitCode.INTERRUPTED],
 }
 _EPILOG = (
-    "\b\nExit codes:\n"
-    + "\n".join(f" {int(code):>2}  {code.name:<17}  {meaning}" for code, meaning in MEANINGS.items())
+    exit_codes_text(MEANINGS)
     + "\n\nThe queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README)."
 )
 
@@ -74,7 +75,7 @@ def verify(
     closing record, is compared with what Scrapy counted, with what is stored and with what is dead-lettered.
     """
     logs.set_up()
-    with _errors_told(), contextlib.closing(open_store(store_settings(store, tls_ca_file))) as opened:
+    with _exit_on_errors(), contextlib.closing(open_store(store_settings(store, tls_ca_file))) as opened:
         verifier = Verifier(open_platform(), opened, jobs_topic=jobs_topic, group=group)
         found = look_until(partial(verifier.look, job), wait)
     with after_the_work():
@@ -90,23 +91,23 @@ def _print(found: Verification | None, job: str, jobs_topic: str, *, as_json_: b
             print_table(*as_table(found))
         return
     code = ExitCode.NO_CLOSING_RECORD
-    told = f"{jobs_topic} has no closing record of job {job}: {MEANINGS[code]}"
+    message = f"{jobs_topic} has no closing record of job {job}: {MEANINGS[code]}"
     if as_json_:
-        print_json({"jid": job, "told": told, "exit": code.name, "exit_code": int(code)})
+        print_json({"jid": job, "told": message, "exit": code.name, "exit_code": int(code)})
     else:
-        print_line(told)
+        print_line(message)
 
 
 @contextlib.contextmanager
-def _errors_told() -> Iterator[None]:
+def _exit_on_errors() -> Iterator[None]:
     try:
         yield
     except (UsageError, ConfigurationError) as error:
         raise click.UsageError(str(error)) from None
     except (QueueError, StoreUnreachable) as error:
         say_error(error)
-        away = isinstance(error, StoreUnreachable)
-        sys.exit(ExitCode.STORE_UNREACHABLE if away else ExitCode.QUEUE_UNREACHABLE)
+        is_store = isinstance(error, StoreUnreachable)
+        sys.exit(ExitCode.STORE_UNREACHABLE if is_store else ExitCode.QUEUE_UNREACHABLE)
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from estela_consumer.errors import ExitCode
 from estela_consumer.verification.verifier import FINISHED, ITEMS, StreamCount, Verification
+from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import as_text, data_table
 
 _TITLES = {

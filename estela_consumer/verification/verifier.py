@@ -15,12 +15,13 @@ from estela_consumer.dead_letters.replay import Letter, Mailbox
 from estela_consumer.decoding.dataset import STATS_TOPIC, Dataset, dataset_of, stats_id
 from estela_consumer.decoding.document import id_bytes
 from estela_consumer.decoding.envelope import envelope_of
-from estela_consumer.errors import BadMessage, ExitCode, StoreUnreachable
+from estela_consumer.errors import BadMessage, StoreUnreachable
 from estela_consumer.stores import Store
 from estela_consumer.verification.closing_records import ClosingRecords
 from estela_consumer.verification.topic_scan import Passed
 from estela_queue_adapter import Platform, Subscription
 from estela_queue_adapter.errors import TopicMissing, TransientError
+from estela_terminal.exit_codes import ExitCode
 from estela_wire.closing_record import ClosingRecord, IdRange, StreamRecord, nonce_of
 
 _SHORTEST_PAUSE = 0.5  # seconds between two looks; never shorter than a look takes, so as not to be a burden

@@ -1,4 +1,4 @@
-"""From the reactor to the queue: what is put here is kept, in memory or on disk, until the queue has it."""
+"""From the reactor to the queue: a message is kept, in memory or on disk, until the queue has it."""
 
 from estela_scrapy.delivery.buffer import Mode, Undelivered
 from estela_scrapy.delivery.outbox import Outbox, OutboxError

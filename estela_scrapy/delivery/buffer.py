@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from estela_scrapy.delivery.in_flight import Flight, InFlight, Waiting, weight
+from estela_scrapy.delivery.in_memory import Flight, InFlight, Intake, Waiting, weight
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage, RefusedMessage
 
 BURST = 500  # messages that are taken at once
@@ -37,20 +36,33 @@ class Undelivered(NamedTuple):
     why: str = ""
 
 
+class Closed(NamedTuple):
+    """What `DeliveryBuffer.close` found."""
+
+    undelivered: Undelivered
+    refused: list[RefusedMessage]
+    """By the queue, and not returned by `apply_outcomes` before."""
+
+
 @dataclass(slots=True)
 class _FileState:
     """What is known of the outbox's file."""
 
+    usable: bool = True
     looked_at: bool = False
     messages: int = 0
     """That are to be sent, those in flight included."""
     read_upto: PendingMessage | None = None
+    lost: int = 0
+    """Messages that could not be written at the end."""
+    why_lost: str = ""
 
 
 @dataclass(slots=True)
 class _Outcomes:
-    """What the queue has said of messages and the file does not know yet."""
+    """The queue's answers that nothing has followed from yet."""
 
+    requeued: list[Flight] = field(default_factory=list)
     acked: list[PendingMessage] = field(default_factory=list)
     """Of the file."""
     refused: list[tuple[RefusedMessage, bool]] = field(default_factory=list)
@@ -58,32 +70,35 @@ class _Outcomes:
 
 
 class DeliveryBuffer:
-    """Safe to share among threads. `put` never waits for the file; everything else may.
+    """Safe to share among threads. `put` and `full` wait for nothing, not even a lock; all else may.
 
     Memory and flight hold `buffer_bytes` at most together, but for what is put while it is `full`: whoever
     puts looks at that. Half of it may be in flight, and no more than a thousand messages.
+
+    The reactor and whatever logs call `put` and `full`; the publisher's spiller `open_file`, `spill` and
+    `persist_in_flight`; its sender `take`, `apply_outcomes` and `restore`; the producer's threads say what
+    became of a message.
     """
 
     def __init__(self, outbox: Outbox, buffer_bytes: int, mode: Mode) -> None:
         self._outbox = outbox
         self._buffer_bytes = buffer_bytes
-        self.through_file = mode is Mode.ALWAYS
-        """Whether what is put must pass the file; not while it cannot be used, as the queue may be there.
-        Set by one thread and read by another, which may act on it one turn late."""
-        # Guards the file and `_file`; held while messages change their place. It is taken before `_quick`.
+        self._mode = mode
+        self._intake = Intake(outbox.session)
+        # Guards the file and `_file`; held while messages change their place. Taken before `_quick`.
         self._moving = threading.RLock()
-        self._quick = threading.Lock()  # guards what follows, for moments
-        self.accepted: Counter[str] = Counter()
+        self._file = _FileState()
+        # Guards what follows, and what is taken from `_intake`, for moments. `put` only tries to take it, and
+        # `full` and `half_full` look at bytes without it: a signal's handler or a destructor may log a line,
+        # and so put a message, in the middle of what its thread does with the lock held.
+        self._quick = threading.Lock()
         self._waiting = Waiting()
         self._in_flight = InFlight()
-        self._requeued: list[Flight] = []
         self._outcomes = _Outcomes()
         self._closed = False
-        self._file = _FileState()  # guarded by `_moving`, as is what follows
-        self._lost = Undelivered(0, 0)
 
     def open_file(self) -> None:
-        """Open the outbox if there is one, so that what an earlier crawl left is sent. Raises OutboxError."""
+        """Open the outbox if there is one: an earlier crawl's messages are sent first. Raises OutboxError."""
         with self._moving:
             try:
                 if not self._file.looked_at and self._outbox.exists():
@@ -94,26 +109,39 @@ class DeliveryBuffer:
 
     def put(self, stream: str, topic: str, data: bytes) -> None:
         """Take a message into memory."""
+        self._intake.append(stream, topic, data)
+        if self._quick.acquire(blocking=False):  # else the next call takes it in
+            try:
+                self._take_in()
+            finally:
+                self._quick.release()
+
+    def accepted(self, stream: str) -> int:
+        """How many messages of the stream were put."""
         with self._quick:
-            self.accepted[stream] += 1
-            number = self.accepted.total()
-            self._waiting.append(PendingMessage(self._outbox.session, number, stream, topic, data))
+            self._take_in()
+            return self._intake.accepted[stream]
 
     @property
     def full(self) -> bool:
-        """Whether memory holds all that it may."""
-        return self._bytes >= self._buffer_bytes
+        """Whether memory holds all that it may, as it was a moment ago."""
+        return self._waiting.bytes + self._in_flight.bytes >= self._buffer_bytes
 
     @property
     def half_full(self) -> bool:
         """Whether it is time to begin to move to the file what waits in memory."""
-        return self._bytes >= self._buffer_bytes // 2
+        return self._waiting.bytes + self._in_flight.bytes >= self._buffer_bytes // 2
+
+    def note_file(self, *, usable: bool) -> None:
+        """Note whether the file can be used. If not, no message has to pass it: the queue may be there."""
+        with self._moving:
+            self._file.usable = usable
 
     @property
     def in_flight_full(self) -> bool:
         """Whether nothing more may be in flight now."""
         with self._quick:
-            return min(self._in_flight_room()) <= 0
+            return min(self._in_flight_capacity()) <= 0
 
     @property
     def in_flight(self) -> int:
@@ -125,10 +153,11 @@ class DeliveryBuffer:
     def idle(self) -> bool:
         """Whether nothing remains to be sent, of an earlier crawl's neither."""
         with self._moving, self._quick:
+            self._take_in()
             remaining = (
                 self._waiting,
                 self._in_flight,
-                self._requeued,
+                self._outcomes.requeued,
                 self._outcomes.acked,
                 self._outcomes.refused,
                 self._file.messages,
@@ -141,7 +170,8 @@ class DeliveryBuffer:
         while True:
             with self._moving:
                 with self._quick:
-                    messages = self._waiting.first_that_fit(_SPILL, self._outbox.room)
+                    self._take_in()
+                    messages = self._waiting.first_that_fit(_SPILL, self._outbox.free_bytes)
                 if not messages:
                     return spilled
                 self._outbox.add(messages)
@@ -155,7 +185,7 @@ class DeliveryBuffer:
         with self._moving:
             with self._quick:
                 messages = self._in_flight.only_in_memory()
-            if not messages or weight(messages) > self._outbox.room:
+            if not messages or weight(messages) > self._outbox.free_bytes:
                 return
             self._outbox.add(messages)
             self._file.messages += len(messages)
@@ -168,12 +198,13 @@ class DeliveryBuffer:
         """The next messages to send; they are in flight from here on. Raises OutboxError."""
         with self._moving:
             with self._quick:
-                count, room = self._in_flight_room()
+                self._take_in()
+                count, room = self._in_flight_capacity()
                 count = min(count, BURST)
                 if self._closed or not self._file.looked_at or count <= 0 or room <= 0:
                     return []
                 if not self._file.messages:
-                    messages = [] if self.through_file else self._waiting.take(count, room)
+                    messages = [] if self._must_pass_file else self._waiting.take(count, room)
                     self._in_flight.add(messages, from_file=False)
                     return messages
             messages = self._outbox.read(self._file.read_upto, count, room)
@@ -199,13 +230,13 @@ class DeliveryBuffer:
         """The queue has not taken it: it waits until `restore` puts it back in its place."""
         with self._quick:
             if flight := self._in_flight.remove(message):
-                self._requeued.append(flight)
+                self._outcomes.requeued.append(flight)
 
     @property
     def any_requeued(self) -> bool:
         """Whether something waits for `restore`."""
         with self._quick:
-            return bool(self._requeued)
+            return bool(self._outcomes.requeued)
 
     def apply_outcomes(self) -> list[RefusedMessage]:
         """Bring the file up to date with what the queue took and refused; the latter. Raises OutboxError."""
@@ -214,18 +245,23 @@ class DeliveryBuffer:
                 acked, refused = list(self._outcomes.acked), list(self._outcomes.refused)
             if acked:
                 self._outbox.done(acked)
+                self._file.messages -= len(acked)
+                with self._quick:
+                    del self._outcomes.acked[: len(acked)]
             if refused:
                 self._outbox.reject([message for message, _ in refused])
-            with self._quick:
-                del self._outcomes.acked[: len(acked)], self._outcomes.refused[: len(refused)]
-            self._file.messages -= len(acked) + sum(from_file for _, from_file in refused)
+                self._file.messages -= sum(from_file for _, from_file in refused)
+                with self._quick:
+                    del self._outcomes.refused[: len(refused)]
             return [message for message, _ in refused]
 
     def restore(self) -> None:
         """Put what was requeued back in its place. Only while nothing is in flight. Raises OutboxError."""
         with self._moving:
             with self._quick:
-                messages = sorted(flight.message for flight in self._requeued if not flight.from_file)
+                messages = sorted(
+                    flight.message for flight in self._outcomes.requeued if not flight.from_file
+                )
                 if not self._file.messages:
                     self._waiting.put_back(messages)
                     messages = []
@@ -233,14 +269,15 @@ class DeliveryBuffer:
                 self._outbox.add(messages)
                 self._file.messages += len(messages)
             with self._quick:
-                self._requeued.clear()
+                self._outcomes.requeued.clear()
             self._file.read_upto = None
 
-    def close(self) -> Undelivered:
+    def close(self) -> Closed:
         """Put all that is in memory or in flight into the file, whatever its bound, and close it.
 
         Nothing is taken from then on. May be called again, for what was put meanwhile.
         """
+        refused: list[RefusedMessage] = []
         with self._moving:
             messages = self._take_everything()
             try:
@@ -248,37 +285,52 @@ class DeliveryBuffer:
                     self._outbox.add(messages)
                     self._file.messages += len(messages)
                     messages = []
-                self.apply_outcomes()
+                refused = self.apply_outcomes()
             except OutboxError as error:
-                self._lost = Undelivered(0, self._lost.lost + len(messages), str(error))
+                self._file.lost += len(messages) + self._drop_refused()
+                self._file.why_lost = str(error)
             finally:
                 self._outbox.close()
-            return self._lost._replace(waiting=self._file.messages)
+            file = self._file
+            return Closed(Undelivered(file.messages, file.lost, file.why_lost), refused)
+
+    @property
+    def _must_pass_file(self) -> bool:
+        """Whether what waits in memory is not to be sent from there. With `_moving` held."""
+        return self._mode is Mode.ALWAYS and self._file.usable
+
+    def _take_in(self) -> None:
+        """Let what was put wait behind the others. With `_quick` held."""
+        for message in self._intake:
+            self._waiting.append(message)
 
     def _take_everything(self) -> list[PendingMessage]:
         """What is in memory or in flight and not in the file."""
         with self._quick:
             self._closed = True
-            flights = [*self._in_flight.clear(), *self._requeued]
+            self._take_in()
+            flights = [*self._in_flight.clear(), *self._outcomes.requeued]
             in_memory = [flight.message for flight in flights if not flight.from_file]
-            self._requeued.clear()
+            self._outcomes.requeued.clear()
             return sorted([*in_memory, *self._waiting.clear()])
 
-    @property
-    def _bytes(self) -> int:
+    def _drop_refused(self) -> int:
+        """Drop what was refused and is in no file; how many."""
         with self._quick:
-            return self._waiting.bytes + self._in_flight.bytes
+            before = len(self._outcomes.refused)
+            self._outcomes.refused = [one for one in self._outcomes.refused if one[1]]
+            return before - len(self._outcomes.refused)
 
-    def _in_flight_room(self) -> tuple[int, int]:
+    def _in_flight_capacity(self) -> tuple[int, int]:
         """How many more messages, of how many bytes, may be in flight. With `_quick` held."""
         return _MOST_IN_FLIGHT - len(self._in_flight), self._buffer_bytes // 2 - self._in_flight.bytes
 
     def _now_in_file(self, messages: dict[tuple[str, int], PendingMessage]) -> None:
         """Note where these are, wherever they have come meanwhile. With both locks held."""
         self._in_flight.now_in_file(messages)
-        for number, (message, _) in enumerate(self._requeued):
+        for number, (message, _) in enumerate(self._outcomes.requeued):
             if messages.pop(message.key, None):
-                self._requeued[number] = Flight(message, True)
+                self._outcomes.requeued[number] = Flight(message, True)
         for number, (refused, _) in enumerate(self._outcomes.refused):
             if messages.pop(refused.message.key, None):
                 self._outcomes.refused[number] = refused, True

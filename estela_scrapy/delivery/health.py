@@ -19,9 +19,13 @@ logger = printable_logger(__name__)
 
 
 class QueueHealth:
-    """Since when the queue is unavailable, if it is. Safe to share among threads; nothing here blocks.
+    """Since when the queue is unavailable, if it is. Safe to share among threads.
 
-    The log has one line when it becomes unavailable and one when it is available again, until `close`.
+    The log has one line when it becomes unavailable and one when it is available again. They are written
+    with the lock held, so that they stand in the order in which things happened: a log that blocks blocks
+    whoever asks here, which the reactor does not.
+
+    The producer's threads and the publisher's sender report; the spiller asks.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,8 +48,9 @@ class QueueHealth:
         with self._lock:
             since, self._unavailable_since = self._unavailable_since, None
             self._last_answer, self._failed_rounds = self._clock(), 0
+            self._unacknowledged = None
             if since is not None:
-                logger.warning("Queue available again after %.1f s.", self._clock() - since)
+                logger.warning("Queue available again after %.1f s.", self._last_answer - since)
 
     def failed(self, error: QueueError) -> None:
         """Note that the queue did not take a message."""
@@ -68,23 +73,22 @@ class QueueHealth:
                 silence = f"it has acknowledged nothing for {_SILENCE:.0f} s{why}"
                 self._become_unavailable(QueueUnreachable(silence))
 
-    def pause(self) -> float:
+    def pause_after_failed_round(self) -> float:
         """Note that a round of messages came back; seconds to wait before the next."""
         with self._lock:
             self._failed_rounds += 1
             return pause_before(self._failed_rounds, random.random)
 
     def close(self) -> None:
-        """Say nothing more: what did not arrive by now is told in another way."""
+        """Notice no outage from here on: what has not arrived by now is reported as undelivered."""
         with self._lock:
             self._closed = True
 
     def _become_unavailable(self, error: QueueError) -> None:
         """With the lock held."""
-        if self._unavailable_since is None:
+        if self._unavailable_since is None and not self._closed:
             self._unavailable_since = self._clock()
-            if not self._closed:
-                logger.warning("Queue unavailable: %s. The crawl goes on; its messages wait.", error)
+            logger.warning("Queue unavailable: %s. The crawl goes on; its messages wait.", error)
 
 
 class ClosedTopics:
@@ -108,24 +112,29 @@ class ClosedTopics:
 
 
 class OutboxHealth:
-    """Whether the outbox can be used; one line when it no longer can. Safe to share among threads."""
+    """Whether the outbox can be used. Safe to share among threads.
+
+    The log has one line when it no longer can, until it works for everybody again: one thread may have no
+    use for the file while another one fails with each try.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards what follows
-        self._usable = True
+        self._failing: set[str] = set()
 
-    def failed(self, error: OutboxError) -> None:
-        """Note that it could not be used."""
+    def failed(self, user: str, error: OutboxError) -> None:
+        """Note that `user` could not use it."""
         with self._lock:
-            if self._usable:
-                logger.error(
-                    "%s. Messages that the queue does not take wait in memory; once that is full, the crawl "
-                    "waits.",
-                    error,
-                )
-            self._usable = False
+            first = not self._failing
+            self._failing.add(user)
+        if first:
+            logger.error(
+                "%s. Messages that the queue does not take wait in memory; once that is full, the crawl "
+                "waits.",
+                error,
+            )
 
-    def worked(self) -> None:
-        """Note that it could be used."""
+    def worked(self, user: str) -> None:
+        """Note that `user` met no error."""
         with self._lock:
-            self._usable = True
+            self._failing.discard(user)

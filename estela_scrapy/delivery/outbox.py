@@ -1,4 +1,4 @@
-"""The file in which messages wait for a queue that is away or slow."""
+"""The file in which messages wait for a queue that is unavailable or slow."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PendingMessage(NamedTuple):
 
 
 class RefusedMessage(NamedTuple):
-    """A message that the queue refused for good, and why; an empty reason where it only waits."""
+    """A message that the queue refused for good, and why; an empty reason if it only waits."""
 
     message: PendingMessage
     reason: str
@@ -97,7 +97,7 @@ class Outbox:
         self.path = path
         self.session = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}"
         self._max_bytes = max_bytes
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # guards what follows; `free_bytes` looks at `_size` without it
         self._locks: dict[str, LockFile] = {}
         """The sessions that are ours, and what tells others so."""
         self._file = SqliteFile(path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT, keep_former=True)
@@ -109,15 +109,15 @@ class Outbox:
         return self.path.exists()
 
     @property
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         """Bytes that may be added; a file that is not open yet counts as empty."""
         return max(0, self._max_bytes - self._size)
 
     def adopt(self) -> None:
-        """Take over what sessions that have ended left in the file. Raises OutboxError."""
+        """Take over the messages of sessions that have ended. Raises OutboxError."""
         with self._connection() as db:
-            left = {session for (session,) in db.execute(self._SQL_SESSIONS).fetchall()}
-            for session in left | self._lock_files():  # the latter's are removed with our own
+            sessions = {session for (session,) in db.execute(self._SQL_SESSIONS).fetchall()}
+            for session in sessions | self._lock_files():  # the latter's are removed with our own
                 self._claim(session)
 
     def pending(self) -> int:
@@ -126,7 +126,7 @@ class Outbox:
             return int(db.execute(self._SQL_PENDING, (self._mine,)).fetchone()[0])
 
     def add(self, messages: Sequence[PendingMessage]) -> None:
-        """Keep them, all or none. Not bounded: see `room`. Raises OutboxError."""
+        """Keep them, all or none. Not bounded: see `free_bytes`. Raises OutboxError."""
         with self._transaction() as db:
             db.executemany(self._SQL_ADD, messages)
         with self._lock:
@@ -180,7 +180,7 @@ class Outbox:
                 yield RefusedMessage(PendingMessage(*row[:5]), row[5])
 
     def close(self) -> None:
-        """Let go of the file; what is left in it is for the next. What was added is on the disk already."""
+        """Close the file; what remains in it is for the next crawl. What was added is on the disk already."""
         with self._lock:
             if self._file.is_open:
                 with contextlib.suppress(OSError, sqlite3.Error), self._file.connection() as db:
@@ -199,7 +199,7 @@ class Outbox:
         return json.dumps(list(self._locks))
 
     def _lock_files(self) -> set[str]:
-        """The sessions that have one: also those that were killed and have nothing left to send."""
+        """The sessions that have one: also those that were killed and have nothing more to send."""
         prefix = f"{self.path.name}-"
         names = {file.name for file in self.path.parent.glob(f"{glob.escape(prefix)}*.lock")}
         return {name.removeprefix(prefix).removesuffix(".lock") for name in names}
@@ -224,7 +224,9 @@ class Outbox:
         try:
             yield from before.execute(self._SQL_REMAINING, (self._mine,))
         except sqlite3.Error as error:
-            logger.error("What waited in the former file of the outbox %s is lost: %s.", self.path, error)
+            logger.error(
+                "Messages lost: the former file of the outbox %s cannot be read: %s.", self.path, error
+            )
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

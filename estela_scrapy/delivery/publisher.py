@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -21,27 +19,28 @@ from estela_queue_adapter.errors import (
 from estela_scrapy.delivery.buffer import BURST, DeliveryBuffer, Mode, Undelivered
 from estela_scrapy.delivery.counts import DeliveryCounts
 from estela_scrapy.delivery.health import ClosedTopics, OutboxHealth, QueueHealth
-from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage
+from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage, RefusedMessage
 from estela_terminal.printable import printable_logger
 
 _BURST_INTERVAL = 0.05  # seconds between two bursts
 _FLUSH_STEP = 0.5  # seconds
-_END_TIMEOUT = 2.0  # seconds for a thread to end; one that waits for the network is left behind
+_END_TIMEOUT = 2.0  # seconds for a thread to end; one that waits for the network is not waited for
 
 logger = printable_logger(__name__)
 
 
 class Publisher:
-    """Takes messages from any thread, without ever waiting, and sees to it that they reach the queue.
+    """Takes messages from any thread, without ever waiting, and brings them to the queue.
 
     A message is kept until the queue has acknowledged it: in memory, `buffer_bytes` at most, or in the
     outbox. One that the queue refuses for good stays in the outbox with the reason.
 
     `start` begins two threads, and `close` ends them. The sender hands what waits to the producer, in bursts,
     so that an item wakes no thread. The spiller moves what waits in memory to the outbox while the queue is
-    unavailable or slower than the crawl: the sender may be waiting for the network then. The producer tells
-    what became of a message on a thread of its own. What they share guards itself: the buffer, the counts,
-    the closed topics and the health of queue and outbox.
+    unavailable or slower than the crawl: the sender may be waiting for the network then. The producer reports
+    what became of a message on a thread of its own, or on the sender. What they share guards itself: the
+    buffer, the counts, the closed topics and the health of queue and outbox. `wait` and `close` block, so no
+    reactor calls them.
     """
 
     def __init__(
@@ -82,10 +81,9 @@ class Publisher:
         """Whether memory holds all that it may."""
         return self._buffer.full
 
-    @property
-    def accepted(self) -> Counter[str]:
-        """How many messages were put, by stream."""
-        return self._buffer.accepted
+    def accepted(self, stream: str) -> int:
+        """How many messages of the stream were put."""
+        return self._buffer.accepted(stream)
 
     def wait(self, timeout: float) -> bool:
         """Block until all is answered and counted, `timeout` seconds at most; whether it is."""
@@ -113,18 +111,20 @@ class Publisher:
         self._ended.set()
         for thread in self._threads:
             thread.join(_END_TIMEOUT)
-        with contextlib.suppress(OutboxError):  # the buffer meets the same error, and returns it
-            self._apply_outcomes()
-        return self._buffer.close()
+        with self._counting:
+            undelivered, refused = self._buffer.close()
+            counted = self._count_refused(refused)
+        _log_refused(counted)
+        return undelivered
 
     def _spill_all(self) -> None:
         while True:
             try:
                 self._spill()
-                self._outbox_health.worked()
+                self._outbox_health.worked("spiller")
             except OutboxError as error:
-                self._buffer.through_file = False
-                self._outbox_health.failed(error)
+                self._buffer.note_file(usable=False)
+                self._outbox_health.failed("spiller", error)
             except Exception:  # noqa: BLE001  (without this thread the crawl would wait for ever)
                 self._wait_after_fault()
             if self._ended.wait(self._interval):
@@ -138,7 +138,7 @@ class Publisher:
             self._buffer.persist_in_flight()
         if self._mode is Mode.ALWAYS or unavailable or self._buffer.half_full:
             self.counts.spill(self._buffer.spill())
-        self._buffer.through_file = self._mode is Mode.ALWAYS
+        self._buffer.note_file(usable=True)
 
     def _send_all(self) -> None:
         producer = self._open_producer()
@@ -146,8 +146,9 @@ class Publisher:
             sent = 0
             try:
                 sent = self._send_burst(producer)
+                self._outbox_health.worked("sender")
             except OutboxError as error:
-                self._outbox_health.failed(error)
+                self._outbox_health.failed("sender", error)
             except Exception:  # noqa: BLE001  (as above: a platform may have faults of its own)
                 self._wait_after_fault()
             if sent < BURST:
@@ -195,7 +196,7 @@ class Publisher:
             if self._ended.is_set():
                 return
         self._buffer.restore()
-        self._ended.wait(self._health.pause())
+        self._ended.wait(self._health.pause_after_failed_round())
 
     def _flush(self, producer: Producer) -> None:
         try:
@@ -206,17 +207,12 @@ class Publisher:
 
     def _apply_outcomes(self) -> None:
         with self._counting:
-            refusals = [
-                (one, self.counts.reject(one.message.stream)) for one in self._buffer.apply_outcomes()
-            ]
-        for (message, reason), refused in refusals:
-            if refused & (refused - 1) == 0:  # the 1st, 2nd, 4th, 8th, ...
-                logger.error(
-                    "The queue refuses a message for %s (%d so far); it is kept in the outbox: %s",
-                    message.topic,
-                    refused,
-                    reason,
-                )
+            counted = self._count_refused(self._buffer.apply_outcomes())
+        _log_refused(counted)
+
+    def _count_refused(self, refused: list[RefusedMessage]) -> list[tuple[RefusedMessage, int]]:
+        """Each with how many of its stream were refused by then. With `_counting` held."""
+        return [(one, self.counts.reject(one.message.stream)) for one in refused]
 
     def _answered(self, message: PendingMessage, error: QueueError | None) -> None:
         """What the queue says of a message; called once for each that was sent, from any thread."""
@@ -241,6 +237,17 @@ class Publisher:
         """Log it with its traceback, as no fault is expected; seldom, as it may come again at once."""
         logger.exception("The publisher failed. It tries again in %.0f s.", LONGEST_PAUSE)
         self._ended.wait(LONGEST_PAUSE)
+
+
+def _log_refused(counted: list[tuple[RefusedMessage, int]]) -> None:
+    for (message, reason), count in counted:
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th, ...
+            logger.error(
+                "The queue refuses a message for %s (%d so far); it is kept in the outbox: %s",
+                message.topic,
+                count,
+                reason,
+            )
 
 
 def _is_refusal(error: QueueError) -> bool:

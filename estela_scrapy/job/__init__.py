@@ -1,1 +1,1 @@
-"""One crawl as a job: who it is, which of its runs this is, what its stats and its log say."""
+"""One crawl as a job: its identity, the number of its run, its stats and its log."""

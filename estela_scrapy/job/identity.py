@@ -10,10 +10,10 @@ from pathlib import Path
 
 from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_queue_adapter.files import private as private_files
-from estela_scrapy.setting_reader import told
+from estela_scrapy.setting_kinds import shown
 from estela_wire.names import as_jid_part, parse_jid
 
-# What else says which job a process is: scrapyd, and Scrapy Cloud (such as 123/1/7).
+# Other schedulers' variables for the job's id: scrapyd's, and Scrapy Cloud's (such as 123/1/7).
 SCHEDULERS_VARIABLES = ("SCRAPYD_JOB", "SHUB_JOBKEY")
 
 
@@ -71,7 +71,7 @@ def _parts(variable: str, jid: str) -> tuple[str, str, str]:
     try:
         return parse_jid(jid)
     except BadName as error:
-        raise ConfigurationError(f"{variable}={told(jid)} is not <job>.<spider>.<project>") from error
+        raise ConfigurationError(f"{variable}={shown(jid)} is not <job>.<spider>.<project>") from error
 
 
 def _schedulers_id(environ: Mapping[str, str]) -> str:
@@ -80,13 +80,13 @@ def _schedulers_id(environ: Mapping[str, str]) -> str:
 
 
 def _kept_id(jobdir: Path, new: str) -> str:
-    """The id that an earlier part of the crawl left in `jobdir`, else `new`, which is left there."""
+    """The id that an earlier part of the crawl kept in `jobdir`, else `new`, which is kept there."""
     path = jobdir / "estela-job-id"
     try:
         if path.exists() and (kept := path.read_text().strip()):
             if kept == as_jid_part(kept):
                 return kept
-            raise ConfigurationError(f"{path} holds no job id; remove it to begin a new job")
+            raise ConfigurationError(f"{path} does not hold a job id; remove it to begin a new job")
         private_files.create(path)
         path.write_text(f"{new}\n")
     except (OSError, UnicodeDecodeError) as error:

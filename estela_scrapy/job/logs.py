@@ -46,7 +46,8 @@ class JobLogHandler(logging.Handler):
         self._publish: Callable[[bytes], None] | None = None
         self._early: list[bytes] = []
         self._early_bytes = 0
-        self._beginning = threading.Lock()  # guards the early lines
+        # Guards the early lines, and that none is published before them; taken only while `_publishing.now`.
+        self._beginning = threading.Lock()
         self._publishing = threading.local()
         self.failed = 0
         """Lines that could not be written or published."""
@@ -60,15 +61,15 @@ class JobLogHandler(logging.Handler):
         settings = crawler.settings
         formatter = _ShortNames if settings.getbool("LOG_SHORT_NAMES") else logging.Formatter
         handler.setFormatter(formatter(settings.get("LOG_FORMAT"), settings.get("LOG_DATEFORMAT")))
-        weakref.finalize(crawler, handler.end).atexit = False  # a crawl may fail before anybody is told of it
+        weakref.finalize(crawler, handler.end).atexit = False  # a crawl may fail before it ends here
         return handler
 
     def listen(self) -> None:
         """Take every line of the process from here on."""
         logging.getLogger().addHandler(self)
 
-    def hear_the_start(self, settings: Settings) -> None:
-        """Have Scrapy say again, to this handler alone, what it said before anything of ours was loaded."""
+    def replay_start(self, settings: Settings) -> None:
+        """Have Scrapy log again, for this handler alone, what it logged before we were loaded."""
         scrapys = logging.getLogger(log_scrapy_info.__module__)
         handlers, scrapys.handlers = scrapys.handlers, [self]
         propagate, scrapys.propagate = scrapys.propagate, False
@@ -86,15 +87,17 @@ class JobLogHandler(logging.Handler):
 
         It must not wait; it may be called from several threads at once.
         """
-        with self._beginning:
-            self._publishing.now = True
-            try:
-                for payload in self._early:
-                    publish(payload)
-            finally:
-                self._early.clear()
-                self._publish = publish
-                self._publishing.now = False
+        self._publishing.now = True  # before the lock: what this thread logs meanwhile must not wait for it
+        try:
+            with self._beginning:
+                try:
+                    for payload in self._early:
+                        publish(payload)
+                finally:
+                    self._early.clear()
+                    self._publish = publish
+        finally:
+            self._publishing.now = False
 
     def handle(self, record: logging.LogRecord) -> bool:
         """As the base class does it, without its lock: who holds another lock and logs must not wait here."""
@@ -109,7 +112,7 @@ class JobLogHandler(logging.Handler):
         self._publishing.now = True
         try:
             self._hand_over(line_payload(self.format(record), record.created, self._max_bytes))
-        except Exception:  # noqa: BLE001  (whoever writes a line must not fail for it; logging says it)
+        except Exception:  # noqa: BLE001  (whoever logs must not fail for it; logging reports it)
             self.failed += 1
             self.handleError(record)
         finally:
@@ -144,7 +147,7 @@ class JobLogHandler(logging.Handler):
 def line_payload(line: str, created: float, max_bytes: int) -> bytes:
     """The payload of a line that was written at `created`, in epoch seconds.
 
-    One that is longer than `max_bytes` is cut, and says so at its end: the queue would refuse it whole.
+    One that is longer than `max_bytes` is cut, with a note at its end: the queue would refuse it whole.
     """
     if len(line) <= max_bytes:
         payload = serialize({"log": line, "datetime": created})
@@ -152,8 +155,8 @@ def line_payload(line: str, created: float, max_bytes: int) -> bytes:
             return payload
     kept = min(len(line), max_bytes)
     while True:
-        told = f"{line[:kept]}... [cut: the line has {len(line)} characters]"
-        payload = serialize({"log": told, "datetime": created})
+        cut = f"{line[:kept]}... [cut: the line has {len(line)} characters]"
+        payload = serialize({"log": cut, "datetime": created})
         if len(payload) <= max_bytes or kept == 0:
             return payload
         kept = min(kept - 1, int(0.95 * kept * max_bytes / len(payload)))

@@ -35,7 +35,7 @@ class Goal:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """As estela's variables set it; what is no number there has no effect but a warning."""
+        """As estela's variables set it; what is not a number has no effect but a warning."""
         names = {
             "items": "ITEMS_EXPECTED",
             "goal_weight": "SUCCESS_RATE_GOAL_WEIGHT",
@@ -54,20 +54,20 @@ class Goal:
 def stats_payload(
     stats: Mapping[Any, Any], spider: str, reason: str, now: datetime, goal: Goal | None = None
 ) -> bytes:
-    """The payload of stream `stats` as JSON: every Scrapy stat, and what is reckoned from them.
+    """The payload of stream `stats` as JSON: every Scrapy stat, and the metrics computed from them.
 
-    `reason` is why the spider closed. A key that is not a string becomes one, and a stat that is no JSON is
+    `reason` is why the spider closed. A key that is not a string becomes one, and a stat that is not JSON is
     written as its text: one odd value must not cost a job all the others.
     """
-    reckoned = _reckoned(stats, spider, reason, now, goal or Goal())
-    told = {_key(key): value for key, value in stats.items() if isinstance(key, str)}
+    computed = _computed(stats, spider, reason, now, goal or Goal())
+    named = {_key(key): value for key, value in stats.items() if isinstance(key, str)}
     for key, value in stats.items():
         if not isinstance(key, str):
-            told.setdefault(_key(key), value)
-    return b"{%b}" % b",".join(_member(key, value) for key, value in {**told, **reckoned}.items())
+            named.setdefault(_key(key), value)
+    return b"{%b}" % b",".join(_member(key, value) for key, value in {**named, **computed}.items())
 
 
-def _reckoned(
+def _computed(
     stats: Mapping[Any, Any], spider: str, reason: str, now: datetime, goal: Goal
 ) -> dict[str, Any]:
     """The metrics, by the rules of estela's own."""
@@ -142,7 +142,7 @@ def _member(key: str, value: Any) -> bytes:
 
 
 def _storable(value: Any) -> Any:
-    """The value with keys that are strings and without what JSON can say and MongoDB cannot."""
+    """The value with keys that are strings and without what is JSON and MongoDB cannot store."""
     if isinstance(value, dict):
         return {_key(key): _storable(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -10,7 +10,7 @@ from typing import Any
 from kafka import KafkaAdminClient, TopicPartition
 
 from devservers.ports import wait_until
-from estela_consumer.errors import ExitCode
+from estela_terminal.exit_codes import ExitCode
 from tests.consumer.commands import command
 from tests.faults.outcome import Outcome
 from tests.faults.world import World

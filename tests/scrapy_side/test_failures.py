@@ -19,7 +19,7 @@ def test_what_is_alike_but_for_an_index_or_a_value_is_one_kind(caplog: pytest.Lo
 
     for n in range(50):
         log.add("Item", {}, Unwritable(f"prices[{n}].amount", ValueError(f"no number: {n}")), "a", None)
-    log.sum_up(None)
+    log.log_summary(None)
 
     *single, last = lines(caplog)
     assert len(single) == 20
@@ -37,7 +37,7 @@ def test_fields_without_end_do_not_flood_the_log(caplog: pytest.LogCaptureFixtur
     for n in range(5_000):
         failures.add("Item", {}, Unwritable(f"field-{n}", ValueError()), "a", None)
         conversions.add({}, [Converted(f"field-{n}", "a value is written as its str()")], "a", None)
-    failures.sum_up(None)
+    failures.log_summary(None)
 
     assert len(lines(caplog)) == 100 + 20 + 1
     assert "5,000 message(s) could not be published" in lines(caplog)[-1]
@@ -58,6 +58,6 @@ def test_foreign_text_is_one_line_of_a_bounded_length(caplog: pytest.LogCaptureF
 
 
 def test_without_failures_the_end_is_silent(caplog: pytest.LogCaptureFixture) -> None:
-    FailureLog().sum_up(None)
+    FailureLog().log_summary(None)
 
     assert lines(caplog, logging.DEBUG) == []

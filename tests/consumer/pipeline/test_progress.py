@@ -12,13 +12,13 @@ from estela_consumer.cli.summary import summary, summary_json
 from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.decoder import decode
 from estela_consumer.decoding.document import Document
-from estela_consumer.errors import ExitCode
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.progress import COUNTS, KINDS, Progress
 from estela_consumer.pipeline.writers import Written
 from estela_consumer.stores import StoreSettings, open_store
 from estela_consumer.stores.mongodb import MongoStore
 from estela_queue_adapter import Message
+from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import DataTable
 
 pytestmark = pytest.mark.processes

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from estela_consumer.errors import ExitCode, StoreUnreachable
+from estela_consumer.errors import StoreUnreachable
 from estela_consumer.verification.report import sentence
 from estela_consumer.verification.verifier import StreamCount, Verification, look_until
 from estela_queue_adapter.errors import QueueUnreachable
+from estela_terminal.exit_codes import ExitCode
 
 OF_NINE = "of the 9 messages that job 1.s.p published"
 

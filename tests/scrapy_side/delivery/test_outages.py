@@ -80,7 +80,7 @@ def test_a_crawl_without_a_queue_ends_in_time_and_estela_outbox_sends_it_all_lat
 def test_a_small_outbox_holds_the_crawl_back_until_the_queue_is_back(broker: Any, unique: str) -> None:
     broker.stop()
     crawl = crawl_of(2_000, 1, ESTELA_ITEMS_TOPIC=unique, ESTELA_OUTBOX_MAX_BYTES=100_000)
-    wait_until(lambda: "the crawl waits for the queue" in crawl.log, "a pause")
+    wait_until(lambda: "Crawl paused" in crawl.log, "a pause")
     held_at = len(crawl.scraped)
     broker.start()
     stats = crawl.wait()

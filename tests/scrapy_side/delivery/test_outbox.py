@@ -57,7 +57,7 @@ def test_what_is_added_is_read_in_order_until_it_is_done(path: Path) -> None:
     assert [message.number for message in (one, two, three)] == [1, 2, 3]
     assert box.read(two, 10, MB) == [three]
     assert box.pending() == 2
-    assert box.room == MB - 2
+    assert box.free_bytes == MB - 2
 
 
 def test_a_read_is_bounded_by_count_and_bytes_and_a_large_message_comes_alone(path: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_a_crawl_has_to_send_outlives_the_removal_of_its_file(path: Path) -
     box.add(messages(box, 4))
 
     assert [message.number for message in box.read(None, 10, MB)] == [1, 2, 4]
-    assert box.room == MB - 4
+    assert box.free_bytes == MB - 4
     other = Outbox(path, MB)
     other.adopt()
     assert other.pending() == 0  # they are still those of the crawl that runs
@@ -206,7 +206,7 @@ def test_what_is_in_flight_can_be_kept_and_is_sent_again_or_forgotten_as_it_turn
     buffer.apply_outcomes()
 
     assert box.pending() == 3
-    assert buffer.close().waiting == 3
+    assert buffer.close().undelivered.waiting == 3
 
 
 def test_nothing_is_sent_past_the_file_where_everything_goes_through_it(path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_full_outbox_takes_no_more_and_memory_fills_up(path: Path) -> None:
 
     assert buffer.spill() == 2
     assert buffer.full
-    assert buffer.close().waiting == 10  # at the end everything is kept, whatever the bound
+    assert buffer.close().undelivered.waiting == 10  # at the end everything is kept, whatever the bound
 
 
 MOVES = st.lists(
@@ -272,7 +272,7 @@ def test_whatever_happens_every_message_has_one_place_and_those_sent_once_keep_t
             buffer.restore()
 
     assert first_sent == sorted(first_sent)
-    left = buffer.close()
+    left = buffer.close().undelivered
 
     box = Outbox(path, MB)
     kept = {one.message.number for one in box.everything()} if box.exists() else set[int]()

@@ -5,6 +5,8 @@ A scripted producer stands for the queue, for faults that a real one shows only 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -63,7 +65,7 @@ def test_what_is_put_reaches_the_queue_in_order_and_touches_no_file(
 
     assert publisher.wait(10)
     assert queue.taken == numbers(*range(1_000))
-    assert publisher.counts.published["items"] == publisher.accepted["items"] == 1_000
+    assert publisher.counts.published["items"] == publisher.accepted("items") == 1_000
     assert publisher.counts.bytes["items"] == sum(map(len, queue.taken))
     assert publisher.close() == Undelivered(0, 0)
     assert not outbox.exists()
@@ -288,3 +290,89 @@ def test_an_outbox_that_cannot_be_used_costs_nothing_while_the_queue_is_there(
     assert publisher.wait(10)
     assert publisher.close() == Undelivered(waiting=0, lost=0)
     assert queue.taken == numbers(*range(100))
+
+
+@pytest.mark.parametrize("error", [None, MessageRejected("too large")])
+def test_an_answer_that_comes_when_the_producer_is_closed_is_counted(
+    publisher: Publisher,
+    queue: ScriptedProducer,
+    outbox: Outbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: QueueError | None,
+) -> None:
+    queue.silent = True
+    put(publisher, 1)
+    wait_until(lambda: queue.asked == 1, "the first message")
+    monkeypatch.setattr(queue, "close", lambda timeout: queue.held[0](error))
+
+    assert publisher.close() == Undelivered(0, 0)
+    refused = error is not None
+    assert publisher.counts.published["items"] == (not refused)
+    assert publisher.counts.rejected["items"] == refused
+    assert publisher.counts.answered == 1
+    assert ("refuses a message for t (1 so far)" in caplog.text) == refused
+    assert [kept.reason for kept in outbox.everything()] == ["too large"] * refused
+
+
+def test_a_refused_message_that_no_file_can_keep_is_counted_as_lost(
+    queue: ScriptedProducer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    publisher = Publisher(lambda: queue, Outbox(tmp_path / "file" / "o.db", MB), buffer_bytes=MB)
+    queue.script = lambda topic, data: MessageRejected("no") if data == b"1" else None
+    put(publisher, 1, 2)
+    publisher.start()
+    wait_until(lambda: queue.taken == [b"2"], "the second message")
+
+    undelivered = publisher.close()
+
+    assert (undelivered.waiting, undelivered.lost) == (0, 1)
+    assert publisher.counts.rejected.total() == 0
+    assert publisher.close().lost == 1
+
+
+# A signal's handler logs, as Scrapy's does, while its thread publishes items as fast as it can.
+INTERRUPTED = """
+import faulthandler, logging, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from estela_scrapy.delivery.outbox import Outbox
+from estela_scrapy.delivery.publisher import Publisher
+from estela_scrapy.job.logs import JobLogHandler
+from estela_scrapy.streams import Stream
+from tests.scrapy_side.delivery.scripted_producer import ScriptedProducer
+faulthandler.dump_traceback_later(60, exit=True)
+queue, count = ScriptedProducer(), 50_000
+publisher = Publisher(lambda: queue, Outbox(Path(sys.argv[1]), 2**30), buffer_bytes=2**30)
+publisher.start()
+items, lines = (Stream(publisher, name, "t", "1.a.b", {}) for name in ("items", "logs"))
+crawler = type("Crawler", (), {"spider": None})()
+handler = JobLogHandler(crawler, logging.INFO, 1_000)
+handler.begin(lines.publish_unless_full)
+handler.listen()
+logger = logging.getLogger("crawl")
+logger.setLevel(logging.INFO)
+signal.signal(signal.SIGALRM, lambda *_: logger.info("a signal"))
+signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+for _ in range(count):
+    items.publish(b"{}")
+    publisher.full
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert publisher.wait(50)
+counts = publisher.counts.published
+assert counts["items"] == publisher.accepted("items") == count, counts
+assert counts["logs"] == publisher.accepted("logs") > 10, counts
+assert len(set(queue.taken)) == len(queue.taken) == counts.total()
+assert lines.failed == handler.failed == 0
+publisher.close()
+"""
+
+
+def test_a_signal_whose_handler_logs_while_an_item_is_published_stops_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "outbox.db")],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr

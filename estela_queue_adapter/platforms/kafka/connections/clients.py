@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.net.compat import KafkaNetClient
 from kafka.net.selector import NetworkSelector
 
+from estela_queue_adapter.collector import collect_failed_connections
 from estela_queue_adapter.errors import QueueUnreachable
 from estela_queue_adapter.lifecycle import interpreter_ended
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
@@ -73,9 +73,7 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, brokers: Brokers, *
         for attempt in attempts:
             with contextlib.suppress(RuntimeError):  # its thread did not start
                 attempt.close()
-        # Failed connections hang in cycles, and the collector may look rarely. They are young: to look at all
-        # there is would stop a crawl's reactor.
-        gc.collect(1)
+        collect_failed_connections()
         if isinstance(error, RuntimeError):  # no new threads any more, as the interpreter shuts down
             raise QueueUnreachable(f"Kafka at {brokers}: {error}") from error
         raise

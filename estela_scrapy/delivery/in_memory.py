@@ -1,9 +1,9 @@
-"""Messages on their way from memory to the queue, and what they weigh."""
+"""The messages in memory: those just put, those that wait, those in flight, and what they weigh."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from estela_scrapy.delivery.outbox import PendingMessage
@@ -24,8 +24,34 @@ class Flight(NamedTuple):
     """Whether the outbox has it too."""
 
 
+class Intake:
+    """Messages that were put and have no number yet.
+
+    Any thread may `append` at any time, without a lock. Its owner's lock guards the rest.
+    """
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+        self._put: deque[tuple[str, str, bytes]] = deque()
+        self._number = 0
+        self.accepted: Counter[str] = Counter()
+        """How many messages were numbered, by stream."""
+
+    def append(self, stream: str, topic: str, data: bytes) -> None:
+        """Put a message behind the others."""
+        self._put.append((stream, topic, data))
+
+    def __iter__(self) -> Iterator[PendingMessage]:
+        """Take all of them, each with its number, in the order in which they were put."""
+        while self._put:
+            stream, topic, data = self._put.popleft()
+            self.accepted[stream] += 1
+            self._number += 1
+            yield PendingMessage(self._session, self._number, stream, topic, data)
+
+
 class Waiting:
-    """Messages that wait in memory, oldest first. Its owner's lock guards it."""
+    """Messages that wait in memory, oldest first. Its owner's lock guards it, but for a look at `bytes`."""
 
     def __init__(self) -> None:
         self._messages: deque[PendingMessage] = deque()
@@ -78,7 +104,10 @@ class Waiting:
 
 
 class InFlight:
-    """Messages that the queue has not answered for. Its owner's lock guards it."""
+    """Messages that the queue was given and has not answered for.
+
+    Its owner's lock guards it, but for a look at `bytes`.
+    """
 
     def __init__(self) -> None:
         self._flights: dict[tuple[str, int], Flight] = {}

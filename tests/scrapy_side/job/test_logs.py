@@ -186,7 +186,7 @@ def test_scrapy_says_again_what_it_said_at_its_start_to_the_handler_alone(
 ) -> None:
     logging.getLogger("scrapy").setLevel(logging.DEBUG)
 
-    log.handler.hear_the_start(log.crawler.settings)
+    log.handler.replay_start(log.crawler.settings)
 
     assert "Scrapy" in log.lines[0]
     assert "started (bot: scrapybot)" in log.lines[0]

@@ -1,0 +1,94 @@
+"""What is published while a crawl runs: its items, and a record of each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from time import monotonic
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from scrapy import Request, Spider
+from scrapy.crawler import Crawler
+from scrapy.http import Response
+
+from estela_queue_adapter.serialization.writing import Converted, Unwritable
+from estela_scrapy.failures import ConversionLog, FailureLog, cut, page_of
+from estela_scrapy.payloads import ItemSerializer, request_payload
+from estela_scrapy.streams import Stream
+
+
+class ItemRecords:
+    """Publishes items. Whatever goes wrong with one costs it alone, and is logged and counted.
+
+    Lives on the reactor's thread alone.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        serializer: Callable[[Any], Any] | None,
+        failures: FailureLog,
+        conversions: ConversionLog,
+    ) -> None:
+        """`serializer` is the user's function for values that are not JSON."""
+        self._stream = stream
+        self._serializer = ItemSerializer(serializer)
+        self._failures = failures
+        self._conversions = conversions
+
+    def publish(self, item: Any, response: Response | None, spider: Spider) -> None:
+        """Publish the item as it is now. Never blocks, and raises nothing."""
+        converted: list[Converted] = []
+        try:
+            self._stream.publish(self._serializer.serialize(item, converted))
+        except Exception as error:  # noqa: BLE001  (an item brings code of its own)
+            self._stream.failed += 1
+            self._failures.add("Item", item, error, page_of(response), spider)
+            return
+        if converted:
+            self._conversions.add(item, converted, page_of(response), spider)
+
+
+class RequestRecords:
+    """Publishes a record of each request that has reached the downloader, and how long it was there.
+
+    Lives on the reactor's thread alone.
+    """
+
+    def __init__(self, stream: Stream, crawler: Crawler, failures: FailureLog) -> None:
+        self._stream = stream
+        self._crawler = crawler
+        self._failures = failures
+        self._in_downloader: WeakKeyDictionary[Request, float] = WeakKeyDictionary()
+
+    def sent(self, request: Request) -> None:
+        """Note when a request went out."""
+        self._in_downloader[request] = monotonic()
+
+    def answered(self, request: Request, response: Response) -> None:
+        """Publish its record. Never blocks, and raises nothing."""
+        self._publish(request, response)
+
+    def ended(self, request: Request) -> None:
+        """Publish its record if no answer came. Never blocks, and raises nothing."""
+        if request in self._in_downloader:
+            self._publish(request, None)
+
+    def _publish(self, request: Request, response: Response | None) -> None:
+        began = self._in_downloader.pop(request, None)
+        duration = 0.0 if began is None else monotonic() - began
+        try:
+            fingerprint = self._fingerprint(request)
+            payload = request_payload(request, response, duration, fingerprint, datetime.now(timezone.utc))
+            self._stream.publish(payload)
+        except Exception as error:  # noqa: BLE001  (a record costs itself alone, as an item does)
+            self._stream.failed += 1
+            page = cut(str(request.url))
+            self._failures.add("Record of a request", request, error, page, self._crawler.spider)
+
+    def _fingerprint(self, request: Request) -> Any:
+        try:
+            return self._crawler.request_fingerprinter.fingerprint(request)
+        except Exception as error:
+            raise Unwritable("fingerprint", error) from error

@@ -1,0 +1,142 @@
+"""The kinds of the extension's settings: each makes a value of what was given.
+
+Each takes the setting's name and what was given, and raises ConfigurationError for what does not fit, in one
+line that names the setting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.settings import Kind, as_boolean, as_number, as_text, as_whole_number
+from estela_queue_adapter.topic_names import is_topic
+from estela_terminal.printable import printable
+
+PLACEHOLDERS = ("spider", "job", "project", "topic")
+"""What a template may name."""
+
+_LONGEST = 200  # characters of a value in an error
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+T = TypeVar("T")
+N = TypeVar("N", int, float)
+
+
+def topic(name: str, given: Any) -> str:
+    """A topic's name; empty, or False, switches its stream off."""
+    if given is False:
+        return ""
+    if given is True:
+        raise ConfigurationError(f"{name}=True is not a topic; name one")
+    text = _converted(name, given, as_text, "a topic")
+    if text and not is_topic(text):
+        raise ConfigurationError(
+            f"{name}={shown(text)} is no topic: letters, digits, dots, underscores and dashes make one, "
+            "249 at most; empty switches the stream off"
+        )
+    return text
+
+
+def one_of(*choices: str) -> Kind:
+    """One of these words."""
+
+    def kind(name: str, given: Any) -> str:
+        text = _converted(name, given, as_text, f"one of {', '.join(choices)}")
+        if text not in choices:
+            raise ConfigurationError(f"{name}={shown(text)}: the valid choices are {', '.join(choices)}")
+        return text
+
+    return kind
+
+
+def log_level(name: str, given: Any) -> int:
+    """A level of logging, by its name or number."""
+    text = _converted(name, given, as_text, "a level").strip().upper()
+    text = logging.getLevelName(int(text)) if text.isdecimal() else text
+    if text not in _LEVELS:
+        raise ConfigurationError(f"{name}={shown(text)}: the valid choices are {', '.join(_LEVELS)}")
+    return int(getattr(logging, text))
+
+
+def file(name: str, given: Any) -> Path:
+    """The absolute path of a file that is there, or that could be created."""
+    try:
+        path = Path(_converted(name, given, as_text, "a file")).expanduser().absolute()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # the questions below answer no when this one says why
+        folder = next((parent for parent in path.parents if parent.exists()), path)
+        is_folder = path.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, or nobody's name for a file
+        raise ConfigurationError(f"{name} names no file: {error}") from error
+    if is_folder:
+        raise ConfigurationError(f"{name}={path} is a directory; it names a file")
+    if not folder.is_dir():
+        raise ConfigurationError(f"{name}={path} cannot be there: {folder} is not a directory")
+    return path
+
+
+def template(name: str, given: Any) -> str:
+    """A text with PLACEHOLDERS in braces; empty if there is none."""
+    text = _converted(name, given, as_text, "a template")
+    choices = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+    try:
+        used = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
+        for placeholder in used:
+            if placeholder not in PLACEHOLDERS:
+                raise ConfigurationError(
+                    f"{name}: {{{placeholder}}} is not known; the valid ones are {choices}"
+                )
+        text.format_map(dict.fromkeys(PLACEHOLDERS, "x"))  # what follows a placeholder may be wrong
+    except (ValueError, LookupError, AttributeError) as error:
+        raise ConfigurationError(f"{name}={shown(text)} is not a template: {error}") from error
+    return text
+
+
+def boolean(name: str, given: Any) -> bool:
+    """True or False, also as 1, yes, on and 0, no, off."""
+    return _converted(name, given, as_boolean, "True or False")
+
+
+def whole_number(name: str, given: Any) -> int:
+    """An int above 0."""
+    return _above_zero(name, _converted(name, given, as_whole_number, "a whole number"))
+
+
+def number(name: str, given: Any) -> float:
+    """A finite float above 0."""
+    return _above_zero(name, _converted(name, given, as_number, "a number"))
+
+
+def variable_text(name: str, given: Any) -> str:
+    """What an environment variable would say; the error does not show the value, which may be a secret."""
+    try:
+        return as_text(given)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{name}=a {type(given).__name__} is not text, a number or a list"
+        ) from error
+
+
+def shown(value: Any) -> str:
+    """The value in an error, which is one line and not a long one."""
+    text = printable(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _above_zero(name: str, value: N) -> N:
+    if value <= 0:
+        raise ConfigurationError(f"{name}={value} is not above 0")
+    return value
+
+
+def _converted(name: str, given: Any, convert: Callable[[Any], T], expected: str) -> T:
+    try:
+        return convert(given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigurationError(f"{name}={shown(given)} is not {expected}") from error

@@ -1,0 +1,85 @@
+"""Where the extension's settings come from, and which names there nobody reads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
+
+from estela_queue_adapter.settings import PREFIX as QUEUE_PREFIX
+from estela_queue_adapter.settings import Field, Given, unknown_setting, variable
+from estela_scrapy.setting_kinds import variable_text
+
+PREFIX = "ESTELA"
+
+# Variables of the same prefix that others read: estela itself, and estela-consume and its sisters.
+ESTELAS = (
+    "ESTELA_SPIDER_*",
+    "ESTELA_API_*",
+    "ESTELA_AUTH_TOKEN",
+    "ESTELA_COLLECTION",
+    "ESTELA_UNIQUE_COLLECTION",
+    "ESTELA_PROXY_*",
+    "ESTELA_PROXIES_*",
+)
+CONSUMERS = (
+    "ESTELA_DRAIN",
+    "ESTELA_CHUNK_COUNT",
+    "ESTELA_CHUNK_BYTES",
+    "ESTELA_CHUNK_AGE",
+    "ESTELA_WRITERS",
+    "ESTELA_RATE",
+    "ESTELA_MAX_WAIT",
+    "ESTELA_GRACE",
+    "ESTELA_JSON",
+    "ESTELA_VERBOSE",
+)
+
+
+class ScrapySettings:
+    """Scrapy's settings, each as set at its highest priority."""
+
+    def __init__(self, settings: BaseSettings) -> None:
+        self._settings = settings
+
+    def find(self, field: Field) -> Given | None:
+        name = variable(field.name, PREFIX)
+        value = self._settings.get(name)
+        return None if value is None else Given(name, value)
+
+
+class EstelasUnique:
+    """ESTELA_UNIQUE_COLLECTION, by which estela asks for `unique`; only True means it."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def find(self, field: Field) -> Given | None:
+        name = "ESTELA_UNIQUE_COLLECTION"
+        if field.name != "unique" or self._environ.get(name) != "True":
+            return None
+        return Given(name, True)
+
+
+def is_set_by_operator(name: str, settings: BaseSettings, environ: Mapping[str, str]) -> bool:
+    """Whether the command line or the environment sets it, rather than the project or a spider."""
+    priority = settings.getpriority(name) or 0
+    return priority >= SETTINGS_PRIORITIES["cmdline"] or bool(environ.get(name))
+
+
+def queue_variables(settings: BaseSettings) -> dict[str, str]:
+    """Scrapy's QUEUE_PLATFORM* settings, as the environment would have them. Raises ConfigurationError."""
+    given: dict[str, Any] = {name: settings[name] for name in settings if name.startswith(QUEUE_PREFIX)}
+    return {name: variable_text(name, value) for name, value in given.items() if value not in (None, "")}
+
+
+def misspelt_names(known: Collection[str], settings: BaseSettings, environ: Mapping[str, str]) -> list[str]:
+    """What to say of each ESTELA_* name that is not `known`, nor estela's or the consumer's."""
+    given = {name for name in (*settings, *environ) if name.startswith(f"{PREFIX}_")}
+    return [
+        unknown_setting(name, known)
+        for name in sorted(given - set(known))
+        if not any(fnmatchcase(name, pattern) for pattern in (*ESTELAS, *CONSUMERS))
+    ]
