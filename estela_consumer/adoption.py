@@ -22,8 +22,9 @@ from bson.dbref import DBRef
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, content_id, with_id
+from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, OBJECT_ID_ELEMENT, with_id
 from estela_consumer.decoding.escaping import escape_document, unescape_document
+from estela_consumer.decoding.identity import content_id
 from estela_consumer.errors import ConsumerError
 
 _CHUNK_DOCUMENTS = 1_000
@@ -293,6 +294,6 @@ class _Ids:
 
 
 def _encoded_id(document: bytes) -> bytes:
-    if document.startswith(b"\x07_id\x00", 4):
+    if document.startswith(OBJECT_ID_ELEMENT, 4):
         return document[4 : 4 + _ID_ELEMENT]
     return bson.encode({"_id": bson.decode(document, _ANY_DATE)["_id"]})

@@ -25,38 +25,19 @@ EXIT_MEANINGS = {
 
 
 class Reason(str, enum.Enum):
-    """Why a message is a dead letter: the closed list. `meaning` is the same for people."""
+    """Why a message is a dead letter: the closed list. docs/reliability.md says when each is given."""
 
-    meaning: str
-
-    UNDECODABLE = "undecodable", "the bytes are not UTF-8 JSON"
-    BAD_ENVELOPE = (
-        "bad_envelope",
-        "JSON, but no envelope: no payload, a payload that is no object, an `id` that is not 24 hex digits",
-    )
-    BAD_NAME = (
-        "bad_name",
-        "the jid, `db_name` or `dataset_name` give no name that MongoDB takes, or one that is the server's "
-        "(`admin`, `config`, `local`, `system.`)",
-    )
-    UNREADABLE = (
-        "unreadable",
-        "the queue's own bytes are no message: damaged, or written so; the letter holds them raw",
-    )
-    BAD_VALUE = "bad_value", "an integer beyond 64 bits, a NUL in a key, a lone surrogate, too deep a nesting"
-    TOO_LARGE = "too_large", "over 16 MiB as a document"
-    DUPLICATE_ID = "duplicate_id", "another document with another content has this `_id`"
-    DUPLICATE_KEY = "duplicate_key", "a unique index of the collection has these values already"
-    INVALID = "invalid", "the collection's own validation refuses it"
-    NOT_PERMITTED = "not_permitted", "the login has no permission on that one database"
-    REFUSED = "refused", "the store refuses this one document for another reason, which is told"
-
-    def __new__(cls, value: str, meaning: str) -> Reason:
-        """A string that knows what it means."""
-        reason = str.__new__(cls, value)
-        reason._value_ = value
-        reason.meaning = meaning
-        return reason
+    UNDECODABLE = "undecodable"
+    BAD_ENVELOPE = "bad_envelope"
+    BAD_NAME = "bad_name"
+    UNREADABLE = "unreadable"
+    BAD_VALUE = "bad_value"
+    TOO_LARGE = "too_large"
+    DUPLICATE_ID = "duplicate_id"
+    DUPLICATE_KEY = "duplicate_key"
+    INVALID = "invalid"
+    NOT_PERMITTED = "not_permitted"
+    REFUSED = "refused"
 
 
 class BadMessage(Exception):
@@ -68,9 +49,9 @@ class BadMessage(Exception):
 
 
 class UnknownRefusal(BadMessage):
-    """The store refuses it with an error that nobody here knows: it may pass by itself, and is tried again.
+    """The store refuses it with an unknown error, which may pass by itself: the document is tried again.
 
-    `code` tells one such error from another; `alone` is whether it is said of this one document.
+    `code` tells one such error from another; `alone` is whether it was said of this one document.
     """
 
     def __init__(self, text: str, code: int, *, alone: bool) -> None:

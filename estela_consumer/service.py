@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
 
-from estela_consumer.dead_letters.publisher import DeadLetters, tell_shortened
+from estela_consumer.dead_letters.publisher import DeadLetters, warn_of_shortened
 from estela_consumer.errors import EXIT_MEANINGS, StoreUnreachable, UsageError
 from estela_consumer.patience import Patience
 from estela_consumer.pipeline.drain import DrainReport
@@ -104,7 +104,7 @@ class Run:
         return thread
 
     def _open_pipelines(self, platform: Platform, producer: Producer, store: Store) -> list[Pipeline]:
-        tell_shortened(self._settings.topics)
+        warn_of_shortened(self._settings.topics)
         writer = BatchWriter(store, DeadLetters(producer), self._patience)
         return [
             Pipeline(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what Kafka takes
+MAX_LENGTH = 249  # characters that Kafka takes
+_TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_LENGTH}}}")
 
 
 def is_topic(name: str) -> bool:

@@ -7,8 +7,9 @@ import os
 from scrapy.settings import BaseSettings
 
 from estela_scrapy.extensions import QueueExtension
+from estela_wire.topics import LOGS_TOPIC, STATS_TOPIC
 
-_TOPICS = {"ESTELA_STATS_TOPIC": "job_stats", "ESTELA_LOGS_TOPIC": "job_logs"}
+_TOPICS = {"ESTELA_STATS_TOPIC": STATS_TOPIC, "ESTELA_LOGS_TOPIC": LOGS_TOPIC}
 
 
 class Addon:

@@ -25,8 +25,8 @@ from estela_scrapy.setting_sources import (
     misspelt_names,
     queue_variables,
 )
-from estela_wire.closing_record import JOBS_TOPIC
-from estela_wire.names import Dataset, dataset_of
+from estela_wire.dataset import Dataset, dataset_of
+from estela_wire.topics import ITEMS_TOPIC, JOBS_TOPIC, REQUESTS_TOPIC
 
 _OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
 _BUFFER_BYTES = 4 * 1024 * 1024
@@ -52,9 +52,9 @@ class ExtensionSettings:
     """What the extension publishes, and where to. Field `<x>` is the setting `ESTELA_<X>`."""
 
     enabled: bool = field(metadata=setting(kinds.boolean, True))
-    items_topic: str = field(metadata=_topic("items_topic"))
+    items_topic: str = field(metadata=_topic(ITEMS_TOPIC))
     """Empty: items are not published. The same holds for the other topics."""
-    requests_topic: str = field(metadata=_topic("requests_topic"))
+    requests_topic: str = field(metadata=_topic(REQUESTS_TOPIC))
     stats_topic: str = field(metadata=_topic(""))
     logs_topic: str = field(metadata=_topic(""))
     jobs_topic: str = field(metadata=_topic(JOBS_TOPIC))
@@ -149,8 +149,8 @@ class ExtensionSettings:
             if dataset == others_dataset:
                 raise ConfigurationError(
                     f"{one} and {other} would share the collection {kinds.shown(str(dataset))}: name topics "
-                    f"of their own in {_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give {{topic}} "
-                    "a place in ESTELA_DATASET"
+                    f"of their own in {_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give "
+                    "{topic} a place in ESTELA_DATASET"
                 )
 
     def _datasets(self, job: Job) -> Iterator[tuple[str, Dataset]]:

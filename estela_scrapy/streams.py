@@ -16,6 +16,7 @@ from estela_scrapy.job.stats import stats_payload
 from estela_scrapy.settings import ExtensionSettings
 from estela_terminal.printable import printable_logger
 from estela_wire.closing_record import ClosingRecord, StreamRecord
+from estela_wire.envelope import EnvelopeWriter
 from estela_wire.message_id import IdSource
 
 logger = printable_logger(__name__)
@@ -43,11 +44,11 @@ class Stream:
         self._unique = unique
         self._names = names
         self._ids = IdSource()
-        self._head = serialize({"jid": jid, "unique": str(unique), **names})[:-1]
+        self._envelopes = EnvelopeWriter(jid, unique=unique, names=names)
 
     def publish(self, payload: bytes) -> None:
         """Hand over a payload that is JSON already, under an id of its own. Never blocks."""
-        message = b'%b,"id":"%b","payload":%b}' % (self._head, self._ids.next(), payload)
+        message = self._envelopes.write(self._ids.next(), payload)
         self._publisher.put(self.name, self.topic, message)
 
     def publish_unless_full(self, payload: bytes) -> None:

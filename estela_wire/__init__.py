@@ -1,1 +1,4 @@
-"""What crawl and consumer must agree on, each told once: ids, names, headers and the closing record."""
+"""What crawl and consumer must agree on, each told once.
+
+The ids of messages, jids, topics, datasets, headers, the envelope and the closing record.
+"""

@@ -10,38 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from estela_queue_adapter.errors import SerializationError
+from estela_wire.jid import make_jid
+from estela_wire.message_id import IdRange, id_bytes, nonce_of
+from estela_wire.shown import shown
 
-JOBS_TOPIC = "jobs_topic"  # where closing records go, where nothing else is said
-
-_ID_BYTES = 12
-_NONCE = slice(4, 9)  # after 4 bytes of seconds, before 3 bytes that count
 _KINDS = {str: "text", bool: "true or false", int: "a whole number", list: "a list"}
 
 T = TypeVar("T")
-
-
-def nonce_of(identity: bytes) -> bytes:
-    """The part of a message's id that every message of its stream and run shares, and no other has."""
-    return identity[_NONCE]
-
-
-class IdRange(NamedTuple):
-    """The ids of one stream of one run: those from `first` to `last` with their nonce, 12 bytes each."""
-
-    first: bytes
-    last: bytes
-
-    @property
-    def nonce(self) -> bytes:
-        """What the ids share."""
-        return nonce_of(self.first)
-
-    def holds(self, identity: bytes) -> bool:
-        """Whether it is one of them."""
-        return self.first <= identity <= self.last and nonce_of(identity) == self.nonce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +32,16 @@ class StreamRecord:
     jid: str
     """The jid of its envelopes, which may be another than the job's."""
     db_name: str = ""
-    """As its envelopes have it; empty where they have none."""
+    """As its envelopes have it; empty if they have none."""
     dataset_name: str = ""
     unique: bool = False
     """Whether equal payloads are stored once, under an `_id` that is not the message's."""
     published: int = 0
     """Messages handed over for delivery."""
     failed: int = 0
-    """Messages that never were: not serialisable, dropped or refused."""
+    """Messages that were never published: not serialisable, dropped or refused."""
     first_id: str = ""
-    """24 hex digits; empty where nothing was published."""
+    """24 hex digits; empty if nothing was published."""
     last_id: str = ""
 
     @property
@@ -115,7 +93,7 @@ class ClosingRecord:
     @property
     def jid(self) -> str:
         """`<job>.<spider>.<project>`."""
-        return f"{self.job}.{self.spider}.{self.project}"
+        return make_jid(self.job, self.spider, self.project)
 
     def to_payload(self) -> dict[str, Any]:
         """The payload of its envelope."""
@@ -150,7 +128,7 @@ class ClosingRecord:
 
 def _object(payload: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(payload, dict):
-        raise SerializationError(f"{where} is {_shown(payload)}, not an object")
+        raise SerializationError(f"{where} is {shown(payload)}, not an object")
     return payload
 
 
@@ -159,7 +137,7 @@ def _field(fields: Mapping[str, Any], name: str, kind: type[T], where: str) -> T
         raise SerializationError(f"{where} has no {name}")
     value = fields[name]
     if type(value) is not kind:
-        raise SerializationError(f"{where}: {name} is {_shown(value)}, not {_KINDS[kind]}")
+        raise SerializationError(f"{where}: {name} is {shown(value)}, not {_KINDS[kind]}")
     return value
 
 
@@ -187,20 +165,16 @@ def _time(fields: Mapping[str, Any], name: str, where: str) -> datetime:
     try:
         time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 does not know Z
     except ValueError as error:
-        raise SerializationError(f"{where}: {name} is {_shown(text)}, not an ISO 8601 time") from error
+        raise SerializationError(f"{where}: {name} is {shown(text)}, not an ISO 8601 time") from error
     if time.tzinfo is None:
-        raise SerializationError(f"{where}: {name} is {_shown(text)}, a time without its zone")
+        raise SerializationError(f"{where}: {name} is {shown(text)}, a time without its zone")
     return time
 
 
 def _id(fields: Mapping[str, Any], name: str, where: str) -> str:
     text = _field(fields, name, str, where)
-    try:
-        valid = not text or (len(text) == 2 * _ID_BYTES and len(bytes.fromhex(text)) == _ID_BYTES)
-    except ValueError:
-        valid = False
-    if not valid:
-        raise SerializationError(f"{where}: {name} is {_shown(text)}, not 24 hex digits")
+    if text and id_bytes(text) is None:
+        raise SerializationError(f"{where}: {name} is {shown(text)}, not 24 hex digits")
     return text.lower()
 
 
@@ -213,8 +187,3 @@ def _check_ids(record: StreamRecord, where: str) -> None:
             raise SerializationError(f"{where}: {record.published} published, but no first_id")
     elif ids.first > ids.last or ids.nonce != nonce_of(ids.last):
         raise SerializationError(f"{where}: first_id and last_id are not of one run")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,6 +1,7 @@
 """Every error and what it leads to, as one table. `python -m tests.rulebook` prints it as Markdown.
 
-The rows are made of what the code decides by; docs/reliability.md carries the same table.
+The rows are made of what the code decides by; docs/reliability.md carries the same table, and
+tests/test_documents.py compares the two. A row that changes: print the table, and paste it there.
 """
 
 from __future__ import annotations
@@ -21,15 +22,33 @@ from estela_consumer.stores.mongodb.rules import (
 )
 from estela_terminal.exit_codes import ExitCode
 
+# When each reason of a dead letter is given.
+_REASONS = {
+    Reason.UNDECODABLE: "the bytes are not UTF-8 JSON",
+    Reason.BAD_ENVELOPE: "JSON, but not an envelope: no payload, a payload that is not an object, an "
+    "`id` that is not 24 hex digits",
+    Reason.BAD_NAME: "the jid, `db_name` or `dataset_name` give no name that MongoDB takes, or one that is "
+    "the server's (`admin`, `config`, `local`, `system.`)",
+    Reason.UNREADABLE: "the queue's own bytes are not a message: damaged, or written so; the letter "
+    "holds them raw",
+    Reason.BAD_VALUE: "an integer beyond 64 bits, a NUL in a key, a lone surrogate, too deep a nesting",
+    Reason.TOO_LARGE: "over 16 MiB as a document",
+    Reason.DUPLICATE_ID: "another document with another content has this `_id`",
+    Reason.DUPLICATE_KEY: "a unique index of the collection has these values already",
+    Reason.INVALID: "the collection's own validation refuses it",
+    Reason.NOT_PERMITTED: "the login has no permission on that one database",
+    Reason.REFUSED: "the store refuses this one document for another reason, which the letter names",
+}
+
 WAITING, DEAD_LETTER, STOP, SKIP = "wait", "dead letter", "stop", "skip"
 
 
 class Rule(NamedTuple):
-    """One row: what is met, what it leads to, and with which word or exit code."""
+    """One row: what is met, what it leads to, and the reason or exit code that says so."""
 
     error: str
     verdict: str
-    word: str = ""
+    name: str = ""
 
 
 def rules() -> Iterator[Rule]:
@@ -43,7 +62,7 @@ def rules() -> Iterator[Rule]:
     for code, name in WAIT.items():
         yield Rule(f"MongoDB {code} `{name}`", WAITING)
     for code, words in WAIT_WHERE.items():
-        yield Rule(f'MongoDB {code}, where it says "{words}"', WAITING)
+        yield Rule(f'MongoDB {code} that says "{words}"', WAITING)
     for label in WAIT_LABELS:
         yield Rule(f"MongoDB, any error with the label `{label}`", WAITING)
     yield Rule("the embedded store: any error of its file (locked, disk full, no permission)", WAITING)
@@ -56,7 +75,7 @@ def rules() -> Iterator[Rule]:
         Reason.REFUSED.value,
     )
     for reason in Reason:
-        yield Rule(f"{reason.meaning}{_codes(reason)}", DEAD_LETTER, reason.value)
+        yield Rule(f"{_REASONS[reason]}{_codes(reason)}", DEAD_LETTER, reason.value)
     yield Rule("a tombstone (no value)", SKIP, "counted")
     for code, meaning in EXIT_MEANINGS.items():
         if code not in (ExitCode.OK, ExitCode.DEAD_LETTERS):
@@ -79,7 +98,7 @@ def _codes(reason: Reason) -> str:
 def as_markdown() -> str:
     """The table as it stands in docs/reliability.md."""
     rows = [
-        f"| {rule.error} | {rule.verdict} | {f'`{rule.word}`' if rule.word else ''} |" for rule in rules()
+        f"| {rule.error} | {rule.verdict} | {f'`{rule.name}`' if rule.name else ''} |" for rule in rules()
     ]
     return "\n".join(["| met | leads to | word or exit code |", "|---|---|---|", *rows])
 

@@ -149,7 +149,7 @@ def test_the_table_of_rules_is_the_one_that_the_code_decides_by() -> None:
 
 
 def test_every_reason_of_a_dead_letter_is_in_the_table_of_rules() -> None:
-    assert {reason.value for reason in Reason} <= {rule.word for rule in rules()}
+    assert {reason.value for reason in Reason} <= {rule.name for rule in rules()}
 
 
 def test_the_table_of_faults_has_every_row_and_every_promise_was_kept() -> None:

@@ -12,12 +12,13 @@ import click
 from estela_consumer.adoption import AdoptionFailed, AdoptionReport, Replacement, survey
 from estela_consumer.adoption import adopt as adopt_collection
 from estela_consumer.cli.dataset_argument import dataset_argument
-from estela_consumer.decoding.dataset import STATS_TOPIC, Dataset
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Store
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, ended_by
 from estela_terminal.output import after_the_work, print_json, print_line, say_error
+from estela_wire.dataset import Dataset
+from estela_wire.topics import STATS_TOPIC
 
 _OF_A_SCHEDULED_JOB = re.compile(r"-scj\w+-")  # estela calls its unique collections so
 

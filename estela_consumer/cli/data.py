@@ -16,7 +16,6 @@ from estela_consumer.cli.adopt import adopt
 from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.cli.extended_json import extended_json
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.escaping import unescape_document, unescape_key
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Store, open_store
@@ -32,6 +31,7 @@ from estela_terminal.output import (
     print_table,
     say_error,
 )
+from estela_wire.dataset import Dataset
 
 MEANINGS = {
     ExitCode.OK: "done",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from estela_consumer.decoding.dataset import Dataset
+from estela_wire.dataset import Dataset
 
 
 def _dataset(value: str) -> Dataset:

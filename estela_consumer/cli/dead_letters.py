@@ -12,8 +12,7 @@ import click
 
 from estela_consumer.cli import logs
 from estela_consumer.cli.extended_json import extended_json
-from estela_consumer.dead_letters.publisher import SUFFIX
-from estela_consumer.dead_letters.replay import Letter, Mailbox
+from estela_consumer.dead_letters.replay import DeadLetter, DeadLetterReader
 from estela_consumer.errors import Reason
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, SerializationError
@@ -30,6 +29,7 @@ from estela_terminal.output import (
     print_table,
     say_error,
 )
+from estela_wire.topics import DEAD_LETTERS_SUFFIX
 
 MEANINGS = {
     ExitCode.OK: "done",
@@ -41,7 +41,7 @@ MEANINGS = {
 }
 
 _Command: TypeAlias = Callable[..., Any]
-_Wanted: TypeAlias = Callable[[Letter], bool]
+_Wanted: TypeAlias = Callable[[DeadLetter], bool]
 
 
 def _place(value: str) -> str:
@@ -90,8 +90,8 @@ def dead_letters() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(topic: str, *, as_json: bool) -> None:
     """How many there are, by reason and dataset."""
-    with _mailbox(topic) as mailbox:
-        counts = Counter((letter.reason, str(letter.dataset or "-")) for letter in mailbox.letters())
+    with _reader(topic) as reader:
+        counts = Counter((letter.reason, str(letter.dataset or "-")) for letter in reader.letters())
     rows = [
         {"reason": reason, "dataset": dataset, "letters": count}
         for (reason, dataset), count in sorted(counts.items())
@@ -114,15 +114,15 @@ def list_(topic: str, *, as_json: bool) -> None:
 @click.argument("place", type=_place, metavar="PARTITION:OFFSET")
 def show(topic: str, place: str) -> None:
     """One letter, whole: the one of the message that was at PARTITION:OFFSET."""
-    with _mailbox(topic) as mailbox:
-        letters = list(mailbox.letters(lambda letter: letter.place == place))
+    with _reader(topic) as reader:
+        letters = list(reader.letters(lambda letter: letter.place == place))
     if not letters:
         raise click.UsageError(f"{topic} has no dead letter of {place}; `export` names all there are")
     for letter in letters:
         _show(letter)
 
 
-def _show(letter: Letter) -> None:
+def _show(letter: DeadLetter) -> None:
     apart = {"text", "base64", "headers", "key"}
     rows = [
         (name, value) for name, value in letter.as_json().items() if value is not None and name not in apart
@@ -149,8 +149,8 @@ def _text(data: bytes) -> str:
 @_selection
 def export(topic: str, reasons: tuple[str, ...], places: tuple[str, ...]) -> None:
     """Letters as JSON lines on standard output, each with its message."""
-    with _mailbox(topic) as mailbox:
-        for letter in mailbox.letters(_wanted(reasons, places)):
+    with _reader(topic) as reader:
+        for letter in reader.letters(_wanted(reasons, places)):
             print_json(letter.as_json())
 
 
@@ -163,8 +163,8 @@ def replay(topic: str, reasons: tuple[str, ...], places: tuple[str, ...]) -> Non
     All of them, if nothing is selected. A message keeps its id, so that it is stored once. What is still
     wrong with it makes it a dead letter again.
     """
-    with _mailbox(topic) as mailbox:
-        done = mailbox.replay(_wanted(reasons, places))
+    with _reader(topic) as reader:
+        done = reader.replay(_wanted(reasons, places))
     remaining = done.truncated + done.refused
     with after_the_work():
         print_line(f"{done.replayed:,} replayed to {topic}")
@@ -176,11 +176,11 @@ def replay(topic: str, reasons: tuple[str, ...], places: tuple[str, ...]) -> Non
 
 
 @contextlib.contextmanager
-def _mailbox(topic: str) -> Iterator[Mailbox]:
-    if topic.endswith(SUFFIX):
-        raise click.UsageError(f"name the topic they came from: {topic.removesuffix(SUFFIX)}")
+def _reader(topic: str) -> Iterator[DeadLetterReader]:
+    if topic.endswith(DEAD_LETTERS_SUFFIX):
+        raise click.UsageError(f"name the topic they came from: {topic.removesuffix(DEAD_LETTERS_SUFFIX)}")
     try:
-        yield Mailbox(open_platform(), topic)
+        yield DeadLetterReader(open_platform(), topic)
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
     except QueueError as error:
@@ -188,7 +188,7 @@ def _mailbox(topic: str) -> Iterator[Mailbox]:
         sys.exit(ExitCode.QUEUE_UNREACHABLE)
 
 
-def _print_message(letter: Letter) -> None:
+def _print_message(letter: DeadLetter) -> None:
     try:
         text = extended_json(letter.value, indent=2)
     except (SerializationError, RecursionError, ValueError):  # not JSON, or too deep or large to be laid out

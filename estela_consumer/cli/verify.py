@@ -14,13 +14,13 @@ from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import open_store
 from estela_consumer.verification.report import as_json, as_table
-from estela_consumer.verification.verifier import Verification, Verifier, look_until
+from estela_consumer.verification.verifier import Verification, Verifier, verify_until
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import after_the_work, print_json, print_line, print_table, say_error
-from estela_wire.closing_record import JOBS_TOPIC
+from estela_wire.topics import JOBS_TOPIC
 
 MEANINGS = {
     ExitCode.OK: "all that the job scraped and published is stored",
@@ -77,7 +77,7 @@ def verify(
     logs.set_up()
     with _exit_on_errors(), contextlib.closing(open_store(store_settings(store, tls_ca_file))) as opened:
         verifier = Verifier(open_platform(), opened, jobs_topic=jobs_topic, group=group)
-        found = look_until(partial(verifier.look, job), wait)
+        found = verify_until(partial(verifier.verify, job), wait)
     with after_the_work():
         _print(found, job, jobs_topic, as_json_=as_json_)
     sys.exit(found.code if found else ExitCode.NO_CLOSING_RECORD)

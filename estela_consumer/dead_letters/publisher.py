@@ -13,13 +13,12 @@ from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_queue_adapter import Message, Producer, Unreadable
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
 from estela_queue_adapter.interfaces import Headers
-from estela_wire.headers import PREFIX, escaped, origin_of, own_headers, replays_of
-
-SUFFIX = "_dead_letters"
+from estela_queue_adapter.topic_names import MAX_LENGTH
+from estela_wire import headers as names
+from estela_wire.headers import escaped, origin_of, own_headers, replays_of
+from estela_wire.topics import DEAD_LETTERS_SUFFIX, dead_letter_topic
 
 _CONFIRM_TIMEOUT = 30.0  # seconds for the queue to confirm a batch's letters
-_LONGEST_TOPIC = 249  # characters that a broker takes
-_HASH = 16  # hex digits that tell shortened names apart
 _ERROR_CHARACTERS = 2_000  # of what the store says
 _FEWEST_ERROR_CHARACTERS = 100
 _DIGEST = 16  # hex digits of a message's content in its letter's key
@@ -29,22 +28,13 @@ _BUDGETS = (None, 512 * 1024, 64 * 1024, 8 * 1024, 1024, 0)
 logger = logging.getLogger(__name__)
 
 
-def dead_letter_topic(topic: str) -> str:
-    """Where the dead letters of `topic` go: a name that a broker takes, and no other topic's."""
-    if len(topic) + len(SUFFIX) <= _LONGEST_TOPIC:
-        return f"{topic}{SUFFIX}"
-    digest = hashlib.sha256(topic.encode(errors="surrogateescape")).hexdigest()[:_HASH]
-    kept = topic[: _LONGEST_TOPIC - len(SUFFIX) - _HASH - 1]
-    return f"{kept}-{digest}{SUFFIX}"
-
-
-def tell_shortened(topics: Iterable[str]) -> None:
-    """Say which dead-letter topics have another name than one would look for."""
+def warn_of_shortened(topics: Iterable[str]) -> None:
+    """Log which dead-letter topics have another name than one would look for."""
     for topic in topics:
-        if (shortened := dead_letter_topic(topic)) != f"{topic}{SUFFIX}":
+        if (shortened := dead_letter_topic(topic)) != f"{topic}{DEAD_LETTERS_SUFFIX}":
             logger.warning(
                 "Dead letters of %s go to %s: with %s its name would be over %d characters.",
-                topic, shortened, SUFFIX, _LONGEST_TOPIC,
+                topic, shortened, DEAD_LETTERS_SUFFIX, MAX_LENGTH,
             )  # fmt: skip
 
 
@@ -59,24 +49,22 @@ def letter_headers(letter: RejectedMessage, parts: Parts, now: datetime, error_c
     """Why the message is here, where it was, and what was cut; its own headers follow."""
     message, error = letter
     text = str(error)
-    told = {
-        "reason": error.reason.value,
-        "error": text if len(text) <= error_characters else f"{text[:error_characters]}...",
-        "time": now.isoformat(timespec="milliseconds"),
-        "replays": str(replays_of(message)),
-        "truncated": parts.truncated,
-        "truncated-key": parts.truncated_key,
-        "truncated-headers": parts.truncated_headers,
-        "unreadable-from": message.data.first if isinstance(message.data, Unreadable) else None,
+    values = {
+        names.REASON: error.reason.value,
+        names.ERROR: text if len(text) <= error_characters else f"{text[:error_characters]}...",
+        names.TIME: now.isoformat(timespec="milliseconds"),
+        names.REPLAYS: replays_of(message),
+        names.TRUNCATED: parts.truncated,
+        names.TRUNCATED_KEY: parts.truncated_key,
+        names.TRUNCATED_HEADERS: parts.truncated_headers,
+        names.UNREADABLE_FROM: message.data.first if isinstance(message.data, Unreadable) else None,
     }
     headers: list[tuple[str, bytes | None]] = [
-        (PREFIX + name, str(value).encode(errors="replace"))
-        for name, value in told.items()
-        if value is not None
+        (name, str(value).encode(errors="replace")) for name, value in values.items() if value is not None
     ]
     headers += origin_of(message).headers()
     if parts.key is not None:
-        headers.append((f"{PREFIX}key", parts.key))
+        headers.append((names.KEY, parts.key))
     return [*headers, *parts.headers]
 
 

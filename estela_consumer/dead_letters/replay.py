@@ -1,4 +1,4 @@
-"""The dead letters of a topic, read back: what they say, which are still open, and their way home."""
+"""The dead letters of a topic, read back: what they say, which are still open, and how they are sent back."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from estela_consumer.dead_letters.publisher import dead_letter_topic
-from estela_consumer.decoding.dataset import Dataset, dataset_of
-from estela_consumer.errors import BadMessage
+from estela_consumer.decoding.envelope import salvaged_envelope
 from estela_queue_adapter import Message, Outgoing, Platform, Transactions, Unreadable
-from estela_queue_adapter.errors import MessageRejected, SerializationError, TopicMissing
+from estela_queue_adapter.errors import BadName, MessageRejected, TopicMissing
 from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.serialization import deserialize
+from estela_wire import headers as names
+from estela_wire.dataset import Dataset, dataset_of
 from estela_wire.headers import (
     PREFIX,
     Origin,
@@ -24,6 +25,7 @@ from estela_wire.headers import (
     replay_headers,
     unescaped,
 )
+from estela_wire.topics import dead_letter_topic
 
 _REPLAY_COUNT = 100  # letters in one transaction
 _REPLAY_BYTES = 512 * 1024
@@ -32,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """One dead letter."""
 
     origin: Origin
@@ -43,11 +45,11 @@ class Letter:
     replays: int
     """How often it was replayed before."""
     truncated: int | None
-    """The bytes of the whole value, where `data` is only its beginning; likewise of the two below."""
+    """The bytes of the whole value, if `data` is only its beginning; likewise of the two below."""
     truncated_key: int | None
     truncated_headers: int | None
     unreadable_from: int | None
-    """The first of the offsets, up to its own, that `data` is the raw bytes of, being no message."""
+    """The first of the offsets whose raw bytes `data` has, if they are no message; its own is the last."""
     letter_key: bytes | None
     """The key that its copies share."""
     key: bytes | None
@@ -57,26 +59,26 @@ class Letter:
     data: bytes
 
     @classmethod
-    def of(cls, message: Message) -> Letter | None:
+    def of(cls, message: Message) -> DeadLetter | None:
         """Read it; what a header does not say is empty. None for what is no dead letter."""
-        told = header_texts(message.headers)
-        origin = read_origin(told)
+        texts = header_texts(message.headers)
+        origin = read_origin(texts)
         if origin is None or message.data is None or isinstance(message.data, Unreadable):
             return None
         return cls(
-            origin,
-            told.get("reason", ""),
-            told.get("error", ""),
-            told.get("time", ""),
-            number(told.get("replays")) or 0,
-            number(told.get("truncated")),
-            number(told.get("truncated-key")),
-            number(told.get("truncated-headers")),
-            number(told.get("unreadable-from")),
-            message.key,
-            next((value for name, value in message.headers if name == f"{PREFIX}key"), None),
-            unescaped(message.headers),
-            message.data,
+            origin=origin,
+            reason=texts.get(names.REASON, ""),
+            error=texts.get(names.ERROR, ""),
+            time=texts.get(names.TIME, ""),
+            replays=number(texts.get(names.REPLAYS)) or 0,
+            truncated=number(texts.get(names.TRUNCATED)),
+            truncated_key=number(texts.get(names.TRUNCATED_KEY)),
+            truncated_headers=number(texts.get(names.TRUNCATED_HEADERS)),
+            unreadable_from=number(texts.get(names.UNREADABLE_FROM)),
+            letter_key=message.key,
+            key=next((value for name, value in message.headers if name == names.KEY), None),
+            headers=unescaped(message.headers),
+            data=message.data,
         )
 
     @property
@@ -95,27 +97,26 @@ class Letter:
 
     @property
     def bytes(self) -> int:
-        """About what its message takes on the way."""
+        """About how many bytes its message takes on the queue."""
         return len(self.data) + len(self.key or b"") + headers_bytes(self.headers)
 
     @property
     def dataset(self) -> Dataset | None:
-        """Where it belongs, if it says so."""
+        """The dataset its message belongs to, if it says so."""
+        envelope = salvaged_envelope(self.data)
         try:
-            envelope = self.value
-            names = (envelope.get(name) for name in ("jid", "db_name", "dataset_name"))
-            return dataset_of(self.origin.topic, *names)
-        except (BadMessage, SerializationError, AttributeError, TypeError):
+            return dataset_of(self.origin.topic, envelope.jid, envelope.db_name, envelope.dataset_name)
+        except BadName:
             return None
 
     @property
     def value(self) -> Any:
-        """The JSON value; raises SerializationError where it is none."""
-        return Message("", 0, 0, 0.0, None, self.data, ()).value
+        """The JSON value; raises SerializationError if it is not JSON."""
+        return deserialize(self.data)
 
     def as_json(self) -> dict[str, Any]:
-        """For machines; the message is in `text`, or in `base64` where it is no UTF-8."""
-        told = {
+        """For machines; the message is in `text`, or in `base64` if it is not UTF-8."""
+        fields = {
             "topic": self.origin.topic,
             "partition": self.origin.partition,
             "offset": self.origin.offset,
@@ -136,9 +137,9 @@ class Letter:
             ],
         }
         try:
-            return {**told, "text": self.data.decode()}
+            return {**fields, "text": self.data.decode()}
         except UnicodeDecodeError:
-            return {**told, "base64": base64.b64encode(self.data).decode()}
+            return {**fields, "base64": base64.b64encode(self.data).decode()}
 
     def replayed(self) -> tuple[Outgoing, Outgoing]:
         """The message on its way back, and the tombstone that settles the letter."""
@@ -151,84 +152,91 @@ class Letter:
 
 
 @dataclass(slots=True)
-class Replay:
+class ReplayCounts:
     """What came of a replay."""
 
     replayed: int = 0
     truncated: int = 0
-    """Left, because the letter does not hold the whole of its message."""
+    """Not replayed, because the letter does not hold the whole of its message."""
     refused: int = 0
-    """Left, because the queue refuses the message."""
+    """Not replayed, because the queue refuses the message."""
 
 
-class Mailbox:
+class DeadLetterReader:
     """The dead letters of one topic. A letter that was replayed, or a second copy of one, is not seen."""
 
     def __init__(self, platform: Platform, topic: str) -> None:
         self._platform = platform
         self._topic = topic
 
-    def letters(self, wanted: Callable[[Letter], bool] = lambda _: True) -> Iterator[Letter]:
+    def letters(self, wanted: Callable[[DeadLetter], bool] = lambda _: True) -> Iterator[DeadLetter]:
         """Those still open that are `wanted`. Reads the topic twice; raises QueueError."""
-        latest = self._latest()
+        latest = self._latest_copies()
         for message in self._messages() if latest else ():
             if latest.get(message.key) == (message.partition, message.offset):
-                letter = Letter.of(message)
+                letter = DeadLetter.of(message)
                 if letter is not None and wanted(letter):
                     yield letter
 
-    def replay(self, wanted: Callable[[Letter], bool]) -> Replay:
+    def replay(self, wanted: Callable[[DeadLetter], bool]) -> ReplayCounts:
         """Send the wanted ones back to their topic, each exactly once even if this is killed meanwhile.
 
         Raises QueueError; what was not replayed by then is still a letter.
         """
-        replay = Replay()
-        # Opened first: it undoes what a killed replay left half done, and ends one that still runs.
-        with self._platform.transactions(f"estela-replay-{self._topic}") as transactions:
-            chunk: list[Letter] = []
+        counts = ReplayCounts()
+        # Opened first: it undoes what a killed replay did by half, and ends one that still runs.
+        with self._platform.transactions(f"{PREFIX}replay-{self._topic}") as transactions:
+            batch: list[DeadLetter] = []
             for letter in self.letters(wanted):
                 if letter.not_whole:
-                    logger.error("%s %s: not replayed.", letter.place, letter.not_whole)
-                    replay.truncated += 1
+                    logger.error(
+                        "The dead letter of %s is not replayed: it %s. What %s has at that place stays there "
+                        "until its retention removes it.",
+                        letter.place, letter.not_whole, self._topic,
+                    )  # fmt: skip
+                    counts.truncated += 1
                     continue
-                chunk.append(letter)
-                if len(chunk) == _REPLAY_COUNT or sum(one.bytes for one in chunk) >= _REPLAY_BYTES:
-                    self._send(transactions, chunk, replay)
-                    chunk = []
-            self._send(transactions, chunk, replay)
-        return replay
+                batch.append(letter)
+                if len(batch) == _REPLAY_COUNT or sum(each.bytes for each in batch) >= _REPLAY_BYTES:
+                    self._send(transactions, batch, counts)
+                    batch = []
+            self._send(transactions, batch, counts)
+        return counts
 
-    def _send(self, transactions: Transactions, chunk: list[Letter], replay: Replay) -> None:
-        if not chunk:
+    def _send(self, transactions: Transactions, batch: list[DeadLetter], counts: ReplayCounts) -> None:
+        if not batch:
             return
         try:
-            transactions.publish([message for letter in chunk for message in letter.replayed()])
+            transactions.publish([message for letter in batch for message in letter.replayed()])
         except MessageRejected as error:
-            if len(chunk) == 1:
-                logger.error("%s is refused by the queue: %s", chunk[0].place, error)
-                replay.refused += 1
+            if len(batch) == 1:
+                logger.error(
+                    "The dead letter of %s is not replayed: the queue refuses its message: %s",
+                    batch[0].place, error,
+                )  # fmt: skip
+                counts.refused += 1
                 return
-            for letter in chunk:
-                self._send(transactions, [letter], replay)
+            for letter in batch:
+                self._send(transactions, [letter], counts)
         else:
-            replay.replayed += len(chunk)
+            counts.replayed += len(batch)
 
-    def _latest(self) -> dict[bytes | None, tuple[int, int]]:
-        """Where the latest copy of each open letter lies."""
+    def _latest_copies(self) -> dict[bytes | None, tuple[int, int]]:
+        """Partition and offset of the latest copy of each open letter."""
         latest: dict[bytes | None, tuple[int, int]] = {}
         foreign = 0
         for message in self._messages():
             if message.data is None:
                 latest.pop(message.key, None)
                 continue
-            letter = Letter.of(message)
+            letter = DeadLetter.of(message)
             if letter is not None and letter.origin.topic == self._topic:
                 latest[message.key] = (message.partition, message.offset)
             else:
                 foreign += 1
         if foreign:
             logger.warning(
-                "%d message(s) in %s are no dead letters of %s: passed over.",
+                "%d message(s) in %s are not dead letters of %s; they are skipped.",
                 foreign, dead_letter_topic(self._topic), self._topic,
             )  # fmt: skip
         return latest

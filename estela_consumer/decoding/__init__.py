@@ -1,1 +1,1 @@
-"""From the bytes of a message to the bytes of a document: envelope, dataset, identity, document."""
+"""From the bytes of a message to a document, in one walk: bytes, envelope, dataset, identity, document."""

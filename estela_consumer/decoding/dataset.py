@@ -1,30 +1,23 @@
-"""From an envelope to the names of its database and collection; the rules are those of the crawl."""
+"""Where a message's payload belongs."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
-from estela_consumer.errors import BadMessage, Reason
+from estela_queue_adapter import Message
 from estela_queue_adapter.errors import BadName
-from estela_wire import names
-from estela_wire.names import SERVER_DATABASES, STATS_TOPIC, Dataset, shown
+from estela_wire.dataset import Dataset, dataset_of
+from estela_wire.envelope import Envelope
 
-__all__ = ["SERVER_DATABASES", "STATS_TOPIC", "Dataset", "dataset_of", "shown", "stats_id"]
+_dataset_of = functools.lru_cache(maxsize=2048)(dataset_of)  # a topic's messages share a few datasets
 
 
-def stats_id(jid: Any) -> str:
-    """As `names.stats_id`; raises BadMessage."""
+def destination_of(message: Message, envelope: Envelope) -> Dataset:
+    """The dataset of the payload. Raises BadName."""
+    database, collection = envelope.db_name, envelope.dataset_name
+    # With both names the jid decides nothing, and it may be of any kind and size.
+    jid = None if database and collection else envelope.jid
     try:
-        return names.stats_id(jid)
-    except BadName as error:
-        raise BadMessage(Reason.BAD_NAME, str(error)) from error
-
-
-@functools.lru_cache(maxsize=2048)
-def dataset_of(topic: str, jid: Any, db_name: Any, dataset_name: Any) -> Dataset:
-    """As `names.dataset_of`; raises BadMessage."""
-    try:
-        return names.dataset_of(topic, jid, db_name, dataset_name)
-    except BadName as error:
-        raise BadMessage(Reason.BAD_NAME, str(error)) from error
+        return _dataset_of(message.topic, jid, database, collection)
+    except TypeError as error:  # a list or an object in the place of a name
+        raise BadName(f"a name is not a string: {error}") from error

@@ -1,4 +1,4 @@
-"""What a message says around its payload."""
+"""Reading the envelope of a message."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ import msgspec
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter.errors import NestedTooDeeply, SerializationError
 from estela_queue_adapter.serialization import deserialize
+from estela_wire.envelope import Envelope
 
-
-class Envelope(msgspec.Struct, gc=False):
-    """The parts of an envelope that decide where its payload goes, and as what. Anything else is passed over.
-
-    Only the payload is known to be what it should be; None is what is missing.
-    """
-
-    payload: dict[str, Any]
-    jid: Any = None
-    unique: Any = None
-    id: Any = None
-    db_name: Any = None
-    dataset_name: Any = None
-
+_MAX_DEPTH = 300  # levels of nesting; MongoDB takes 200
+MAY_BE_DEEP = 2 * _MAX_DEPTH
+"""Bytes: what is shorter has fewer levels."""
 
 _parse = msgspec.json.Decoder(Envelope).decode
 
@@ -34,6 +24,36 @@ def read_envelope(data: bytes) -> Envelope:
         return _parse(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_slowly(data)
+
+
+def check_depth(payload: dict[str, Any], data: bytes) -> None:
+    """Raise BadMessage for what is nested so deeply that looking into it would exhaust the stack.
+
+    `data` is the JSON that the payload was in.
+    """
+    if data.count(b"{") + data.count(b"[") <= _MAX_DEPTH:
+        return
+    level: list[Any] = [payload]
+    for _ in range(_MAX_DEPTH):
+        values = [value.values() if type(value) is dict else value for value in level]
+        level = [inner for inners in values for inner in inners if type(inner) in (dict, list)]
+        if not level:
+            return
+    raise BadMessage(Reason.BAD_VALUE, f"the payload is nested more than {_MAX_DEPTH} levels deep")
+
+
+def salvaged_envelope(data: bytes, *, whole: bool = True) -> Envelope:
+    """What an envelope says, be it malformed; of one that was cut short, what it says before its payload.
+
+    Nothing if that cannot be read.
+    """
+    if not whole:
+        data = data.partition(b'"payload"')[0].rstrip(b", ") + b"}"
+    try:
+        value = deserialize(data)
+    except SerializationError:
+        value = None
+    return _envelope_of({"payload": {}, **value} if isinstance(value, dict) else {"payload": {}})
 
 
 def _read_slowly(data: bytes) -> Envelope:
@@ -52,18 +72,11 @@ def _read_slowly(data: bytes) -> Envelope:
         raise BadMessage(
             Reason.BAD_ENVELOPE, f"the payload is a JSON {_kind(value['payload'])}, not an object"
         )
-    return Envelope(**{name: value[name] for name in Envelope.__struct_fields__ if name in value})
+    return _envelope_of(value)
 
 
-def envelope_of(data: bytes, *, whole: bool = True) -> dict[str, Any]:
-    """What an envelope says; of one that was cut short, what it says before its payload. Empty if nothing."""
-    if not whole:
-        data = data.partition(b'"payload"')[0].rstrip(b", ") + b"}"
-    try:
-        envelope = deserialize(data)
-    except SerializationError:
-        return {}
-    return envelope if isinstance(envelope, dict) else {}
+def _envelope_of(fields: dict[str, Any]) -> Envelope:
+    return Envelope(**{name: fields[name] for name in Envelope.__struct_fields__ if name in fields})
 
 
 def _kind(value: Any) -> str:

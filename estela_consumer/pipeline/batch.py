@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage
 from estela_queue_adapter import Message, Position
+from estela_wire.dataset import Dataset
 
 # What a batch may carry over all its datasets, in chunks. A thousand of them still make inserts of dozens.
 _BYTES_PER_BATCH = 8

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.errors import UnknownRefusal
+from estela_wire.dataset import Dataset
 
 WHILE = 60.0  # seconds that the documents of one batch are tried again, all together
 _SHORT_WHILE = 1.0  # seconds, once it is known that the error is there to stay

@@ -14,7 +14,6 @@ from functools import partial
 
 from estela_consumer.dead_letters.publisher import DeadLetters, LettersUndelivered
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable, UnknownRefusal
 from estela_consumer.patience import Patience
@@ -23,6 +22,7 @@ from estela_consumer.pipeline.refusals import Refusals, Trial
 from estela_consumer.stores import Outcome, Store, Verdict
 from estela_queue_adapter.backoff import pause_before
 from estela_queue_adapter.errors import QueueError
+from estela_wire.dataset import Dataset
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 import bson
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.dataset import Dataset
-from estela_consumer.decoding.document import Document, is_there
+from estela_consumer.decoding.document import Document, is_stored_as
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
 from estela_queue_adapter.files.sqlite import SqliteFile, reason
+from estela_wire.dataset import Dataset
 
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
 _PAGE = 500  # documents read at a time
@@ -128,7 +128,7 @@ class EmbeddedStore(Store):
         if db.execute(self._SQL_INSERT_NEW, row).rowcount:
             return Outcome.STORED
         stored = db.execute(self._SQL_ONE, row[:2]).fetchone()[0]
-        if is_there(stored, document):
+        if is_stored_as(stored, document):
             return Outcome.PRESENT
         return BadMessage(Reason.DUPLICATE_ID, "another document with another content has this _id")
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable
+from estela_wire.dataset import Dataset
 
 
 class Outcome(enum.Enum):

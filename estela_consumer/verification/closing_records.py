@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from estela_consumer.errors import UsageError
-from estela_queue_adapter import Message, Platform
+from estela_consumer.decoding.envelope import read_envelope
+from estela_consumer.errors import BadMessage, UsageError
+from estela_queue_adapter import Message, Platform, Unreadable
 from estela_queue_adapter.errors import SerializationError, TopicMissing
 from estela_wire.closing_record import ClosingRecord
 
@@ -19,12 +20,12 @@ class ClosingRecords:
     def __init__(self, platform: Platform, topic: str) -> None:
         self._platform = platform
         self._topic = topic
-        self._told = False
+        self._has_warned = False
 
     def of(self, job: str) -> list[ClosingRecord]:
         """Those of one job, which `job` names by its jid or by its first part; a copy counts once.
 
-        Reads the whole topic. Raises UsageError where several jobs have that first part, and QueueError.
+        Reads the whole topic. Raises UsageError if several jobs have that first part, and QueueError.
         """
         found: dict[str, ClosingRecord] = {}
         for identity, record in self._all():
@@ -40,13 +41,13 @@ class ClosingRecords:
         for message in self._messages():
             if message.data is not None:
                 try:
-                    yield _opened(message)
-                except SerializationError as error:
+                    yield _read(message.data, f"{message.partition}:{message.offset}")
+                except (BadMessage, SerializationError) as error:
                     malformed.append(f"{message.partition}:{message.offset}: {error}")
-        if malformed and not self._told:
-            self._told = True
+        if malformed and not self._has_warned:
+            self._has_warned = True
             logger.warning(
-                "%d messages of %s are no closing records; the first, at %s",
+                "%d messages of %s are not closing records and are skipped; the first, at %s",
                 len(malformed), self._topic, malformed[0],
             )  # fmt: skip
 
@@ -57,10 +58,12 @@ class ClosingRecords:
             return
 
 
-def _opened(message: Message) -> tuple[str, ClosingRecord]:
-    """The record, and what its copies share with it."""
-    envelope = message.value
-    if not isinstance(envelope, dict) or "payload" not in envelope:
-        raise SerializationError("there is no envelope around it")
-    own = f"{message.partition}:{message.offset}"
-    return str(envelope.get("id") or own), ClosingRecord.from_payload(envelope["payload"])
+def _read(data: bytes, place: str) -> tuple[str, ClosingRecord]:
+    """The record, and what its copies share with it: the envelope's id, or else its place.
+
+    Raises BadMessage or SerializationError.
+    """
+    if isinstance(data, Unreadable):
+        raise SerializationError(f"not a message: {data.reason}")
+    envelope = read_envelope(data)
+    return str(envelope.id or place), ClosingRecord.from_payload(envelope.payload)

@@ -11,20 +11,21 @@ from typing import Any
 
 from bson.objectid import ObjectId
 
-from estela_consumer.dead_letters.replay import Letter, Mailbox
-from estela_consumer.decoding.dataset import STATS_TOPIC, Dataset, dataset_of, stats_id
-from estela_consumer.decoding.document import id_bytes
-from estela_consumer.decoding.envelope import envelope_of
-from estela_consumer.errors import BadMessage, StoreUnreachable
+from estela_consumer.dead_letters.replay import DeadLetter, DeadLetterReader
+from estela_consumer.decoding.envelope import salvaged_envelope
+from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import Store
 from estela_consumer.verification.closing_records import ClosingRecords
-from estela_consumer.verification.topic_scan import Passed
+from estela_consumer.verification.topic_scan import ConsumedCount
 from estela_queue_adapter import Platform, Subscription
-from estela_queue_adapter.errors import TopicMissing, TransientError
+from estela_queue_adapter.errors import BadName, TopicMissing, TransientError
 from estela_terminal.exit_codes import ExitCode
-from estela_wire.closing_record import ClosingRecord, IdRange, StreamRecord, nonce_of
+from estela_wire.closing_record import ClosingRecord, StreamRecord
+from estela_wire.dataset import Dataset, dataset_of, stats_id
+from estela_wire.message_id import IdRange, id_bytes, nonce_of
+from estela_wire.topics import STATS_TOPIC
 
-_SHORTEST_PAUSE = 0.5  # seconds between two looks; never shorter than a look takes, so as not to be a burden
+_SHORTEST_PAUSE = 0.5  # seconds between two verifications; never shorter than one takes, to be no burden
 
 ITEMS = "items"
 FINISHED = "finished"
@@ -41,11 +42,11 @@ class StreamCount:
     stream: str
     topic: str
     dataset: str
-    """Where they belong; empty where no message of the stream can be stored."""
+    """The dataset they belong to; empty if no message of the stream can be stored."""
     group: str
     published: int
     stored: int | None
-    """None where equal items are stored once: then a document cannot be told to be this job's."""
+    """None if equal items are stored once: no document can be told to be this job's then."""
     dead_letters: int
     failed: int
     missing: int
@@ -57,7 +58,7 @@ class StreamCount:
     unscraped: int
     """Items that were published or counted as failed, but never scraped by Scrapy's count."""
     lag: int | None
-    """Messages, of all jobs, that the topic's group has still to consume; None where nothing is missing."""
+    """Messages, of all jobs, that the topic's group has still to consume; None if nothing is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class _Books:
+class _StreamRuns:
     """The records of one stream over all runs of the job."""
 
     records: list[StreamRecord]
@@ -114,7 +115,8 @@ class _Books:
     """Scrapy's own count beside each."""
 
     @property
-    def one(self) -> StreamRecord:
+    def first(self) -> StreamRecord:
+        """What names the stream: all records have the same names."""
         return self.records[0]
 
     @property
@@ -136,12 +138,12 @@ class _Books:
 
     @property
     def dataset(self) -> Dataset | None:
-        record = self.one
+        record = self.first
         try:
             if record.topic == STATS_TOPIC:
                 stats_id(record.jid)  # which is made of the jid alone
             return dataset_of(record.topic, record.jid, record.db_name or None, record.dataset_name or None)
-        except BadMessage:  # every message of the stream is a dead letter
+        except BadName:  # every message of the stream is a dead letter
             return None
 
 
@@ -154,8 +156,8 @@ class Verifier:
         self._closing_records = ClosingRecords(platform, jobs_topic)
         self._group = group
 
-    def look(self, job: str) -> Verification | None:
-        """How it stands now, or None where the job has no closing record.
+    def verify(self, job: str) -> Verification | None:
+        """What became of the job's messages so far, or None if it has no closing record.
 
         Blocks. Raises UsageError where `job` names several, StoreUnreachable, QueueError.
         """
@@ -163,11 +165,11 @@ class Verifier:
         if not records:
             return None
         last = max(records, key=lambda record: record.closed)
-        books = _sorted(records)
-        # In this order: a letter that is replayed meanwhile is missing until the next look, not there twice.
-        stored = [self._stored(one) for one in books]
-        letters = self._dead_letters(books)
-        counts = [self._count(*one) for one in zip(books, stored, letters, strict=True)]
+        streams = _by_stream(records)
+        # In this order: a letter that is replayed meanwhile is missing until the next time, not there twice.
+        stored = [self._stored(stream) for stream in streams]
+        letters = self._dead_letters(streams)
+        counts = [self._count(*each) for each in zip(streams, stored, letters, strict=True)]
         return Verification(
             jid=last.jid,
             runs=len(records),
@@ -178,9 +180,9 @@ class Verifier:
             streams=tuple(counts),
         )
 
-    def _stored(self, books: _Books) -> int | None:
-        dataset, record = books.dataset, books.one
-        if dataset is None or not books.ranges:
+    def _stored(self, stream: _StreamRuns) -> int | None:
+        dataset, record = stream.dataset, stream.first
+        if dataset is None or not stream.ranges:
             return 0
         if record.topic == STATS_TOPIC:
             identity = stats_id(record.jid)
@@ -189,48 +191,48 @@ class Verifier:
             return None
         return sum(
             1
-            for ids in books.ranges
+            for ids in stream.ranges
             for found in self._store.ids(dataset, ObjectId(ids.first), ObjectId(ids.last))
             if isinstance(found, ObjectId) and nonce_of(found.binary) == ids.nonce
         )
 
-    def _dead_letters(self, all_books: list[_Books]) -> list[int]:
+    def _dead_letters(self, streams: list[_StreamRuns]) -> list[int]:
         """How many there are of each, each topic read once."""
         counts: Counter[int] = Counter()
-        for topic in {books.one.topic for books in all_books if books.ranges}:
+        for topic in {stream.first.topic for stream in streams if stream.ranges}:
             owner: dict[tuple[str, bytes] | None, int] = {
-                (books.one.jid, ids.nonce): number
-                for number, books in enumerate(all_books)
-                for ids in books.ranges
-                if books.one.topic == topic
+                (stream.first.jid, ids.nonce): number
+                for number, stream in enumerate(streams)
+                for ids in stream.ranges
+                if stream.first.topic == topic
             }
-            for letter in Mailbox(self._platform, topic).letters():
+            for letter in DeadLetterReader(self._platform, topic).letters():
                 sender = _sender(letter)
                 if sender in owner:
                     counts[owner[sender]] += 1
-        return [counts[number] for number in range(len(all_books))]
+        return [counts[number] for number in range(len(streams))]
 
-    def _count(self, books: _Books, stored: int | None, dead_letters: int) -> StreamCount:
-        subscription = Subscription(topic=books.one.topic, group=self._group)
-        published = books.published
+    def _count(self, stream: _StreamRuns, stored: int | None, dead_letters: int) -> StreamCount:
+        subscription = Subscription(topic=stream.first.topic, group=self._group)
+        published = stream.published
         missing = published if stored is None else max(0, published - stored - dead_letters)
         lag = self._lag(subscription) if missing else None
         if stored is None and lag is not None:
-            missing = Passed(self._platform, subscription, books.ranges).missing(published, lag)
+            missing = ConsumedCount(self._platform, subscription, stream.ranges).missing(published, lag)
         return StreamCount(
-            stream=books.one.stream,
-            topic=books.one.topic,
-            dataset=str(books.dataset or ""),
+            stream=stream.first.stream,
+            topic=stream.first.topic,
+            dataset=str(stream.dataset or ""),
             group=subscription.group_id,
             published=published,
             stored=stored,
             dead_letters=dead_letters,
-            failed=sum(record.failed for record in books.records),
+            failed=sum(record.failed for record in stream.records),
             missing=missing,
             too_many=max(0, (stored or 0) - published),
-            scraped=_sum(books.scraped),
-            unaccounted=sum(more for more in books.differences if more > 0),
-            unscraped=-sum(more for more in books.differences if more < 0),
+            scraped=_sum(stream.scraped),
+            unaccounted=sum(more for more in stream.differences if more > 0),
+            unscraped=-sum(more for more in stream.differences if more < 0),
             lag=lag,
         )
 
@@ -242,48 +244,48 @@ class Verifier:
                 return None
 
 
-def look_until(
-    look: Callable[[], Verification | None],
+def verify_until(
+    verify: Callable[[], Verification | None],
     wait: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification | None:
-    """What `look` says once nothing is missing any more, or when `wait` seconds are over.
+    """What `verify` says once nothing is missing any more, or when `wait` seconds are over.
 
-    A queue or store that is away is looked at again too. Raises its error when the time is over, and any
+    A queue or store that is unavailable is asked again too. Raises its error when the time is over, and any
     other error at once.
     """
-    deadline, told = clock() + wait, ""
+    deadline, logged = clock() + wait, ""
     while True:
         began = clock()
         try:
-            found = look()
+            found = verify()
         except (TransientError, StoreUnreachable) as error:
             if clock() >= deadline:
                 raise
-            waiting_for = f"what is away: {error}"
+            waiting_for = f"what is unavailable: {error}"
         else:
             if clock() >= deadline or (found is not None and found.settled):
                 return found
-            waiting_for = "the consumer" if found else "the end of the crawl"
-        if waiting_for != told:
-            logger.info("Waiting for %s.", waiting_for)
-            told = waiting_for
+            waiting_for = "the consumer to store the rest" if found else "the closing record of the crawl"
+        if waiting_for != logged:
+            logger.info("estela-verify waits for %s.", waiting_for)
+            logged = waiting_for
         now = clock()
         sleep(min(max(_SHORTEST_PAUSE, now - began), max(0.0, deadline - now)))
 
 
-def _sorted(records: Iterable[ClosingRecord]) -> list[_Books]:
+def _by_stream(records: Iterable[ClosingRecord]) -> list[_StreamRuns]:
     """The records of each stream together, in the order in which the streams first appear."""
-    found: dict[tuple[Any, ...], _Books] = {}
+    found: dict[tuple[Any, ...], _StreamRuns] = {}
     for run in records:
         for record in run.streams:
             key = (
                 record.stream, record.topic, record.jid, record.db_name, record.dataset_name, record.unique
             )  # fmt: skip
-            books = found.setdefault(key, _Books([], []))
-            books.records.append(record)
-            books.scraped.append(run.item_scraped_count if record.stream == ITEMS else None)
+            stream = found.setdefault(key, _StreamRuns([], []))
+            stream.records.append(record)
+            stream.scraped.append(run.item_scraped_count if record.stream == ITEMS else None)
     return list(found.values())
 
 
@@ -306,9 +308,8 @@ def _sum(counts: Iterable[int | None]) -> int | None:
     return total
 
 
-def _sender(letter: Letter) -> tuple[str, bytes] | None:
+def _sender(letter: DeadLetter) -> tuple[str, bytes] | None:
     """The jid and the nonce of the message that the letter is of."""
-    envelope = envelope_of(letter.data, whole=letter.truncated is None)
-    identity = id_bytes(envelope.get("id"))
-    jid = envelope.get("jid")
+    envelope = salvaged_envelope(letter.data, whole=letter.truncated is None)
+    identity, jid = id_bytes(envelope.id), envelope.jid
     return (jid, nonce_of(identity)) if identity is not None and isinstance(jid, str) else None

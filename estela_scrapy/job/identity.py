@@ -11,7 +11,7 @@ from pathlib import Path
 from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_queue_adapter.files import private as private_files
 from estela_scrapy.setting_kinds import shown
-from estela_wire.names import as_jid_part, parse_jid
+from estela_wire.jid import as_jid_part, make_jid, parse_jid
 
 # Other schedulers' variables for the job's id: scrapyd's, and Scrapy Cloud's (such as 123/1/7).
 SCHEDULERS_VARIABLES = ("SCRAPYD_JOB", "SHUB_JOBKEY")
@@ -32,7 +32,7 @@ class Job:
     @property
     def jid(self) -> str:
         """`<job>.<spider>.<project>`."""
-        return f"{self.job}.{self.spider}.{self.project}"
+        return make_jid(self.job, self.spider, self.project)
 
 
 def identify(

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.patience import Patience
@@ -19,6 +18,7 @@ from estela_consumer.pipeline.rate_limit import Pace
 from estela_consumer.retry import Outage
 from estela_queue_adapter import Message, Position
 from estela_queue_adapter.backoff import pause_before
+from estela_wire.dataset import Dataset
 
 
 def message(offset: int = 0, partition: int = 0) -> Message:

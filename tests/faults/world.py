@@ -22,7 +22,7 @@ from pymongo import MongoClient
 
 from devservers.kafka import create_topic
 from devservers.ports import wait_until
-from estela_consumer.dead_letters.replay import Mailbox
+from estela_consumer.dead_letters.replay import DeadLetterReader
 from estela_queue_adapter import Consumer, Position, Subscription, open_platform
 from estela_queue_adapter.errors import QueueError
 from tests.consumer.commands import command
@@ -261,7 +261,7 @@ class World:
         with self._client() as client:
             collection = client[self._name].get_collection(f"s-1-{self.topic}")
             counts = Counter(document["n"] for document in collection.find({}, {"_id": 0, "n": 1}))
-        letters = Counter(letter.reason for letter in Mailbox(self._platform, self.topic).letters())
+        letters = Counter(letter.reason for letter in DeadLetterReader(self._platform, self.topic).letters())
         promised = self.promised()
         stored = sum(number in counts for number in promised)
         return Outcome(

@@ -19,7 +19,8 @@ from estela_consumer.cli.verify import verify
 from estela_queue_adapter import open_platform
 from estela_scrapy.cli import outbox
 from estela_scrapy.delivery.outbox import Outbox, PendingMessage, RefusedMessage
-from estela_wire.closing_record import JOBS_TOPIC, ClosingRecord, StreamRecord
+from estela_wire.closing_record import ClosingRecord, StreamRecord
+from estela_wire.topics import JOBS_TOPIC
 
 COMMANDS = {
     "estela-consume": consume,

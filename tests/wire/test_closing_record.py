@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization import deserialize, serialize
-from estela_wire.closing_record import ClosingRecord, IdRange, StreamRecord
+from estela_wire.closing_record import ClosingRecord, StreamRecord
+from estela_wire.message_id import IdRange
 
 NONCE = b"nonce"
 TEXT = st.text(min_size=1, max_size=20)

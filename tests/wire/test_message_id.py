@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estela_wire import message_id as ids
-from estela_wire.closing_record import IdRange, nonce_of
-from estela_wire.message_id import IdSource
+from estela_wire.message_id import IdRange, IdSource, nonce_of
 
 
 def test_an_id_is_an_object_id_of_the_second_with_a_nonce_and_a_count() -> None:

@@ -16,8 +16,8 @@ from typing import Any
 from pymongo import MongoClient, WriteConcern
 from pymongo.errors import OperationFailure
 
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.stores.mongodb.rules import is_transient
+from estela_wire.dataset import Dataset
 
 CLUSTERED_ON_ID = {"key": {"_id": 1}, "unique": True}
 

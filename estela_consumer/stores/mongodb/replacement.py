@@ -21,12 +21,13 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.adoption import AdoptionFailed, Replacement
-from estela_consumer.decoding.dataset import Dataset, dataset_of
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store
 from estela_consumer.stores.mongodb.rules import is_transient
 from estela_queue_adapter import Message
+from estela_queue_adapter.errors import BadName
+from estela_wire.dataset import Dataset, dataset_of
 
 _TITLE = "estela-data adopt"
 _MAJORITY = WriteConcern("majority", wtimeout=30_000)  # milliseconds
@@ -57,7 +58,7 @@ class MongoReplacement(Replacement):
         """Raises UsageError for what is not there, or is no plain collection, and StoreUnreachable."""
         try:
             dataset_of("", None, *dataset)
-        except BadMessage as error:
+        except BadName as error:
             raise UsageError(f"there is no dataset {dataset}: {error}") from error
         self._store = store
         self._unreachable = unreachable

@@ -17,8 +17,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, InvalidName, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from estela_consumer.decoding.dataset import SERVER_DATABASES, Dataset
-from estela_consumer.decoding.document import Document, is_there
+from estela_consumer.decoding.document import Document, is_stored_as
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
@@ -33,6 +32,7 @@ from estela_consumer.stores.mongodb.rules import (
     verdict,
 )
 from estela_consumer.stores.opening import StoreSettings
+from estela_wire.dataset import SERVER_DATABASES, Dataset
 
 # No call may hang for ever. Milliseconds; the URL wins where it says otherwise.
 _TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
@@ -245,7 +245,7 @@ def _check_certificates(path: str) -> None:
 def _of_duplicate(document: Document, stored: dict[Any, bytes], write_error: dict[str, Any]) -> Verdict:
     content = stored.get(document.id)
     if content is not None:
-        return Outcome.PRESENT if is_there(content, document) else duplicate(write_error)
+        return Outcome.PRESENT if is_stored_as(content, document) else duplicate(write_error)
     if is_of_id(write_error):
         return Outcome.RETRY  # not on a majority yet, or deleted in between
     return duplicate(write_error)

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from devservers.kafka import create_topic
 from estela_consumer.dead_letters.cutting import Parts
-from estela_consumer.dead_letters.publisher import dead_letter_topic, letter_headers, letter_key
+from estela_consumer.dead_letters.publisher import letter_headers, letter_key
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
-from estela_consumer.dead_letters.replay import Letter
+from estela_consumer.dead_letters.replay import DeadLetter
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message, Unreadable, get_producer_interface, open_platform
 from estela_queue_adapter.interfaces import Headers
 from estela_wire.headers import escaped, own_headers
+from estela_wire.topics import dead_letter_topic
 from tests.consumer.commands import drain, envelope, exported, publish, run
 from tests.fuzz.raw_batches import CODECS, Record, batch_of
 from tests.fuzz.wire import RawProducer
@@ -37,13 +38,13 @@ ODD: Headers = [
 ]
 
 
-def letter_of(message: Message, text: str = "why") -> Letter:
+def letter_of(message: Message, text: str = "why") -> DeadLetter:
     """The letter of a message, as it is read back."""
     parts = Parts(bytes(message.data or b""), message.key, escaped(own_headers(message)))
     headers = letter_headers(
         RejectedMessage(message, BadMessage(Reason.UNDECODABLE, text)), parts, NOW, 2_000
     )
-    letter = Letter.of(Message("letters", 0, 5, 0.0, letter_key(message), parts.data, headers))
+    letter = DeadLetter.of(Message("letters", 0, 5, 0.0, letter_key(message), parts.data, headers))
     assert letter is not None
     return letter
 
@@ -68,7 +69,7 @@ def test_a_letter_brings_back_its_message_whole(
 def test_what_was_never_a_letter_is_none(data: bytes, headers: Headers) -> None:
     foreign = [(name, value) for name, value in headers if name != "estela-offset"]
 
-    assert Letter.of(Message("letters", 0, 0, 0.0, None, data, foreign)) is None
+    assert DeadLetter.of(Message("letters", 0, 0, 0.0, None, data, foreign)) is None
 
 
 def test_messages_that_claim_the_same_origin_do_not_share_a_letter() -> None:

@@ -9,7 +9,6 @@ import tracemalloc
 import pytest
 
 from estela_consumer.cli.summary import summary, summary_json
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.decoder import decode
 from estela_consumer.decoding.document import Document
 from estela_consumer.pipeline.drain import DrainReport
@@ -20,6 +19,7 @@ from estela_consumer.stores.mongodb import MongoStore
 from estela_queue_adapter import Message
 from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import DataTable
+from estela_wire.dataset import Dataset
 
 pytestmark = pytest.mark.processes
 

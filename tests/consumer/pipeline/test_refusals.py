@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from devservers.mongodb import FAIL_POINTS, MongoStandalone
 from estela_consumer.dead_letters.publisher import DeadLetters
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UnknownRefusal
 from estela_consumer.patience import Patience
@@ -23,6 +22,7 @@ from estela_consumer.pipeline.refusals import WHILE, Refusals
 from estela_consumer.pipeline.writers import BatchWriter, Written
 from estela_consumer.stores import Outcome, Store, StoreSettings, Verdict, open_store
 from estela_queue_adapter import Message
+from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
 
 DATASET = Dataset("d", "c")

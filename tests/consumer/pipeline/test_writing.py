@@ -10,7 +10,6 @@ import pytest
 
 from estela_consumer.dead_letters.publisher import DeadLetters
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
 from estela_consumer.patience import Patience
@@ -18,6 +17,7 @@ from estela_consumer.pipeline.batch import Batch, ChunkLimits
 from estela_consumer.pipeline.writers import BatchWriter, WriterThreads
 from estela_consumer.stores import Outcome, Store, Verdict
 from estela_queue_adapter import Message
+from estela_wire.dataset import Dataset
 
 REFUSED = BadMessage(Reason.INVALID, "no")
 

@@ -9,11 +9,11 @@ import bson
 import pytest
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
 from estela_consumer.stores import Outcome, Store, Verdict
 from estela_queue_adapter import Message
+from estela_wire.dataset import Dataset
 
 
 def document(dataset: Dataset, payload: dict[str, Any], identity: ObjectId | str | None = None) -> Document:

@@ -21,12 +21,13 @@ from pymongo.errors import OperationFailure
 
 from devservers.ports import wait_until
 from estela_consumer.adoption import AdoptionFailed, adopt
-from estela_consumer.decoding.dataset import Dataset
-from estela_consumer.decoding.document import Document, content_id, with_id
+from estela_consumer.decoding.document import Document, with_id
+from estela_consumer.decoding.identity import content_id
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Outcome, StoreSettings
 from estela_consumer.stores.mongodb import MongoStore
 from estela_queue_adapter import Message
+from estela_wire.dataset import Dataset
 from tests.consumer.commands import Result, command, drain, envelope, publish, run
 from tests.consumer.stores.test_estelas_readers import downloaded
 

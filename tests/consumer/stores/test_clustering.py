@@ -13,12 +13,12 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from devservers.mongodb import MongoStandalone
 from estela_consumer.adoption import adopt
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.errors import Reason, StoreUnreachable
 from estela_consumer.stores import Outcome, Store, StoreSettings, open_store
 from estela_consumer.stores.mongodb import MongoStore
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
 from estela_consumer.stores.mongodb.rules import is_of_id
+from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
 from tests.consumer.stores.contract import document, reasons
 

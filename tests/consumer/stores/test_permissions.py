@@ -10,10 +10,10 @@ from pymongo import MongoClient
 
 from devservers.mongodb import MongoStandalone
 from estela_consumer.adoption import adopt
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.stores import Outcome, StoreSettings, open_store
 from estela_consumer.stores.mongodb import MongoStore
+from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
 from tests.consumer.stores.contract import document
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from estela_consumer.decoding.dataset import Dataset
 from estela_consumer.errors import Reason, StoreUnreachable, UsageError
 from estela_consumer.stores import Outcome, Store, StoreSettings, open_store
+from estela_wire.dataset import Dataset
 from tests.consumer.stores.contract import StoreContract, document, reasons
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.verification.report import sentence
-from estela_consumer.verification.verifier import StreamCount, Verification, look_until
+from estela_consumer.verification.verifier import StreamCount, Verification, verify_until
 from estela_queue_adapter.errors import QueueUnreachable
 from estela_terminal.exit_codes import ExitCode
 
@@ -44,13 +44,13 @@ def test_it_looks_until_nothing_is_missing() -> None:
     clock = Clock()
     looks = iter([None, found(missing=3), found(missing=0, failed=1), found(missing=0)])
 
-    assert look_until(lambda: next(looks), 60.0, clock, clock.sleep) == found(missing=0, failed=1)
+    assert verify_until(lambda: next(looks), 60.0, clock, clock.sleep) == found(missing=0, failed=1)
 
 
 def test_when_the_time_is_over_the_last_look_counts() -> None:
     clock = Clock()
 
-    assert look_until(lambda: found(missing=3), 5.0, clock, clock.sleep) == found(missing=3)
+    assert verify_until(lambda: found(missing=3), 5.0, clock, clock.sleep) == found(missing=3)
     assert clock.now == 5.0
 
 
@@ -62,7 +62,7 @@ def test_looks_are_as_far_apart_as_they_are_long() -> None:
         began.append(clock.now)
         clock.sleep(2.0)
 
-    look_until(look, 9.0, clock, clock.sleep)
+    verify_until(look, 9.0, clock, clock.sleep)
 
     assert began == [0.0, 4.0, 8.0]
 
@@ -78,9 +78,9 @@ def test_what_is_away_is_looked_at_again_until_the_time_is_over(error: Exception
             raise answer
         return answer
 
-    assert look_until(look, 5.0, clock, clock.sleep) == found(missing=0)
+    assert verify_until(look, 5.0, clock, clock.sleep) == found(missing=0)
     with pytest.raises(type(error)):
-        look_until(look, 5.0, clock, clock.sleep)
+        verify_until(look, 5.0, clock, clock.sleep)
 
 
 @pytest.mark.parametrize(

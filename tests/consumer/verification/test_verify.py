@@ -239,7 +239,7 @@ class TestEverywhere:
         assert (missing_topic.code, missing_topic.summary["exit"]) == (8, "NO_CLOSING_RECORD")
         assert no_record.code == 8
         assert "it still runs" in no_record.out
-        assert f"2 messages of {job.jobs_topic} are no closing records" in no_record.err
+        assert f"2 messages of {job.jobs_topic} are not closing records" in no_record.err
         assert "has no spider" in no_record.err
 
     def test_it_waits_for_the_crawl_and_for_the_consumer(
@@ -251,10 +251,16 @@ class TestEverywhere:
                 [*command("estela-verify"), *arguments, "--json"], stdout=subprocess.PIPE, stderr=log
             )
 
-        wait_until(lambda: "Waiting for the end of the crawl." in told.read_text(), "its first look")
+        wait_until(
+            lambda: "estela-verify waits for the closing record of the crawl." in told.read_text(),
+            "its first look",
+        )
         job.stream(unique, payloads(500))
         job.close()
-        wait_until(lambda: "Waiting for the consumer." in told.read_text(), "the closing record to be seen")
+        wait_until(
+            lambda: "waits for the consumer to store the rest." in told.read_text(),
+            "the closing record to be seen",
+        )
         drain(unique)
         out, _ = waiting.communicate(timeout=110)
 

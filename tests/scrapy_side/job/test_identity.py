@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from estela_queue_adapter.errors import BadName
 from estela_queue_adapter.topic_names import is_topic
 from estela_scrapy.job.identity import identify
-from estela_wire.names import as_jid_part, dataset_of, parse_jid
+from estela_wire.dataset import dataset_of
+from estela_wire.jid import as_jid_part, parse_jid
 from tests.scrapy_side.crawls import published
 
 pytestmark = pytest.mark.processes

@@ -1,4 +1,4 @@
-"""What jobs, topics, databases and collections may be called: rules of the crawl and the consumer alike."""
+"""Datasets: which database and collection a payload belongs to, and what these may be called."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import re
 from typing import Any, NamedTuple
 
 from estela_queue_adapter.errors import BadName
+from estela_wire.jid import parse_jid
+from estela_wire.shown import shown
+from estela_wire.topics import STATS_TOPIC
 
-STATS_TOPIC = "job_stats"  # estela's: one document a job, all jobs in one collection
 SERVER_DATABASES = frozenset({"admin", "config", "local"})
 
 _MAX_DATABASE = 63  # bytes, MongoDB's limit
-_MAX_JID = 1_000  # characters; no names that fit are made of more, and it is remembered with them
 _MAX_NAMESPACE = 255  # bytes of `<database>.<collection>`, MongoDB's limit
 _NOT_IN_DATABASE = re.compile(r'[/\\. "$*<>:|?\x00]')
 _NOT_IN_COLLECTION = re.compile(r"[$\x00]")
-# In a part of a jid that is made here: what no database has, nor any line of a log, nor UTF-8.
-_NOT_IN_JID_PART = re.compile(r'[/\\. "$*<>:|?\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 
 
 class Dataset(NamedTuple):
@@ -29,33 +28,6 @@ class Dataset(NamedTuple):
         return f"{self.database}/{self.collection}"
 
 
-class JidParts(NamedTuple):
-    """The parts of a jid."""
-
-    job: str
-    spider: str
-    project: str
-
-
-def parse_jid(jid: Any) -> JidParts:
-    """`<job>.<spider>.<project>`; raises BadName."""
-    parts = jid.split(".") if isinstance(jid, str) and len(jid) <= _MAX_JID else []
-    if len(parts) != 3 or not all(parts):
-        raise BadName(f"jid {shown(jid)} is not <job>.<spider>.<project>")
-    return JidParts(*parts)
-
-
-def as_jid_part(name: str) -> str:
-    """`name` as a part of a jid: an underscore for each character that a jid or a database cannot have."""
-    return _NOT_IN_JID_PART.sub("_", name) or "_"
-
-
-def stats_id(jid: Any) -> str:
-    """The `_id` of a job's one document of STATS_TOPIC; raises BadName."""
-    job = parse_jid(jid)
-    return f"{job.spider}-{job.job}-{STATS_TOPIC}"
-
-
 def dataset_of(topic: str, jid: Any, db_name: Any = None, dataset_name: Any = None) -> Dataset:
     """Where a payload belongs; raises BadName for names that MongoDB does not take.
 
@@ -66,6 +38,12 @@ def dataset_of(topic: str, jid: Any, db_name: Any = None, dataset_name: Any = No
     job = parse_jid(jid)
     own = STATS_TOPIC if topic == STATS_TOPIC else f"{job.spider}-{job.job}-{topic}"
     return _checked(db_name or job.project, dataset_name or own)
+
+
+def stats_id(jid: Any) -> str:
+    """The `_id` of a job's one document of STATS_TOPIC; raises BadName."""
+    job = parse_jid(jid)
+    return f"{job.spider}-{job.job}-{STATS_TOPIC}"
 
 
 def _checked(database: Any, collection: Any) -> Dataset:
@@ -89,12 +67,3 @@ def _checked(database: Any, collection: Any) -> Dataset:
     if database_size + 1 + collection_size > _MAX_NAMESPACE:
         raise BadName(f"the name {shown(database + '.' + collection)} is over {_MAX_NAMESPACE} bytes")
     return Dataset(database, collection)
-
-
-def shown(value: Any) -> str:
-    """The value for people, cut short."""
-    try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."

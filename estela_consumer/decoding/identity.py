@@ -1,0 +1,72 @@
+"""The `_id` of a message's document.
+
+It is decided by the message alone, so that a message that is delivered again meets itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from estela_consumer.errors import BadMessage, Reason
+from estela_queue_adapter import Message
+from estela_wire.dataset import stats_id
+from estela_wire.envelope import Envelope
+from estela_wire.headers import origin_of
+from estela_wire.message_id import id_bytes, make_id
+from estela_wire.shown import shown
+from estela_wire.topics import STATS_TOPIC
+
+
+def identity_of(message: Message, envelope: Envelope) -> bytes | str:
+    """The `_id`: 12 bytes are an ObjectId's. Raises BadMessage, or BadName for a jid that is none.
+
+    It is made of the jid for a job's stats, of the content if equal payloads are one document, and else of
+    the envelope's id. A message without an id, as estela's are, has that of its place in the topic.
+    """
+    if message.topic == STATS_TOPIC:
+        return stats_id(envelope.jid)
+    if envelope.unique in ("True", True):
+        return content_id(envelope.payload)
+    given = envelope.id
+    if given is None:
+        return position_id(message)
+    identity = id_bytes(given)
+    if identity is None:
+        raise BadMessage(Reason.BAD_ENVELOPE, f"the envelope's id is not 24 hex digits: {shown(given)}")
+    return identity
+
+
+def content_id(payload: dict[str, Any]) -> bytes:
+    """The 12 bytes of `_id` in a unique dataset, whose equal payloads are one document."""
+    return hashlib.sha256(canonical(payload)).digest()[:12]
+
+
+def position_id(message: Message) -> bytes:
+    """The 12 bytes of `_id` that the place in the topic gives, the same one after a replay."""
+    origin = origin_of(message)
+    return make_id(int(origin.timestamp), _partition_digest(origin.topic, origin.partition), origin.offset)
+
+
+def canonical(value: Any) -> bytes:
+    """The value's canonical JSON: keys sorted, nothing between; equal values give equal bytes.
+
+    Raises RecursionError for what is nested too deeply.
+    """
+    try:
+        encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        # orjson writes NaN and the infinities as null; they are not the same as null.
+        if b"null" not in encoded:
+            return encoded
+    except TypeError:
+        pass  # a lone surrogate, an integer beyond 64 bits, a type of the store's own: json has an answer
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr).encode()
+
+
+@lru_cache(maxsize=1024)
+def _partition_digest(topic: str, partition: int) -> bytes:
+    return hashlib.sha256(f"{topic}/{partition}".encode()).digest()[:5]
