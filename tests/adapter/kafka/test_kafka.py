@@ -25,7 +25,6 @@ from estela_queue_adapter.platforms.kafka.connections import connections
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer, _Record
 from tests.adapter.contract import PlatformContract, take
 from tests.adapter.loops_contract import Reader
-from tests.adapter.transactions_contract import TransactionsContract
 
 
 @pytest.fixture
@@ -86,7 +85,7 @@ class Gaps(PartitionListener):
         self.told.append((partition, position, resumed))
 
 
-class TestKafka(PlatformContract, TransactionsContract):
+class TestKafka(PlatformContract):
     def test_partitions_move_with_everything_committed_that_was_read(
         self, kafka: str, platform: Platform, producer: Producer, unique: str
     ) -> None:
