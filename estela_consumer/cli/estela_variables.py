@@ -25,7 +25,7 @@ def warn_of_those_without_effect(environ: Mapping[str, str]) -> None:
     """One line that names every variable of estela's consumer that is set and does nothing here."""
     found = [f"{name} ({why})" for name, why in _WITHOUT_EFFECT.items() if environ.get(name)]
     if found:
-        logger.warning("These variables have no effect any more: %s. Unset them.", ", ".join(found))
+        logger.warning("These variables no longer have an effect: %s. Unset them.", ", ".join(found))
 
 
 def chunk_bytes(given: int | None, environ: Mapping[str, str]) -> int | None:
