@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import random
 import threading
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from estela_queue_adapter.backoff import pause_before
+from estela_queue_adapter.collector import collect_failed_connections
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ class RetryPolicy:
                 if self.cancelled.is_set():  # and what it waited for may be closed
                     raise
                 outage.failed(error)
-                gc.collect()  # failed connections hang in cycles, with their sockets; see `estela-consume`
+                collect_failed_connections(everywhere=True)
                 attempts += 1
                 pause = pause_before(attempts, self.random)
                 if self.max_wait is not None:
