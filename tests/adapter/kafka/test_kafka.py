@@ -114,14 +114,14 @@ class TestKafka(PlatformContract):
         self, producer: Producer, reader: Reader, unique: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pieces: list[int] = []
-        receive = connections._Socket.recv
+        receive = connections._LargeReadSocket.recv
 
         def noted(self: Any, size: int) -> bytes:
             data = receive(self, size)
             pieces.append(len(data))
             return data
 
-        monkeypatch.setattr(connections._Socket, "recv", noted)
+        monkeypatch.setattr(connections._LargeReadSocket, "recv", noted)
         for _ in range(500):
             producer.send(unique, b'"%b"' % (b"x" * 2_000))
         producer.flush()
