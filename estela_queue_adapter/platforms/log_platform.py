@@ -118,7 +118,7 @@ class _Turns:
         """Nothing to do when the interpreter ends."""
 
     def forked(self) -> None:
-        """This is a copy in a forked process: all readers are the parent's, and one may have held the lock."""
+        """This is a copy in a forked process: the readers are the parent's; one may have held the lock."""
         self._lock = threading.Lock()
         self._readers.clear()
 
