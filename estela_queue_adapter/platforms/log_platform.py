@@ -107,11 +107,20 @@ class _Turns:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards the dictionary
         self._readers: dict[tuple[str, str], object] = {}
+        watch(self)
 
     def take(self, turn: tuple[str, str], reader: object) -> bool:
         """Whether the turn is this reader's now."""
         with self._lock:
             return self._readers.setdefault(turn, reader) is reader
+
+    def end(self, timeout: float) -> None:
+        """Nothing to do when the interpreter ends."""
+
+    def forked(self) -> None:
+        """This is a copy in a forked process: the readers are the parent's; one may have held the lock."""
+        self._lock = threading.Lock()
+        self._readers.clear()
 
     def release(self, turn: tuple[str, str], reader: object) -> None:
         """Let the next reader have it."""
