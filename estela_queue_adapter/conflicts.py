@@ -1,6 +1,6 @@
 """Other distributions whose packages are called like ours: estela's own entrypoint and queue adapter.
 
-pip writes the files of one over those of the other without a word, and what is left works in parts. No file
+pip writes the files of one over those of the other silently, and only parts of what remains work. No file
 of theirs is called like this one, so it is still here then.
 """
 
@@ -33,10 +33,10 @@ def check_alone() -> None:
         if name != _OURS and any(_in_our_way(one, package) for package in names)
     }
     if others:
-        raise PackageConflict(_told(others))
+        raise PackageConflict(_advice(others))
 
 
-def _told(others: dict[str, list[str]]) -> str:
+def _advice(others: dict[str, list[str]]) -> str:
     packages = ", ".join(sorted({package for names in others.values() for package in names}))
     names = sorted(others)
     return (

@@ -1,4 +1,4 @@
-"""The errors of the adapter: what waiting mends, what it does not, and what the user must mend."""
+"""The errors of the adapter: what passes by itself, what does not, and what the user must fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract between the queue and everybody else, told once.
+"""The contract between the queue and everybody else, stated once.
 
 Times are float seconds. Nothing here is thread-safe unless it says so.
 """
@@ -69,7 +69,7 @@ class Message(NamedTuple):
 
     @property
     def value(self) -> Any:
-        """The JSON value in `data`; raises SerializationError where there is none."""
+        """The JSON value in `data`; raises SerializationError if there is none."""
         if isinstance(self.data, Unreadable):
             raise SerializationError(f"not a message: {self.data.reason}")
         return None if self.data is None else deserialize(self.data)
@@ -98,7 +98,7 @@ class Subscription:
     topic: str
     """The topic to read."""
     group: str = ""
-    """The consumer group; `group_<topic>` where empty."""
+    """The consumer group; `group_<topic>` if empty."""
     max_timeout: float | None = None
     """The most seconds that the work on what one `poll` brought may take, or in a loop on one message, before
     the queue gives the partitions to another reader of the group; the platform's default if None."""
@@ -123,7 +123,7 @@ class Subscription:
 
 
 class PartitionListener:
-    """Is told which partitions this reader owns. Called only while `Consumer.poll` is running.
+    """Learns which partitions this reader owns. Called only while `Consumer.poll` is running.
 
     The calls may come from a thread of the platform's; `poll` returns only after they have.
     """
@@ -140,7 +140,7 @@ class PartitionListener:
     def messages_gone(self, partition: int, position: int, resumed: int) -> None:
         """The queue no longer has the message at `position`; reading goes on at `resumed`.
 
-        Where `resumed` is the larger, all between were removed before the group read them (retention). Where
+        If `resumed` is the larger, all between were removed before the group read them (retention). If
         it is the smaller, the partition was recreated or cut short, and how many are gone cannot be known.
         """
 
@@ -164,13 +164,13 @@ class _Closing(ABC):
 class Producer(_Closing):
     """Publishes messages. `send` and `flush` may be called from several threads.
 
-    Guaranteed: a message is either acknowledged by the queue (by every in-sync replica, where there
-    are replicas) or its error is reported, to `on_delivery` where one was given and by the next
+    Guaranteed: a message is either acknowledged by the queue (by every in-sync replica, if there
+    are replicas) or its error is reported, to `on_delivery` if one was given and by the next
     `flush` or `close` otherwise. Messages of one thread to one partition keep their order.
 
     A producer that is still open when the interpreter ends is closed then, after all `atexit` handlers that
-    were registered since this package was imported; what is not acknowledged within 10 s is told as an error
-    in the log. In a forked process a producer begins anew: what was in flight is the parent's.
+    were registered since this package was imported; what is not acknowledged within 10 s is an error in
+    the log. In a forked process a producer starts empty: what was in flight is the parent's.
     """
 
     @abstractmethod
@@ -197,7 +197,7 @@ class Producer(_Closing):
         `data` is any JSON value, or bytes, which travel as they are. `on_delivery` is called once, with
         None or the error, from any thread; it must not block. Blocks only while the queue was never
         reached or the client's buffer is full. Raises SerializationError (also for a header's name that is
-        no text), QueueUnreachable, AccessDenied, TopicMissing, MessageRejected, and ConfigurationError where
+        no text), QueueUnreachable, AccessDenied, TopicMissing, MessageRejected, and ConfigurationError if
         no topic can have that name.
         After `close`, and while the interpreter shuts down, raises ProducerClosed at once.
         """
@@ -214,7 +214,7 @@ class Producer(_Closing):
     def close(self, timeout: float = 30.0) -> None:
         """Flush for `timeout` seconds at most, then let go; raises as `flush` does.
 
-        What is not acknowledged by then is given up: its `on_delivery` is told ProducerClosed. Calling it
+        What is not acknowledged by then is given up: its `on_delivery` gets ProducerClosed. Calling it
         twice is fine. Any thread may call it, and a signal handler: what others are sending meanwhile is
         flushed too, or refused.
         """
@@ -226,7 +226,7 @@ class Consumer(_Closing):
     Guaranteed: each message is delivered until its position is committed, to one member of the
     group at a time. A position is committed only by `commit`, or by iterating.
 
-    Every method but `close` raises QueueUnreachable or AccessDenied where it has to ask the queue, and
+    Every method but `close` raises QueueUnreachable or AccessDenied if it has to ask the queue, and
     ConsumerClosed after `close`, while the interpreter shuts down, and in a forked process.
 
     A platform's `poll` is `iteration.take`, then `fetch`; its other methods tell `iteration` what they do.
@@ -245,7 +245,7 @@ class Consumer(_Closing):
         """
 
     def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
-        """What `poll` does, but for what loops have left; for `iteration`."""
+        """What `poll` does, but for what loops have fetched already; for `iteration`."""
         return self.poll(timeout, max_messages)
 
     @abstractmethod
@@ -282,7 +282,7 @@ class Consumer(_Closing):
     def log_end_positions(self) -> Sequence[Position]:
         """Like `end_positions`, but after what nobody may read yet too: messages of open transactions.
 
-        The same on a queue where nothing is ever held back. Raises TopicMissing.
+        The same on a queue that never holds anything back. Raises TopicMissing.
         """
         return self.end_positions()
 
@@ -326,8 +326,8 @@ class Transactions(_Closing):
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """Publish all of them or none. Blocks until that is decided.
 
-        Raises MessageRejected when the queue refuses one of them, and any other QueueError when it is away
-        or when another has opened transactions under the same name; then none is published.
+        Raises MessageRejected when the queue refuses one of them, and any other QueueError when it is
+        unavailable or when another has opened transactions under the same name; then none is published.
         """
 
 
@@ -349,7 +349,7 @@ class Platform(ABC):
     def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
         """A consumer of its own connection, a member of the subscription's group once it polls.
 
-        Raises ConfigurationError where no topic can have that name.
+        Raises ConfigurationError if no topic can have that name.
         """
 
     @abstractmethod

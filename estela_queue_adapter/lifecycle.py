@@ -1,7 +1,7 @@
-"""The end of the interpreter, and forks of the process, told to what is open.
+"""The end of the interpreter, and forks of the process: what is open is notified of both.
 
 When destructors run at the very end, the threads of a client are dead, and whoever waits for one of them
-waits for ever. And a fork copies a client without its threads. So both are told, in time, to what is open.
+waits for ever. And a fork copies a client without its threads. So what is open is notified of both in time.
 """
 
 from __future__ import annotations
@@ -53,7 +53,11 @@ class _Lifecycle:
             try:
                 one.end(max(0.0, deadline - time.monotonic()))
             except Exception as error:  # noqa: BLE001  (the others are to end too)
-                logger.error("%s: %s. Close it before the process ends.", type(one).__name__, error)
+                logger.error(
+                    "A %s was still open when the process ended: %s. Close it before that.",
+                    type(one).__name__,
+                    error,
+                )
         self._ended = True
 
     def forked(self) -> None:

@@ -124,7 +124,7 @@ def send(settings: ExtensionSettings, *, max_wait: float) -> None:
         if refused:
             print_line(f"{refused:,} refused by the queue; `estela-outbox list` says why")
         if not done:
-            print_line(f"{undelivered.waiting:,} still wait: the queue took none for {max_wait:g} s")
+            print_line(f"{undelivered.waiting:,} still wait: the queue accepted none for {max_wait:g} s")
     if not done:
         sys.exit(ExitCode.QUEUE_UNREACHABLE)
     sys.exit(ExitCode.DEAD_LETTERS if refused else ExitCode.OK)

@@ -47,7 +47,7 @@ class DeliveryReport:
             stats.set_value(f"estela/{stream.name}/failed", stream.failed + counts.rejected[stream.name])
         stats.set_value("estela/outbox/passed", counts.spilled)
         stats.set_value("estela/outbox/waiting", undelivered.waiting)
-        stats.set_value("estela/outbox/rejected", counts.rejected.total())
+        stats.set_value("estela/outbox/rejected", counts.total_rejected())
         stats.set_value("estela/lost", undelivered.lost)
         stats.set_value("estela/items/converted", self._conversions.items)
         stats.set_value("estela/pauses", self._backpressure.pauses)
@@ -65,7 +65,7 @@ class DeliveryReport:
                 path,
                 extra=extra,
             )
-        if rejected := self._publisher.counts.rejected.total():
+        if rejected := self._publisher.counts.total_rejected():
             logger.error(
                 "The queue refused %d message(s), which are kept in the outbox %s. See why: "
                 "estela-outbox --path %s list",

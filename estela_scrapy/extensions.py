@@ -98,13 +98,9 @@ class QueueExtension:
         return publisher
 
     def _build(self, publisher: Publisher, streams: Streams) -> None:
-        """Make what the handlers hand over to."""
-        crawler, settings, failures, conversions = (
-            self._crawler,
-            self._settings,
-            FailureLog(),
-            ConversionLog(),
-        )
+        """Make what the handlers call."""
+        crawler, settings = self._crawler, self._settings
+        failures, conversions = FailureLog(), ConversionLog()
         self._backpressure = Backpressure(crawler, lambda: publisher.full)
         self._items = ItemRecords(streams.items, settings.serializer, failures, conversions)
         self._requests = RequestRecords(streams.requests, crawler, failures)

@@ -50,7 +50,7 @@ class FailureLog:
     def add(self, what: str, subject: Any, error: Exception, page: str, spider: Spider | None) -> None:
         """Count and log that no `what` could be made of `subject`, an item or a request met on `page`."""
         cls = cut(name_of_type(subject))
-        field, reason, kind = _of(error)
+        field, reason, kind = _field_and_reason(error)
         key = _Kind(what, cls, _INDEX.sub("[]", field), kind)
         if key not in self._counts and len(self._counts) >= _KINDS:
             key = _ANY_OTHER
@@ -122,7 +122,7 @@ def cut(text: str) -> str:
     return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
 
 
-def _of(error: Exception) -> tuple[str, str, str]:
+def _field_and_reason(error: Exception) -> tuple[str, str, str]:
     """The field, the reason, and the reason without what is this message's alone."""
     error = error if isinstance(error, Unwritable) else Unwritable("", error)
     return cut(error.where), cut(error.reason), cut(error.kind)

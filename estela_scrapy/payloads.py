@@ -36,7 +36,7 @@ class NotAnItem(SerializationError):
             )
 
 
-class _AskedOnce(Exception):
+class _NotRepeatable(Exception):
     """A field's serializer may use up what it is given, so it must not be called by whoever asks twice."""
 
 
@@ -125,7 +125,7 @@ class ItemSerializer:
         if not self._is_item_class(cls):
             return NotImplemented
         if self._serialized_fields(value if issubclass(cls, Item) else ItemAdapter(value).adapter):
-            raise _AskedOnce
+            raise _NotRepeatable
         return self._fields(value)
 
     def _simpler_once(self, value: Any) -> Any:

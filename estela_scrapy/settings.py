@@ -148,9 +148,9 @@ class ExtensionSettings:
         for (one, dataset), (other, others_dataset) in combinations(datasets.items(), 2):
             if dataset == others_dataset:
                 raise ConfigurationError(
-                    f"{one} and {other} would share the collection {dataset}: name topics of their own in "
-                    f"{_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give {{topic}} a place in "
-                    "ESTELA_DATASET"
+                    f"{one} and {other} would share the collection {kinds.shown(str(dataset))}: name topics "
+                    f"of their own in {_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give "
+                    "{topic} a place in ESTELA_DATASET"
                 )
 
     def _datasets(self, job: Job) -> Iterator[tuple[str, Dataset]]:

@@ -76,12 +76,12 @@ def _exit_code(work: Callable[[], Any]) -> int:
         say_error(f"{error}; what came out is not all")
         return ExitCode.OUTPUT_FAILED
     except click.ClickException as error:
-        say(_told(error))
+        say(_usage_and_message(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted.")
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001  (it is told, and becomes the exit code)
+    except Exception as error:  # noqa: BLE001  (it is printed, and becomes the exit code)
         say(f"Error: this is a fault of {Path(sys.argv[0]).name}:\n{printable_traceback(error)}")
         return ExitCode.FAILED
     finally:
@@ -101,7 +101,7 @@ def _done(work: Callable[[], Any]) -> int:
     return int(code or 0)
 
 
-def _told(error: click.ClickException) -> str:
+def _usage_and_message(error: click.ClickException) -> str:
     """As click shows it, with the message, which may quote what somebody gave us, in one line."""
     if isinstance(error, _NO_ARGUMENTS):
         return str(error.message)

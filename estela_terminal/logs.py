@@ -73,6 +73,6 @@ class _TerminalHandler(RichHandler):
 
 
 def _log_the_end_of_a_thread(end: threading.ExceptHookArgs) -> None:
-    name = end.thread.name if end.thread else "A thread"
+    name = end.thread.name if end.thread else "(unknown)"
     if end.exc_value is not None and not issubclass(end.exc_type, SystemExit):
-        logger.error("%s failed.", name, exc_info=end.exc_value)
+        logger.error("Thread %s failed.", name, exc_info=end.exc_value)

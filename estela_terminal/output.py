@@ -104,7 +104,7 @@ def print_lines(text: str) -> None:
 def print_table(*parts: RenderableType) -> None:
     """Tables and texts (see `as_text`) on standard output, one below the other."""
     console = DataConsole(_standard_output())
-    with _failures_told(), console.capture() as captured:  # at its end rich writes nothing, which can fail
+    with _output_failures(), console.capture() as captured:  # at its end rich writes nothing, which can fail
         for part in parts:
             console.print(part)
     _write(captured.get())
@@ -124,7 +124,7 @@ def print_json_text(text: str) -> None:
 def flush_output() -> None:
     """Have all on its way that was printed; raises OutputFailed."""
     if sys.stdout is not None:
-        with _failures_told():
+        with _output_failures():
             sys.stdout.flush()
 
 
@@ -168,7 +168,7 @@ def settle() -> None:
 
 def _write(text: str) -> None:
     stream = _standard_output()
-    with _failures_told():
+    with _output_failures():
         stream.write(_encodable(text, stream))
         stream.flush()  # what comes next may go past its buffer
 
@@ -180,7 +180,7 @@ def _write_bytes(data: bytes) -> None:
     if buffer is None:  # a stream of text alone, in the place of the real one
         _write(data.decode())
         return
-    with _failures_told():
+    with _output_failures():
         buffer.write(data)
         if getattr(stream, "line_buffering", False):  # as Python has it on a terminal
             buffer.flush()
@@ -193,7 +193,7 @@ def _standard_output() -> TextIO:
 
 
 @contextlib.contextmanager
-def _failures_told() -> Iterator[None]:
+def _output_failures() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
@@ -222,7 +222,7 @@ def _encoding(stream: TextIO | None) -> str:
 
 def _width(stream: TextIO | None) -> int | None:
     """Columns; None if rich shall ask the terminal, each time."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isdecimal() and len(told) < 6 and int(told):
-        return max(int(told), _NARROWEST)
-    return None if is_terminal(stream) and not told else _WIDTH_OF_A_FILE
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and len(columns) < 6 and int(columns):
+        return max(int(columns), _NARROWEST)
+    return None if is_terminal(stream) and not columns else _WIDTH_OF_A_FILE

@@ -1,7 +1,7 @@
 """What came from outside, written so that it can only be looked at.
 
 A terminal obeys control characters, and people are misled by those that turn the direction of writing or
-take no room. Each is shown as Python and JSON write it, such as `\\x1b`; nothing is left out.
+take no room. Each is shown as Python and JSON write it, such as `\\x1b`; nothing is omitted.
 """
 
 from __future__ import annotations

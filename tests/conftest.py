@@ -38,6 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 _launch = ServerProcess.launch
 
 
+_patch = pytest.MonkeyPatch()
+
+
 def _refuse_to_launch(_: ServerProcess) -> None:
     pytest.fail("a test that starts a server needs the marker `servers`")
 
@@ -46,7 +49,7 @@ def _refuse_to_launch(_: ServerProcess) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A forgotten marker fails the test, here and not only on a machine without servers."""
     marked = item.get_closest_marker("servers") is not None
-    ServerProcess.launch = _launch if marked else _refuse_to_launch  # type: ignore[method-assign]
+    _patch.setattr(ServerProcess, "launch", _launch if marked else _refuse_to_launch)
 
 
 @pytest.fixture(scope="session")

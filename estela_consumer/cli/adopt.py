@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 @dataset_argument
 @click.option("--dry-run", is_flag=True, help="Say what would become of the documents, and change nothing.")
 @click.option("--unique", is_flag=True, help="It stores equal items once, though its name does not say so.")
-@click.option("--cancel", is_flag=True, help="Undo what an interrupted run has left: consumers go on.")
+@click.option("--cancel", is_flag=True, help="Undo what an interrupted run began: consumers go on.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as one JSON object.")
 @click.pass_obj
 def adopt(store: Store, dataset: Dataset, dry_run: bool, unique: bool, cancel: bool, as_json: bool) -> None:
@@ -85,7 +85,7 @@ def _check_unique(dataset: Dataset, unique: bool) -> None:
 
 def _run(replacement: Replacement, dataset: Dataset, *, dry_run: bool) -> AdoptionReport:
     def say(count: int) -> None:
-        logger.info("Read of %s: %d of about %d documents.", dataset, count, replacement.about)
+        logger.info("Adopting %s: %d of about %d documents are read.", dataset, count, replacement.about)
 
     if not dry_run:
         return adopt_collection(replacement, say)
@@ -96,8 +96,8 @@ def _run(replacement: Replacement, dataset: Dataset, *, dry_run: bool) -> Adopti
 
 def _print(dataset: Dataset, report: AdoptionReport, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        told = {"database": dataset.database, "collection": dataset.collection, "dry_run": dry_run}
-        print_json({**told, **report.as_dict()})
+        asked = {"database": dataset.database, "collection": dataset.collection, "dry_run": dry_run}
+        print_json({**asked, **report.as_dict()})
         return
     would = "would " if dry_run else ""
     print_line(f"{dataset}: {report.documents:,} documents")

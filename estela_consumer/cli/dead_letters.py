@@ -124,17 +124,17 @@ def show(topic: str, place: str) -> None:
 
 def _show(letter: DeadLetter) -> None:
     apart = {"text", "base64", "headers", "key"}
-    told = [
+    rows = [
         (name, value) for name, value in letter.as_json().items() if value is not None and name not in apart
     ]
     if letter.key is not None:
-        told.append(("key", _text(letter.key)))
+        rows.append(("key", _text(letter.key)))
     for name, value in letter.headers:
-        told.append((f"header {name}", "(no value)" if value is None else _text(value)))
+        rows.append((f"header {name}", "(no value)" if value is None else _text(value)))
     table = DataTable(box=None, show_header=False, pad_edge=False)
     table.add_data_column("")
     table.add_data_column("")
-    for name, value in told:
+    for name, value in rows:
         table.add_row(as_text(name, style="bold"), as_text(value))
     print_table(table, "")
     _print_message(letter)
@@ -165,12 +165,14 @@ def replay(topic: str, reasons: tuple[str, ...], places: tuple[str, ...]) -> Non
     """
     with _reader(topic) as reader:
         done = reader.replay(_wanted(reasons, places))
-    left = done.truncated + done.refused
+    remaining = done.truncated + done.refused
     with after_the_work():
         print_line(f"{done.replayed:,} replayed to {topic}")
-        if left:
-            print_line(f"{left:,} left: {done.truncated:,} cut short, {done.refused:,} refused by the queue")
-    sys.exit(ExitCode.DEAD_LETTERS if left else ExitCode.OK)
+        if remaining:
+            print_line(
+                f"{remaining:,} remain: {done.truncated:,} cut short, {done.refused:,} refused by the queue"
+            )
+    sys.exit(ExitCode.DEAD_LETTERS if remaining else ExitCode.OK)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ def warn_of_those_without_effect(environ: Mapping[str, str]) -> None:
     """One line that names every variable of estela's consumer that is set and does nothing here."""
     found = [f"{name} ({why})" for name, why in _WITHOUT_EFFECT.items() if environ.get(name)]
     if found:
-        logger.warning("These variables have no effect any more: %s.", ", ".join(found))
+        logger.warning("These variables no longer have an effect: %s. Unset them.", ", ".join(found))
 
 
 def chunk_bytes(given: int | None, environ: Mapping[str, str]) -> int | None:
@@ -55,7 +55,8 @@ def writers(given: int | None, environ: Mapping[str, str]) -> int | None:
         raise _not_a("WORKER_POOL", environ, "a number of writers, 1 or more")
     if workers > MAX_WRITERS:
         logger.warning(
-            "WORKER_POOL is taken as %d, the most that a process has for a topic; more processes have more.",
+            "WORKER_POOL is taken as %d, the most writers of one process for a topic. "
+            "Start more processes for more.",
             MAX_WRITERS,
         )
     return min(workers, MAX_WRITERS)
@@ -81,9 +82,9 @@ def check_engine(environ: Mapping[str, str], url: str) -> None:
             "DB_ENGINE=sqlserver: this consumer cannot store in SQL Server. Keep estela's own consumer for "
             "it, or set DB_ENGINE=mongodb and DB_CONNECTION=mongodb://..."
         )
-    told = f"is a {scheme}:// URL" if url else "is not set"
+    stated = f"is a {scheme}:// URL" if url else "is not set"
     raise UsageError(
-        f"DB_ENGINE={_shown(engine)}, but DB_CONNECTION (or --store) {told}. Set DB_CONNECTION to the URL "
+        f"DB_ENGINE={_shown(engine)}, but DB_CONNECTION (or --store) {stated}. Set DB_CONNECTION to the URL "
         "of the store, such as mongodb://..., and unset DB_ENGINE: the URL says it all"
     )
 

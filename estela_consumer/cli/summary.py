@@ -30,7 +30,7 @@ _TITLES = {
     "gone": "gone unread",
 }
 
-_RARE = ("tombstones", "gone")  # a column only where there is something to say
+_RARE = ("tombstones", "gone")  # a column only if there is something to say
 
 
 def summary_json(snapshot: Snapshot, code: ExitCode) -> dict[str, Any]:
@@ -43,16 +43,16 @@ def summary(snapshot: Snapshot, code: ExitCode) -> list[RenderableType]:
     parts: list[RenderableType] = [_topics(snapshot)]
     if snapshot.datasets:
         parts += ["", _datasets(snapshot)]
-    told = [as_text(line, style="red") for line in _drain_lines(snapshot)]
-    return [*parts, "", *told, _last_line(snapshot, code)]
+    drains = [as_text(line, style="red") for line in _drain_lines(snapshot)]
+    return [*parts, "", *drains, _last_line(snapshot, code)]
 
 
 def running(snapshot: Snapshot) -> RenderableType:
     """One line for while it runs, and an empty one, where the prompt appears if the process is killed."""
     total, lag = snapshot.total, sum(snapshot.lag.values())
     counts = ", ".join(f"{total[name]:,} {_TITLES[name]}" for name in COUNTS if total[name] or name == "read")
-    left = f", {lag:,} to come" if snapshot.lag else ""
-    return Group(as_text(f"{counts}, {snapshot.rate:,.0f} a second{left}", style="cyan"), "")
+    to_come = f", {lag:,} to come" if snapshot.lag else ""
+    return Group(as_text(f"{counts}, {snapshot.rate:,.0f} a second{to_come}", style="cyan"), "")
 
 
 def print_summary(snapshot: Snapshot, code: ExitCode, *, as_json: bool) -> None:
@@ -105,8 +105,8 @@ def _remaining(report: DrainReport) -> str:
 
 
 def _partitions(numbers: Collection[int]) -> str:
-    told = ", ".join(map(str, sorted(numbers)))
-    return f"partition {told}" if len(numbers) == 1 else f"partitions {told}"
+    listed = ", ".join(map(str, sorted(numbers)))
+    return f"partition {listed}" if len(numbers) == 1 else f"partitions {listed}"
 
 
 def _last_line(snapshot: Snapshot, code: ExitCode) -> Text:

@@ -75,7 +75,7 @@ def verify(
     closing record, is compared with what Scrapy counted, with what is stored and with what is dead-lettered.
     """
     logs.set_up()
-    with _errors_told(), contextlib.closing(open_store(store_settings(store, tls_ca_file))) as opened:
+    with _exit_on_errors(), contextlib.closing(open_store(store_settings(store, tls_ca_file))) as opened:
         verifier = Verifier(open_platform(), opened, jobs_topic=jobs_topic, group=group)
         found = verify_until(partial(verifier.verify, job), wait)
     with after_the_work():
@@ -91,23 +91,23 @@ def _print(found: Verification | None, job: str, jobs_topic: str, *, as_json_: b
             print_table(*as_table(found))
         return
     code = ExitCode.NO_CLOSING_RECORD
-    told = f"{jobs_topic} has no closing record of job {job}: {MEANINGS[code]}"
+    message = f"{jobs_topic} has no closing record of job {job}: {MEANINGS[code]}"
     if as_json_:
-        print_json({"jid": job, "told": told, "exit": code.name, "exit_code": int(code)})
+        print_json({"jid": job, "told": message, "exit": code.name, "exit_code": int(code)})
     else:
-        print_line(told)
+        print_line(message)
 
 
 @contextlib.contextmanager
-def _errors_told() -> Iterator[None]:
+def _exit_on_errors() -> Iterator[None]:
     try:
         yield
     except (UsageError, ConfigurationError) as error:
         raise click.UsageError(str(error)) from None
     except (QueueError, StoreUnreachable) as error:
         say_error(error)
-        away = isinstance(error, StoreUnreachable)
-        sys.exit(ExitCode.STORE_UNREACHABLE if away else ExitCode.QUEUE_UNREACHABLE)
+        is_store = isinstance(error, StoreUnreachable)
+        sys.exit(ExitCode.STORE_UNREACHABLE if is_store else ExitCode.QUEUE_UNREACHABLE)
 
 
 def main() -> None:

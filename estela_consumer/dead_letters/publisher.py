@@ -45,9 +45,9 @@ def letter_key(message: Message) -> bytes:
     return f"{origin.topic}:{origin.partition}:{origin.offset}:{content}".encode(errors="replace")
 
 
-def letter_headers(letter: RejectedMessage, parts: Parts, now: datetime, error_characters: int) -> Headers:
+def letter_headers(rejected: RejectedMessage, parts: Parts, now: datetime, error_characters: int) -> Headers:
     """Why the message is here, where it was, and what was cut; its own headers follow."""
-    message, error = letter
+    message, error = rejected
     text = str(error)
     values = {
         names.REASON: error.reason.value,
@@ -103,7 +103,11 @@ class DeadLetters:
                 break
             cut_short = len(refused) if budget is None else cut_short
         if cut_short > len(refused):
-            logger.error("%d dead letter(s) too large for the queue were cut.", cut_short - len(refused))
+            logger.error(
+                "%d dead letter(s) were too large for the queue and were cut. The whole messages stay "
+                "where their headers say, until retention removes them.",
+                cut_short - len(refused),
+            )
         failed = [
             (letter, outcome)
             for letter, outcome in zip(letters, outcomes, strict=True)
@@ -123,7 +127,7 @@ class DeadLetters:
             self._producer.flush(_CONFIRM_TIMEOUT)
         except DeliveryError as error:
             # The flush speaks for every thread's letters; what became of these is in `outcomes`.
-            logger.debug("flush of dead letters: %s", error)
+            logger.debug("Dead letters are not all confirmed: %s", error)
         return list(outcomes)
 
     def _send_one(

@@ -49,7 +49,7 @@ def _create_empty(path: Path) -> None:
 
 
 def identity(path: str | Path) -> Identity:
-    """Which file has this name now. Raises OSError where that cannot be known."""
+    """Which file has this name now. Raises OSError if that cannot be known."""
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

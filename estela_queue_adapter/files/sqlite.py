@@ -17,7 +17,7 @@ _LOOK_AGAIN = 0.01  # seconds
 _REMOVAL = 0.1  # seconds that a folder which is being removed is given to go, before it is recreated
 _COMPANIONS = ("", "-wal", "-shm")  # a commit is in the second of these, which the third leads to
 
-# SQLite's words for what people know by another name.
+# What SQLite says, and what people know it by.
 _REASONS = {
     "database or disk is full": "the disk is full",
     "file is not a database": "it is not an SQLite database",
@@ -194,8 +194,8 @@ def reason(error: OSError | sqlite3.Error) -> str:
     """What is wrong with the file, for people."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    told = str(error)
-    return _REASONS.get(told, told)
+    text = str(error)
+    return _REASONS.get(text, text)
 
 
 def _roll_back(db: sqlite3.Connection) -> None:

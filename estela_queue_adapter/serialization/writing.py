@@ -22,7 +22,7 @@ from estela_queue_adapter.serialization.conversion import (
 )
 
 MAX_DEPTH = 254  # levels, as orjson has it; MongoDB takes 100
-MAX_CONVERTED = 100  # that are told of one value
+MAX_CONVERTED = 100  # that are reported of one value
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _PROBED_DEPTH = 8  # levels in which parts are tried as a whole: each level may read all that is below it

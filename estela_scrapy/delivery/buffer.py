@@ -60,7 +60,7 @@ class _FileState:
 
 @dataclass(slots=True)
 class _Outcomes:
-    """What the queue has said of messages, and nothing has followed from yet."""
+    """The queue's answers that nothing has followed from yet."""
 
     requeued: list[Flight] = field(default_factory=list)
     acked: list[PendingMessage] = field(default_factory=list)
@@ -110,7 +110,7 @@ class DeliveryBuffer:
     def put(self, stream: str, topic: str, data: bytes) -> None:
         """Take a message into memory."""
         self._intake.append(stream, topic, data)
-        if self._quick.acquire(blocking=False):  # else it is taken in with the next, or by who needs it
+        if self._quick.acquire(blocking=False):  # else the next call takes it in
             try:
                 self._take_in()
             finally:
@@ -141,7 +141,7 @@ class DeliveryBuffer:
     def in_flight_full(self) -> bool:
         """Whether nothing more may be in flight now."""
         with self._quick:
-            return min(self._in_flight_room()) <= 0
+            return min(self._in_flight_capacity()) <= 0
 
     @property
     def in_flight(self) -> int:
@@ -171,7 +171,7 @@ class DeliveryBuffer:
             with self._moving:
                 with self._quick:
                     self._take_in()
-                    messages = self._waiting.first_that_fit(_SPILL, self._outbox.room)
+                    messages = self._waiting.first_that_fit(_SPILL, self._outbox.free_bytes)
                 if not messages:
                     return spilled
                 self._outbox.add(messages)
@@ -185,7 +185,7 @@ class DeliveryBuffer:
         with self._moving:
             with self._quick:
                 messages = self._in_flight.only_in_memory()
-            if not messages or weight(messages) > self._outbox.room:
+            if not messages or weight(messages) > self._outbox.free_bytes:
                 return
             self._outbox.add(messages)
             self._file.messages += len(messages)
@@ -199,7 +199,7 @@ class DeliveryBuffer:
         with self._moving:
             with self._quick:
                 self._take_in()
-                count, room = self._in_flight_room()
+                count, room = self._in_flight_capacity()
                 count = min(count, BURST)
                 if self._closed or not self._file.looked_at or count <= 0 or room <= 0:
                     return []
@@ -321,7 +321,7 @@ class DeliveryBuffer:
             self._outcomes.refused = [one for one in self._outcomes.refused if one[1]]
             return before - len(self._outcomes.refused)
 
-    def _in_flight_room(self) -> tuple[int, int]:
+    def _in_flight_capacity(self) -> tuple[int, int]:
         """How many more messages, of how many bytes, may be in flight. With `_quick` held."""
         return _MOST_IN_FLIGHT - len(self._in_flight), self._buffer_bytes // 2 - self._in_flight.bytes
 

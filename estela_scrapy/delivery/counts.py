@@ -40,6 +40,11 @@ class DeliveryCounts:
             self.rejected[stream] += 1
             return self.rejected[stream]
 
+    def total_rejected(self) -> int:
+        """How many messages the queue has refused, of all streams."""
+        with self._lock:
+            return self.rejected.total()
+
     def spill(self, messages: int) -> None:
         """Count messages that were moved to the outbox."""
         with self._lock:

@@ -97,7 +97,7 @@ class Outbox:
         self.path = path
         self.session = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}"
         self._max_bytes = max_bytes
-        self._lock = threading.RLock()  # guards what follows; `room` looks at `_size` without it
+        self._lock = threading.RLock()  # guards what follows; `free_bytes` looks at `_size` without it
         self._locks: dict[str, LockFile] = {}
         """The sessions that are ours, and what tells others so."""
         self._file = SqliteFile(path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT, keep_former=True)
@@ -109,7 +109,7 @@ class Outbox:
         return self.path.exists()
 
     @property
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         """Bytes that may be added; a file that is not open yet counts as empty."""
         return max(0, self._max_bytes - self._size)
 
@@ -126,7 +126,7 @@ class Outbox:
             return int(db.execute(self._SQL_PENDING, (self._mine,)).fetchone()[0])
 
     def add(self, messages: Sequence[PendingMessage]) -> None:
-        """Keep them, all or none. Not bounded: see `room`. Raises OutboxError."""
+        """Keep them, all or none. Not bounded: see `free_bytes`. Raises OutboxError."""
         with self._transaction() as db:
             db.executemany(self._SQL_ADD, messages)
         with self._lock:

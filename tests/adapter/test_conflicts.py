@@ -21,7 +21,13 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("estela_scrapy", "estela_queue_adapter", "estela_consumer"):
+        for name in (
+            "estela_wire",
+            "estela_terminal",
+            "estela_scrapy",
+            "estela_queue_adapter",
+            "estela_consumer",
+        ):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.describe(
             "estela_scrapy-0.2.0", "estela-scrapy", "estela_consumer\nestela_queue_adapter\nestela_scrapy\n"

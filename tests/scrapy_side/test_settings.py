@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scrapy.settings import BaseSettings, Settings
 
@@ -186,6 +186,7 @@ _HOSTILE = (
 )
 
 
+@example({"ESTELA_DATASET": "\n"})
 @given(st.dictionaries(st.sampled_from(sorted(ExtensionSettings.variables())), _HOSTILE, max_size=3))
 def test_whatever_a_setting_holds_it_is_read_or_refused_in_one_line(settings: dict[str, Any]) -> None:
     told = refusal(settings)

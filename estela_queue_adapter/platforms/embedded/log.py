@@ -48,18 +48,18 @@ class EmbeddedLog:
         self._path = path
         self._file = SqliteFile(path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT)
         with self._connection():
-            pass  # what cannot be used is told now
+            pass  # what cannot be used is an error now
 
     @property
     def generation(self) -> int:
-        """Another number after the file was removed or replaced: offsets begin anew then."""
+        """Another number after the file was removed or replaced: offsets start again at 0 then."""
         with self._connection():
             return self._file.generation
 
     def append(self, messages: Sequence[Outgoing], *, epoch: tuple[str, int] | None = None) -> None:
         """Add messages, each at the end of its topic; all of them or none.
 
-        `epoch` is a name and its epoch: raises PermanentError where the name has a later one.
+        `epoch` is a name and its epoch: raises PermanentError if the name has a later one.
         """
         now = time.time()
         with self._transaction() as db:
@@ -80,7 +80,7 @@ class EmbeddedLog:
             return int(db.execute(self._SQL_EPOCH, (name,)).fetchone()[0])
 
     def read(self, topic: str, offset: int, limit: int) -> list[Message]:
-        """Up to `limit` messages of `topic` from `offset` on; fewer where they are large."""
+        """Up to `limit` messages of `topic` from `offset` on; fewer if they are large."""
         messages: list[Message] = []
         size = 0
         with self._connection() as db:
@@ -129,7 +129,7 @@ class EmbeddedLog:
             self._file.close()
 
     def _topic(self, db: sqlite3.Connection, topic: str) -> tuple[int, int]:
-        """The topic's id and next offset; it is made where it is missing."""
+        """The topic's id and next offset; it is created if it is missing."""
         row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
         if row is None:
             db.execute(self._SQL_ADD_TOPIC, (topic,))

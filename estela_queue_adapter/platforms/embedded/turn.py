@@ -22,7 +22,7 @@ class ReaderTurn:
         self._lock = LockFile(Path(f"{path}-reader-{name}.lock"))
         self._generation = 0  # of the log that it was taken on
         self.taken = False
-        """Whether it is ours, as the listener was told; it may have ended since."""
+        """Whether it is ours, as the listener knows it; it may have ended since."""
 
     def is_on(self, log: EmbeddedLog) -> bool:
         """Whether it was taken on this log rather than on one that was there before."""
@@ -33,7 +33,7 @@ class ReaderTurn:
         try:
             return self.taken and self.is_on(log) and self._lock.held
         except OSError as error:
-            raise QueueUnreachable(f"{self._lock.path} cannot be looked at: {error}") from error
+            raise QueueUnreachable(f"{self._lock.path} cannot be checked: {error}") from error
 
     def acquire(self) -> bool:
         """Take the lock unless another reader has it; whether it is ours. `begin` is next."""

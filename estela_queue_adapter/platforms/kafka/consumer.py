@@ -10,21 +10,22 @@ from itertools import chain
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import ConsumerClosed, QueueError, QueueUnreachable
+from estela_queue_adapter.errors import QueueError
 from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
-from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.lifecycle import watch
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.connections.connections import needed_addresses
-from estela_queue_adapter.platforms.kafka.connections.sessions import other_sessions, session_options
+from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTimeout
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
+from estela_queue_adapter.platforms.kafka.queries import ANSWER_TIMEOUT_MS, TopicQueries, beginning
 from estela_queue_adapter.platforms.kafka.rebalances import LoopsFirst, Rebalances
 from estela_queue_adapter.platforms.kafka.records.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
-from estela_queue_adapter.platforms.kafka.topics import absence, denied, look_up, partitions_of
+from estela_queue_adapter.platforms.kafka.topics import denied, look_up
 from estela_terminal.printable import printable_logger
 
-_ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
 
@@ -41,16 +42,12 @@ class KafkaGroupConsumer(Consumer):
         self._subscription = subscription
         self._listener = listener
         self._topic = checked_topic(subscription.topic)
-        self._where = Brokers(settings)
+        self._brokers = Brokers(settings)
+        self._lifetime = Lifetime(self._topic, self._brokers)
+        self._queries = TopicQueries(settings, subscription, self._brokers, self._lifetime)
+        self._session = SessionTimeout(settings.session_timeout)
         self._client: KafkaConsumer | None = None
-        self._asking: KafkaConsumer | None = None
-        self._asking_all: KafkaConsumer | None = None
         self._topic_id: object = None  # of the topic that is read; None from brokers that know no such ids
-        self._closed = False
-        self._session = settings.session_timeout
-        self._other_sessions = other_sessions(self._session)
-        self._unanswered = False
-        """Whether the last question had no answer: the queue is not back before one has."""
         watch(self)
 
     @property
@@ -70,30 +67,30 @@ class KafkaGroupConsumer(Consumer):
     def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
         client, deadline = self._connected(), time.monotonic() + timeout
         while True:
-            left = max(0.0, deadline - time.monotonic())
-            with self._translated(), _undone_by_interrupts(client):
+            remaining = max(0.0, deadline - time.monotonic())
+            with self._lifetime.translated(), _undone_by_interrupts(client):
                 try:
-                    fetched = client.poll(timeout_ms=int(left * 1000), max_records=max_messages)
+                    fetched = client.poll(timeout_ms=int(remaining * 1000), max_records=max_messages)
                     messages = list(chain.from_iterable(fetched.values()))
                 except kafka_errors.NoOffsetForPartitionError as error:  # the group is new to these
                     client.seek_to_beginning(*error.args[0])
                 except kafka_errors.InvalidSessionTimeoutError as error:
                     client = self._with_another_session(error)
                 except kafka_errors.OffsetOutOfRangeError as error:
-                    self._over_the_gap(client, error.args[0])
+                    self._on_offset_out_of_range(client, error.args[0])
                 except kafka_errors.LogTruncationError as error:
-                    self._after_truncation(client, error.divergent_offsets)
+                    self._on_truncation(client, error.divergent_offsets)
                 else:
-                    self._look_around(client, messages)
+                    self._finish_poll(client, messages)
                     return messages
 
-    def _look_around(self, client: KafkaConsumer, messages: Sequence[Message]) -> None:
-        """See to what a poll leaves undone or untold."""
-        self._take_up_the_join(client)
-        # kafka-python only writes this to the log. What was fetched before is handed out first.
+    def _finish_poll(self, client: KafkaConsumer, messages: Sequence[Message]) -> None:
+        """Do what the client's poll leaves undone, and raise what it only writes to its log."""
+        self._resume_join(client)
+        # What was fetched before is handed out first.
         if not messages and self._topic in client._cluster.unauthorized_topics:
             client._cluster.request_update()  # so that it is seen when we are let in
-            raise denied(self._topic, self._where)
+            raise denied(self._topic, self._brokers)
         if not messages:
             self._check_brokers(client)
 
@@ -104,8 +101,8 @@ class KafkaGroupConsumer(Consumer):
         }
         if not offsets:
             return
-        with self.iteration.committing, self._asked():
-            self._connected().commit(offsets, timeout_ms=_ANSWER_TIMEOUT_MS)
+        with self.iteration.committing, self._queries.answered():
+            self._connected().commit(offsets, timeout_ms=ANSWER_TIMEOUT_MS)
         self.iteration.committed(
             Position(tp.topic, tp.partition, committed.offset) for tp, committed in offsets.items()
         )
@@ -122,32 +119,24 @@ class KafkaGroupConsumer(Consumer):
 
     def positions(self) -> Sequence[Position]:
         positions = []
-        for partition in self._partitions():
-            with self._asked():
+        for partition in self._queries.partitions():
+            with self._queries.answered():
                 offset = self._position(partition)
             positions.append(Position(self._topic, partition.partition, offset))
         return positions
 
     def end_positions(self) -> Sequence[Position]:
-        return self._ends(self._asker())
+        return self._queries.ends()
 
     def log_end_positions(self) -> Sequence[Position]:
-        self._check_open()
-        if self._asking_all is None:
-            self._asking_all = connect_reader(
-                self._settings, self._where, None, isolation_level="read_uncommitted"
-            )
-        return self._ends(self._asking_all)
+        return self._queries.log_ends()
 
     def close(self) -> None:
         try:
             self.iteration.close(self.commit)
         finally:
-            self._closed = True
-            clients = (self._client, self._asking, self._asking_all)
-            self._client = self._asking = self._asking_all = None
-            for client in filter(None, clients):
-                with translated(self._where):
+            for client in self._release():
+                with translated(self._brokers):
                     client.close(timeout_ms=_CLOSE_TIMEOUT_MS)
 
     def end(self, timeout: float) -> None:
@@ -155,40 +144,29 @@ class KafkaGroupConsumer(Consumer):
         try:
             self.iteration.close(self.commit)
         finally:
-            self._closed = True
-            self._client = self._asking = self._asking_all = None
+            self._release()
 
     def forked(self) -> None:
         self.iteration.forked()
-        self._closed = True
-        self._client = self._asking = self._asking_all = None
+        self._release()
 
-    def _check_open(self) -> None:
-        if self._closed or interpreter_ended():
-            raise ConsumerClosed(f"the consumer of {self._topic} is closed")
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Raise our errors where the client raises its own: ConsumerClosed if it was closed meanwhile."""
-        try:
-            with translated(self._where, reading=True):
-                yield
-        except (QueueError, RuntimeError) as error:
-            if self._closed and not isinstance(error, ConsumerClosed):
-                raise ConsumerClosed(f"the consumer of {self._topic} was closed meanwhile") from error
-            raise
+    def _release(self) -> list[KafkaConsumer]:
+        """The clients of a consumer that is closed from now on."""
+        self._lifetime.closed = True
+        client, self._client = self._client, None
+        return [*([] if client is None else [client]), *self._queries.release()]
 
     def _connected(self) -> KafkaConsumer:
-        self._check_open()
+        self._lifetime.check_open()
         if self._client is None:
             client = connect_reader(
                 self._settings,
-                self._where,
+                self._brokers,
                 self._subscription.group_id,
-                auto_offset_reset="none",  # so that we see, and can tell, where messages are gone
+                auto_offset_reset="none",  # so that we see, and can say, which messages are gone
                 partition_assignment_strategy=self._settings.assignors,
                 fetch_max_bytes=_FETCH_BYTES,
-                **session_options(self._session),
+                **self._session.options(),
                 **self._max_poll_interval,
             )
             read_as_messages(client)
@@ -196,7 +174,7 @@ class KafkaGroupConsumer(Consumer):
             client.subscribe([self._topic], listener=Rebalances(client, listener, self._assigned))
             self._client = client
             # Known before the group is joined, or a second join, of every member, follows at once.
-            look_up(client, self._where, self._topic)
+            look_up(client, self._brokers, self._topic)
             self._topic_id = client._cluster.topic_id(self._topic)
         return self._client
 
@@ -205,29 +183,18 @@ class KafkaGroupConsumer(Consumer):
         seconds = self._subscription.max_timeout
         return {} if seconds is None else {"max_poll_interval_ms": max(1, int(seconds * 1000))}
 
-    def _asker(self) -> KafkaConsumer:
-        """A client for questions, on a connection of its own, which joins no group.
-
-        A broker answers one request of a connection after the other, and a join of the group only when every
-        member has joined: a question behind it would keep this reader from polling, and so from joining.
-        """
-        self._check_open()
-        if self._asking is None:
-            self._asking = connect_reader(self._settings, self._where, self._subscription.group_id)
-        return self._asking
-
     def _with_another_session(self, error: Exception) -> KafkaConsumer:
         """Connect again with a session that these brokers may take."""
-        if not self._other_sessions:
+        refused = self._session.seconds
+        if not self._session.try_another():
             raise error
-        refused, self._session = self._session, self._other_sessions.pop(0)
         logger.warning(
-            "Kafka at %s takes no session of %g s for %s; trying %g s. "
-            "QUEUE_PLATFORM_SESSION_TIMEOUT sets it.",
-            self._where,
+            "Kafka at %s refuses a session timeout of %g s for the group %s; trying %g s. "
+            "Set QUEUE_PLATFORM_SESSION_TIMEOUT to one that the brokers allow.",
+            self._brokers,
             refused,
             self._subscription.group_id,
-            self._session,
+            self._session.seconds,
         )
         client, self._client = self._client, None
         if client is not None:
@@ -239,36 +206,10 @@ class KafkaGroupConsumer(Consumer):
 
         kafka-python goes on trying, and tells nobody.
         """
-        if outage := self._where.outage(needed_addresses(client)):
+        if outage := self._brokers.outage(needed_addresses(client)):
             raise outage
-        if self._unanswered:
+        if self._queries.unanswered:
             self.end_positions()
-
-    def _ends(self, client: KafkaConsumer) -> list[Position]:
-        partitions = self._partitions()
-        with self._asked():
-            ends = client.end_offsets(partitions, timeout_ms=_ANSWER_TIMEOUT_MS)
-        return [Position(self._topic, partition.partition, offset) for partition, offset in ends.items()]
-
-    @contextlib.contextmanager
-    def _asked(self) -> Iterator[None]:
-        """Raise our errors: also for a topic that was deleted, which its client goes on asking for."""
-        try:
-            with self._translated():
-                try:
-                    yield
-                except kafka_errors.KafkaTimeoutError:
-                    if absent := absence(self._settings, self._where, self._topic):
-                        raise absent from None
-                    raise
-        except QueueUnreachable:
-            self._unanswered = True
-            raise
-        self._unanswered = False
-
-    def _partitions(self) -> list[TopicPartition]:
-        with self._asked():
-            return partitions_of(self._asker(), self._settings, self._where, self._topic)
 
     def _position(self, partition: TopicPartition) -> int:
         offset = self.iteration.next_offset(partition.partition)
@@ -276,24 +217,19 @@ class KafkaGroupConsumer(Consumer):
             return offset
         if self._client is not None and partition in self._client.assignment():
             try:
-                offset = self._client.position(partition, timeout_ms=0)  # where it is known already
+                offset = self._client.position(partition, timeout_ms=0)  # if it is known already
             except (kafka_errors.NoOffsetForPartitionError, kafka_errors.KafkaTimeoutError):
                 offset = None  # the next poll finds out
-        if offset is None:
-            offset = self._asker().committed(partition, timeout_ms=_ANSWER_TIMEOUT_MS)
-        return self._beginning(self._asker(), partition) if offset is None else int(offset)
+        return self._queries.committed(partition) if offset is None else int(offset)
 
-    def _beginning(self, client: KafkaConsumer, partition: TopicPartition) -> int:
-        return int(client.beginning_offsets([partition], timeout_ms=_ANSWER_TIMEOUT_MS)[partition])
-
-    def _over_the_gap(self, client: KafkaConsumer, positions: Mapping[TopicPartition, int]) -> None:
-        """Go on at the earliest message that is left."""
+    def _on_offset_out_of_range(self, client: KafkaConsumer, positions: Mapping[TopicPartition, int]) -> None:
+        """Go on at the earliest message that is still there."""
         for partition, position in positions.items():
-            earliest = self._beginning(client, partition)
+            earliest = beginning(client, partition)
             client.seek(partition, earliest)
             self._gone(partition.partition, position, earliest)
 
-    def _after_truncation(
+    def _on_truncation(
         self, client: KafkaConsumer, ends: Mapping[TopicPartition, OffsetAndMetadata | None]
     ) -> None:
         """The brokers lost the end of a partition that was read already: go on where it ends now.
@@ -302,20 +238,20 @@ class KafkaGroupConsumer(Consumer):
         """
         before, self._topic_id = self._topic_id, client._cluster.topic_id(self._topic)
         for partition, end in ends.items():
-            position = client.position(partition, timeout_ms=_ANSWER_TIMEOUT_MS) or 0
+            position = client.position(partition, timeout_ms=ANSWER_TIMEOUT_MS) or 0
             if end is None or self._topic_id != before:
-                resumed = self._beginning(client, partition)
+                resumed = beginning(client, partition)
             else:
                 resumed = int(end.offset)
             client.seek(partition, resumed)
             self._gone(partition.partition, position, resumed)
 
     def _gone(self, partition: int, position: int, resumed: int) -> None:
-        if resumed < position:  # offsets begin anew
+        if resumed < position:  # offsets start again at 0
             self.iteration.lost([partition])
         self._listener.messages_gone(partition, position, resumed)
 
-    def _take_up_the_join(self, client: KafkaConsumer) -> None:
+    def _resume_join(self, client: KafkaConsumer) -> None:
         """Have the next poll go on with a join of the group that this one began and did not see the end of.
 
         Where a change of the topic's partitions was the reason to join, kafka-python 3.0 forgets that it is

@@ -1,4 +1,4 @@
-"""What a producer was handed and has not decided yet, and what failed that nobody else is told of."""
+"""What a producer was handed and has not decided yet, and what failed without a callback."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Deliveries:
             self._in_flight += 1
 
     def cancel(self) -> None:
-        """One was not handed over after all; whoever sent it is told."""
+        """One was not handed over after all; `send` raises why."""
         with self._lock:
             self._in_flight -= 1
             if not self._in_flight:
                 self._settled.notify_all()
 
     def decide(self, error: QueueError | None, *, has_callback: bool) -> None:
-        """One was acknowledged, or failed; the next flush raises what no callback is told."""
+        """One was acknowledged, or failed; the next flush raises what no callback gets."""
         with self._lock:
             # Those that were given up are in the error of `close`.
             if error is not None and not has_callback and not self._given_up:
@@ -57,7 +57,7 @@ class Deliveries:
             self.cancel()
 
     def take_failed(self) -> list[QueueError]:
-        """The errors that no callback was told, once."""
+        """The errors that no callback got, once."""
         with self._lock:
             failed, self._failed = self._failed, []
             return failed
@@ -69,7 +69,7 @@ class Deliveries:
             return count
 
     def are_settled(self, timeout: float) -> bool:
-        """Whether nothing is in flight, and no error untold; blocks for `timeout` seconds at most if not."""
+        """Whether nothing is in flight and no error is kept; else blocks for `timeout` seconds at most."""
         with self._lock:
             if self._in_flight or self._failed:
                 self._settled.wait(timeout)

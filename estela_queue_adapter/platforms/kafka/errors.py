@@ -50,26 +50,27 @@ _PASSING = (
 )
 
 
-def translate(error: BaseException, where: Brokers, *, reading: bool = False) -> QueueError:
-    """Our word for what kafka-python raised, by what is known of the brokers.
+def translate(error: BaseException, brokers: Brokers, *, reading: bool = False) -> QueueError:
+    """Our error for what kafka-python raised, by what is known of the brokers.
 
     A writer may have sent the message that the error is about, a reader has sent none: see `_PASSING`.
     """
-    name, told = type(error).__name__, str(error)
-    text = f"Kafka at {where}: {told if told.startswith(name) else f'{name}: {told}'}"
+    name, message = type(error).__name__, str(error)
+    text = f"Kafka at {brokers}: {message if message.startswith(name) else f'{name}: {message}'}"
     if isinstance(error, _REFUSED_COMMITS):
         return CommitRefused(text)
     if isinstance(error, tuple(_PERMISSIONS)):
-        text = f"Kafka at {where}: {_PERMISSIONS[type(error)]} ({told})"
+        text = f"Kafka at {brokers}: {_PERMISSIONS[type(error)]} ({message})"
         return (
             TopicDenied if isinstance(error, kafka_errors.TopicAuthorizationFailedError) else AccessDenied
         )(text)
     if isinstance(error, LOGINS):
-        return AccessDenied(f"Kafka at {where}: {failure(error, b'').reason}")
+        return AccessDenied(f"Kafka at {brokers}: {failure(error, b'').reason}")
     if isinstance(error, kafka_errors.InvalidSessionTimeoutError):
         return ConfigurationError(
-            f"Kafka at {where} takes no session timeout that we know; set QUEUE_PLATFORM_SESSION_TIMEOUT to "
-            "seconds between the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms"
+            f"Kafka at {brokers} refuses every session timeout that was tried; set "
+            "QUEUE_PLATFORM_SESSION_TIMEOUT to seconds between the brokers' group.min.session.timeout.ms and "
+            "group.max.session.timeout.ms"
         )
     if isinstance(error, _REJECTIONS):
         return MessageRejected(text)
@@ -78,14 +79,14 @@ def translate(error: BaseException, where: Brokers, *, reading: bool = False) ->
     if isinstance(error, kafka_errors.UnknownTopicOrPartitionError):
         return TopicMissing(text)
     if isinstance(error, (kafka_errors.RetriableError, OSError)) or (reading and isinstance(error, _PASSING)):
-        return where.outage() or QueueUnreachable(text)
+        return brokers.outage() or QueueUnreachable(text)
     return PermanentError(text)
 
 
 @contextlib.contextmanager
-def translated(where: Brokers, *, reading: bool = False) -> Iterator[None]:
-    """Raise our errors where the client raises its own."""
+def translated(brokers: Brokers, *, reading: bool = False) -> Iterator[None]:
+    """Raise our errors for the client's own."""
     try:
         yield
     except (kafka_errors.KafkaError, OSError) as error:
-        raise translate(error, where, reading=reading) from error
+        raise translate(error, brokers, reading=reading) from error

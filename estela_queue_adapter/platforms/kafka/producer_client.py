@@ -87,7 +87,7 @@ class ProducerClient:
 
 
 def closed_too_soon() -> ProducerClosed:
-    """What to tell of a message that was given up."""
+    """The error of a message that was given up."""
     return ProducerClosed("the producer was closed before the queue acknowledged the message")
 
 
@@ -106,7 +106,7 @@ def flush(client: KafkaProducer, timeout: float | None) -> None:
 
 
 def let_go(client: KafkaProducer, timeout: float) -> None:
-    """Close a client; what it has not delivered by then is told by `flush`, not here."""
+    """Close a client; what it has not delivered by then is an error of `flush`, not here."""
     try:
         client.close(timeout=timeout)
     except kafka_errors.KafkaTimeoutError:  # then it leaves its thread running, for ever

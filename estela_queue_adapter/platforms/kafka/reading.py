@@ -16,7 +16,7 @@ from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked
 from estela_queue_adapter.platforms.kafka.topics import partitions_of
 
 _ANSWER_TIMEOUT_MS = 10_000
-_SILENT_POLLS = 6  # so many polls of 5 s each without a message or a step forward, and the queue is away
+_SILENT_POLLS = 6  # of 5 s each without a step forward, before the queue counts as unavailable
 _POLL_MS = 5_000
 
 

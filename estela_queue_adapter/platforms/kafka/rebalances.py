@@ -1,4 +1,4 @@
-"""Telling our listener of rebalances."""
+"""Rebalances, as our listener learns of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
     def _forget_positions(self, revoked: Collection[TopicPartition]) -> None:
         """Have those that come back to us in the same rebalance be read from what is committed.
 
-        kafka-python would go on behind what it has handed out, which we were told to forget.
+        kafka-python would go on behind what it has handed out, which we have to forget.
         """
         for partition in revoked:
             if (state := self._client._subscription.assignment.get(partition)) is not None:

@@ -30,7 +30,7 @@ _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 @dataclass(frozen=True, kw_only=True)  # without slots, as `token_provider` is kept
 class KafkaSettings:
-    """Where the brokers are and how to log in. Empty means the client's own default."""
+    """The brokers, and how to log in. Empty means the client's own default."""
 
     listeners: str = field(metadata={"example": " the brokers, as host1,host2 or host1:9092,host2:9093"})
     port: int = 9092
@@ -86,15 +86,15 @@ class KafkaSettings:
 
     @property
     def bootstrap_servers(self) -> list[str]:
-        """`host:port` of every listener; the common port where a listener names none."""
+        """`host:port` of every listener; the common port if a listener names none."""
         servers = []
         for listener in filter(None, (part.strip() for part in self.listeners.split(","))):
             host, colon, port = listener.rpartition(":")
             bare = not colon or listener.endswith("]")  # an IPv6 address in brackets has colons of its own
             host, port = (listener, str(self.port)) if bare else (host, port)
             if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-                where = "QUEUE_PLATFORM_PORT" if bare else f"QUEUE_PLATFORM_LISTENERS: in {listener!r}"
-                raise ConfigurationError(f"{where}: {port!r} is not a port")
+                variable = "QUEUE_PLATFORM_PORT" if bare else f"QUEUE_PLATFORM_LISTENERS: in {listener!r}"
+                raise ConfigurationError(f"{variable}: {port!r} is not a port")
             if not _HOST.fullmatch(host):
                 raise ConfigurationError(
                     f"QUEUE_PLATFORM_LISTENERS: {host!r} in {listener!r} is not a host; "
@@ -125,18 +125,18 @@ class KafkaSettings:
                 context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile or None, self.ssl_password)
         except OSError as error:
             names = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
-            told = ", ".join(
+            files = ", ".join(
                 f"QUEUE_PLATFORM_{name.upper()}={getattr(self, name)}"
                 for name in names
                 if getattr(self, name)
             )
             raise ConfigurationError(
-                f"{told}: no certificates in PEM, not a pair, or QUEUE_PLATFORM_SSL_PASSWORD is wrong or "
+                f"{files}: no certificates in PEM, not a pair, or QUEUE_PLATFORM_SSL_PASSWORD is wrong or "
                 f"missing: {error}"
             ) from error
 
     def client_options(self) -> dict[str, Any]:
-        """What every client of kafka-python takes: where, and how to log in."""
+        """What every client of kafka-python takes: the brokers, and how to log in."""
         options = {
             "security_protocol": self.security_protocol or ("SSL" if self.ssl_cafile else ""),
             "ssl_cafile": self.ssl_cafile,

@@ -37,20 +37,20 @@ def partitions_of(
 
 
 def absence(settings: KafkaSettings, brokers: Brokers, topic: str) -> TopicMissing | TopicDenied | None:
-    """What to raise for a topic that a client of ours does not see; None where the brokers do show it.
+    """What to raise for a topic that a client of ours does not see; None if the brokers do show it.
 
-    Consumers and producers are told nothing about a topic that they have no permission for. Blocks; raises
+    Brokers show consumers and producers nothing of a topic that they have no permission for. Blocks; raises
     QueueError.
     """
     admin = connect(KafkaAdminClient, settings, brokers)
     try:
         with translated(brokers):
-            [told] = admin.describe_topics([topic])
+            [description] = admin.describe_topics([topic])
     finally:
         admin.close()
-    if told["error_code"] == kafka_errors.TopicAuthorizationFailedError.errno:
+    if description["error_code"] == kafka_errors.TopicAuthorizationFailedError.errno:
         return denied(topic, brokers)
-    if told["error_code"] == kafka_errors.UnknownTopicOrPartitionError.errno:
+    if description["error_code"] == kafka_errors.UnknownTopicOrPartitionError.errno:
         return TopicMissing(f"there is no topic {topic} on Kafka at {brokers}")
     return None
 

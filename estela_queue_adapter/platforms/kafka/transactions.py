@@ -20,7 +20,7 @@ _DELIVERY_TIMEOUT = 30.0  # seconds for one message
 
 
 class KafkaTransactions(Transactions):
-    """A transactional producer. After an error it is made anew, which undoes what was open."""
+    """A transactional producer. After an error it is recreated, which undoes what was open."""
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
         self._settings = settings

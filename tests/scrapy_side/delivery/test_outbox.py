@@ -57,7 +57,7 @@ def test_what_is_added_is_read_in_order_until_it_is_done(path: Path) -> None:
     assert [message.number for message in (one, two, three)] == [1, 2, 3]
     assert box.read(two, 10, MB) == [three]
     assert box.pending() == 2
-    assert box.room == MB - 2
+    assert box.free_bytes == MB - 2
 
 
 def test_a_read_is_bounded_by_count_and_bytes_and_a_large_message_comes_alone(path: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_a_crawl_has_to_send_outlives_the_removal_of_its_file(path: Path) -
     box.add(messages(box, 4))
 
     assert [message.number for message in box.read(None, 10, MB)] == [1, 2, 4]
-    assert box.room == MB - 4
+    assert box.free_bytes == MB - 4
     other = Outbox(path, MB)
     other.adopt()
     assert other.pending() == 0  # they are still those of the crawl that runs

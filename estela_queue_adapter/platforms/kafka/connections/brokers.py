@@ -10,8 +10,8 @@ from estela_queue_adapter.errors import AccessDenied, QueueError, QueueUnreachab
 from estela_queue_adapter.platforms.kafka.connections.failures import Failure
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
-_TOLD = 3  # addresses that a text names at most
-_NEWS = 90.0  # seconds: an address that is needed is tried again long before, one that was given up is not
+_MAX_SHOWN = 3  # addresses that an error names at most
+_STALE_AFTER = 90.0  # seconds: an address that is still needed is tried again long before
 
 
 class Brokers:
@@ -42,20 +42,20 @@ class Brokers:
     def outage(self, needed: Collection[str] | None = None) -> QueueError | None:
         """What to raise as long as one of the `needed` addresses fails, or any; None if none does."""
         with self._lock:
-            since = self._clock() - _NEWS
+            since = self._clock() - _STALE_AFTER
             self._failures = {at: known for at, known in self._failures.items() if known[1] > since}
             failures = {
                 at: failure for at, (failure, _) in self._failures.items() if needed is None or at in needed
             }
         if not failures:
             return None
-        told = [self._told(address, failure) for address, failure in list(failures.items())[:_TOLD]]
-        more = f". And {len(failures) - _TOLD} more" if len(failures) > _TOLD else ""
-        text = f"Kafka at {self}: {'. '.join(told)}{more}"
+        reasons = [self._reason(address, failure) for address, failure in list(failures.items())[:_MAX_SHOWN]]
+        more = f". And {len(failures) - _MAX_SHOWN} more" if len(failures) > _MAX_SHOWN else ""
+        text = f"Kafka at {self}: {'. '.join(reasons)}{more}"
         denied = any(failure.denied for failure in failures.values())
         return AccessDenied(text) if denied else QueueUnreachable(text)
 
-    def _told(self, address: str, failure: Failure) -> str:
+    def _reason(self, address: str, failure: Failure) -> str:
         if address in self._listeners:
             return f"{address}: {failure.reason}" if len(self._listeners) > 1 else failure.reason
         return (

@@ -30,7 +30,7 @@ class _Socket:
 
     kafka-python asks for 4 KiB at a time, and each time has to wait for the interpreter's lock: while another
     thread works, that is 4 KiB in 5 ms, and a reader that decodes what it has gets nothing more meanwhile.
-    And where a broker hangs up, it forgets what came just before: that a password is wrong, say.
+    And if a broker hangs up, it forgets what came just before: that a password is wrong, say.
     """
 
     def __init__(self, sock: Any) -> None:

@@ -69,34 +69,35 @@ def failure(error: BaseException, received: bytes) -> Failure:
             return Failure(_login(cause), denied=True)
         if isinstance(cause, ssl.SSLError):
             return Failure(_tls(cause))
-    if told := _stranger(received):
-        return Failure(told)
+    if reason := _stranger(received):
+        return Failure(reason)
     return Failure(_network(error))
 
 
 def _login(error: BaseException) -> str:
-    told = str(error).rpartition("Error: ")[2]
+    answer = str(error).rpartition("Error: ")[2]
     if isinstance(error, kafka_errors.UnsupportedSaslMechanismError):
         return "it does not take this mechanism; set QUEUE_PLATFORM_SASL_MECHANISM to one that it offers"
     if isinstance(error, kafka_errors.IllegalSaslStateError):
         return f"it expects no login; check {_PROTOCOL}"
     return (
-        f"the login is refused ({told}); check QUEUE_PLATFORM_SASL_USERNAME and QUEUE_PLATFORM_SASL_PASSWORD"
+        f"the login is refused ({answer}); check QUEUE_PLATFORM_SASL_USERNAME and "
+        "QUEUE_PLATFORM_SASL_PASSWORD"
     )
 
 
 def _tls(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATES.get(error.verify_code, _UNTRUSTED).format(error.verify_message)
-    told = f"{error.reason or ''} {error}".upper()
-    if "ALERT" in told and ("CERTIFICATE" in told or "UNKNOWN_CA" in told or "HANDSHAKE" in told):
+    message = f"{error.reason or ''} {error}".upper()
+    if "ALERT" in message and ("CERTIFICATE" in message or "UNKNOWN_CA" in message or "HANDSHAKE" in message):
         return _OUR_CERTIFICATE.format((error.reason or str(error)).lower().replace("_", " "))
     if any(
-        word in told
-        for word in ("WRONG_VERSION", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER", "PACKET_LENGTH")
+        part in message
+        for part in ("WRONG_VERSION", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER", "PACKET_LENGTH")
     ):
         return _NO_TLS
-    if "EOF" in told:
+    if "EOF" in message:
         return _ENDED_HANDSHAKE
     return f"TLS fails ({error.reason or error})"
 
@@ -111,21 +112,21 @@ def _stranger(received: bytes) -> str | None:
 
 
 def _network(error: BaseException) -> str:
-    told = str(error)
-    if isinstance(error, AttributeError) and "get_frozen_credentials" in told:
+    message = str(error)
+    if isinstance(error, AttributeError) and "get_frozen_credentials" in message:
         return "botocore finds no AWS credentials to log in with"  # kafka-python does not ask whether it did
-    if "Handshake failed" in told:
+    if "Handshake failed" in message:
         return _ENDED_HANDSHAKE
-    if "disconnected" in told or isinstance(error, ConnectionResetError) or "reset by peer" in told:
+    if "disconnected" in message or isinstance(error, ConnectionResetError) or "reset by peer" in message:
         return _HUNG_UP
-    if "DNS" in told:
+    if "DNS" in message:
         return _NO_NAME
-    if "timed out" in told:
+    if "timed out" in message:
         return _TIMEOUT
-    if found := _ERRNO.search(told):
+    if found := _ERRNO.search(message):
         number = int(found.group(1))
         return _REFUSED if number == 111 else os.strerror(number).lower()
-    return told.removeprefix(f"{type(error).__name__}: ") or type(error).__name__
+    return message.removeprefix(f"{type(error).__name__}: ") or type(error).__name__
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -91,7 +91,7 @@ def token_provider(settings: KafkaSettings) -> Any:
 
 
 def login_options(settings: KafkaSettings) -> dict[str, Any]:
-    """The login as kafka-python's clients take it; what is empty is left out."""
+    """The login as kafka-python's clients take it; what is empty is omitted."""
     options = {
         "sasl_mechanism": settings.sasl_mechanism,
         "sasl_plain_username": settings.sasl_username,

@@ -44,7 +44,7 @@ class NamedProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
         call = getattr(self._provider, "token", self._provider)
         try:
             token = call()
-        except Exception as error:  # noqa: BLE001  (what it says may hold a secret, so only its name is told)
+        except Exception as error:  # noqa: BLE001  (what it says may hold a secret, so only its name is shown)
             name = type(error).__name__
             raise QueueUnreachable(f"the token provider {self._path} raised {name}") from None
         if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
@@ -69,7 +69,7 @@ class NamedProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
             ) from error
         if not callable(getattr(found, "token", found)):
             raise ConfigurationError(
-                f"{self._setting}={self._path} is neither a function nor has it a method token"
+                f"{self._setting}={self._path} is neither a function nor an object with a method token"
             )
         return found
 
@@ -127,8 +127,8 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # as abov
 
     def _read(self, answer: bytes) -> tuple[str, float]:
         try:
-            told = json.loads(answer)
-            token, lifetime = told["access_token"], float(told.get("expires_in") or _LIFETIME)
+            fields = json.loads(answer)
+            token, lifetime = fields["access_token"], float(fields.get("expires_in") or _LIFETIME)
         except (ValueError, LookupError, TypeError, AttributeError):
             raise QueueUnreachable(f"the token endpoint {self._url} answers with no token") from None
         if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
@@ -136,13 +136,13 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # as abov
         return token, max(0.0, lifetime)
 
     def _refused(self, error: urllib.error.HTTPError) -> QueueError:
-        """By the status, and OAuth's own word for why, which names no secret."""
+        """By the status, and OAuth's own code for why, which names no secret."""
         with error:
             try:
-                word = json.loads(error.read(_MAX_ANSWER))["error"]
+                code = json.loads(error.read(_MAX_ANSWER))["error"]
             except (ValueError, LookupError, TypeError, OSError, http.client.HTTPException):
-                word = ""
-        why = f"{error.code} {printable(word)[:60]}".strip()
+                code = ""
+        why = f"{error.code} {printable(code)[:60]}".strip()
         text = f"the token endpoint {self._url} answers {why}"
         if error.code in (400, 401, 403):
             return AccessDenied(

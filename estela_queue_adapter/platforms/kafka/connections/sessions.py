@@ -7,14 +7,23 @@ _HEARTBEAT = 3.0  # seconds at most; the brokers want three of them in a session
 _OTHERS = (30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 6.0, 3.0, 1.0)
 
 
-def other_sessions(timeout: float) -> list[float]:
-    """The session timeouts to try, in their order, after brokers have refused `timeout`; seconds."""
-    return [other for other in _OTHERS if other != timeout]
+class SessionTimeout:
+    """The session timeout of one consumer: what the settings say, and others if the brokers refuse it."""
 
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._others = [other for other in _OTHERS if other != seconds]
 
-def session_options(timeout: float) -> dict[str, int]:
-    """A session timeout, and what must fit it, as the client takes them."""
-    return {
-        "session_timeout_ms": round(timeout * 1000),
-        "heartbeat_interval_ms": round(min(_HEARTBEAT, timeout / 3) * 1000),
-    }
+    def try_another(self) -> bool:
+        """Go on to the next one; False if all were refused."""
+        if not self._others:
+            return False
+        self.seconds = self._others.pop(0)
+        return True
+
+    def options(self) -> dict[str, int]:
+        """It, and what must fit it, as the client takes them."""
+        return {
+            "session_timeout_ms": round(self.seconds * 1000),
+            "heartbeat_interval_ms": round(min(_HEARTBEAT, self.seconds / 3) * 1000),
+        }

@@ -9,7 +9,7 @@ from kafka.record.util import calc_crc32c
 
 
 class Batch:
-    """What the first bytes of a batch say. Raises struct.error where there are too few."""
+    """What the first bytes of a batch say. Raises struct.error if there are too few."""
 
     HEAD: ClassVar = struct.Struct(">qiibIhiqqqhii")
     _CHECKED_AT: ClassVar = 21  # bytes up to the part that the checksum is of: from the attributes on
@@ -65,5 +65,5 @@ class Batch:
 
     @property
     def is_control_batch(self) -> bool:
-        """Whether it ends a transaction, or is another word of the broker's own."""
+        """Whether it ends a transaction, or is another record of the broker's own."""
         return bool(self._attributes & self._CONTROL)

@@ -1,8 +1,8 @@
 """What a fetch brought of a partition: kafka-python's class for it, replaced by one that makes our messages.
 
 Whether a batch arrived as it was written is decided here. What fails its checksum is fetched again a few
-times, as another broker or a working network may have it whole; then it is given up, told as unreadable, and
-reading goes on behind it.
+times, as another broker or a working network may have it whole; then it is given up, handed out as
+unreadable, and reading goes on behind it.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def read_as_messages(client: KafkaConsumer) -> None:
 
 
 def raw_batches(data: bytes) -> list[bytes]:
-    """The batches of a fetch; a last one that did not come whole is left out, unless it is all there is."""
+    """The batches of a fetch; a last one that did not come whole is omitted, unless it is all there is."""
     batches: list[bytes] = []
     at = 0
     while len(data) - at >= _LENGTH_COUNTS_FROM:

@@ -1,7 +1,7 @@
 """Headers on their way to Kafka: those too that kafka-python has no words for.
 
 Kafka takes any bytes for a header's name, and a header without a value. kafka-python's producer encodes names
-as UTF-8, asks each value for its length, and reads what it wrote where a broker finds it too large.
+as UTF-8, asks each value for its length, and reads what it wrote if a broker finds it too large.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def _message(tp: TopicPartition, entry: _Entry, offset: int, timestamp: int) -> 
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
-    """The messages in a row of them, as bytes; raises ValueError where one has no end."""
+    """The messages in a row of them, as bytes; raises ValueError if one has no end."""
     at = 0
     while at < len(data):
         (size,) = struct.unpack_from(">i", data, at + 8)

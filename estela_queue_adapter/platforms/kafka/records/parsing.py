@@ -75,7 +75,7 @@ def messages_of(tp: TopicPartition, batch: Batch) -> Iterator[Message]:
             due, number, at = until + 1, number + 1, behind
     if at != size or number != count:
         logger.error(
-            "%s partition %d, offsets %d to %d: %d bytes behind them belong to no message.",
+            "%s partition %d, offsets %d to %d: %d bytes behind them belong to no message; they are skipped.",
             topic, partition, base, last, size - at,
         )  # fmt: skip
 
@@ -126,7 +126,7 @@ def _record(data: bytes, at: int) -> tuple[tuple[int, int, bytes | None, bytes |
 
 
 def _end_of_record(data: bytes, at: int) -> int | None:
-    """Where the record at a place ends by its own word; None if that cannot be."""
+    """Where the record at a place ends by what it says; None if that cannot be."""
     try:
         length, at = decode_varint(data, at)
     except (ValueError, IndexError):
