@@ -31,7 +31,9 @@ _CHUNK_DOCUMENTS = 1_000
 _CHUNK_BYTES = 4 * 1024 * 1024
 _REPORT_INTERVAL = 5.0  # seconds
 _ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-_ID_ELEMENT = 17  # bytes of an ObjectId's `_id` in a document, behind the 4 of its size
+_ID_ELEMENT = (
+    len(OBJECT_ID_ELEMENT) + 12
+)  # bytes of an ObjectId's `_id` in a document, behind the 4 of its size
 _OF_JSON = frozenset({str, int, Int64, float, bool, type(None)})
 _NAMES = {
     "datetime": "date",

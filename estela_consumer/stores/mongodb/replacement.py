@@ -206,7 +206,8 @@ class MongoReplacement(Replacement):
             answer = (error.details or {}).get("errmsg", error)
             raise UsageError(
                 f"{self._store.describe()} refuses {command} on {self._dataset} (code {error.code}): "
-                f"{answer}. adopt needs the roles readWrite and dbAdmin on the database {self._dataset.database}"
+                f"{answer}. adopt needs the roles readWrite and dbAdmin on the database "
+                f"{self._dataset.database}"
             ) from error
         except PyMongoError as error:
             raise self._unreachable(error) from error
