@@ -31,15 +31,14 @@ _CHUNK_DOCUMENTS = 1_000
 _CHUNK_BYTES = 4 * 1024 * 1024
 _REPORT_INTERVAL = 5.0  # seconds
 _ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-_ID_ELEMENT = (
-    len(OBJECT_ID_ELEMENT) + 12
-)  # bytes of an ObjectId's `_id` in a document, behind the 4 of its size
+# Bytes of an ObjectId's `_id` in a document, behind the 4 of its size.
+_ID_ELEMENT = len(OBJECT_ID_ELEMENT) + 12
 _OF_JSON = frozenset({str, int, Int64, float, bool, type(None)})
 _NAMES = {
     "datetime": "date",
     "DatetimeMS": "date",
     "bytes": "Binary",
-}  # others are called as their Python type
+}  # others have the name of their Python type
 
 
 class AdoptionFailed(ConsumerError):
@@ -84,7 +83,7 @@ class AdoptionReport:
         return {counted.name: getattr(self, counted.name) for counted in fields(self)}
 
     def count(self, document: Adopted) -> None:
-        """One document more."""
+        """Count one document more."""
         self.documents += 1
         self.adopted += document.kind is Kind.ADOPTED
         self.ours += document.kind is Kind.OURS
@@ -100,14 +99,14 @@ class Replacement(ABC):
     StoreUnreachable.
     """
 
-    about: int
+    estimated_count: int
     """About how many documents the old one has."""
     clustered: bool
     """Whether the old one is clustered on `_id`; after `swap`, whether the new one is."""
 
     @abstractmethod
     def documents(self) -> Iterator[bytes]:
-        """The old collection's."""
+        """The documents of the old collection."""
 
     @abstractmethod
     def hold(self) -> None:
@@ -130,7 +129,7 @@ class Replacement(ABC):
 
     @abstractmethod
     def cancel(self) -> bool:
-        """Undo what an interrupted replacement did; whether there was any."""
+        """Undo an interrupted replacement; whether there was one."""
 
 
 def adopted(stored: bytes) -> Adopted:
@@ -158,7 +157,7 @@ def survey(documents: Iterable[bytes], report_progress: Callable[[int], None]) -
     `report_progress` is called every few seconds with the documents read so far.
     """
     report = AdoptionReport()
-    with _Ids() as ids:
+    with _KnownIds() as ids:
         for document in map(adopted, _counted(documents, report_progress)):
             report.count(document)
             report.merged += ids.add(document.bson)
@@ -268,7 +267,7 @@ def _counted(documents: Iterable[bytes], report_progress: Callable[[int], None])
         yield document
 
 
-class _Ids:
+class _KnownIds:
     """Which ids were there before, in a temporary file that is gone at the end."""
 
     _SQL_SCHEMA = "CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID"
@@ -279,7 +278,7 @@ class _Ids:
         self._db.execute(self._SQL_SCHEMA)
         self._waiting: list[tuple[bytes]] = []
 
-    def __enter__(self) -> _Ids:
+    def __enter__(self) -> _KnownIds:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -46,7 +46,7 @@ class StreamCount:
     group: str
     published: int
     stored: int | None
-    """None if equal items are stored once: no document can be told to be this job's then."""
+    """None if equal items are stored once: no document can be counted as this job's then."""
     dead_letters: int
     failed: int
     missing: int

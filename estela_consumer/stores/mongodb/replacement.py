@@ -77,7 +77,7 @@ class MongoReplacement(Replacement):
             if tuple(client.server_info()["versionArray"][:2]) < _OLDEST:
                 raise UsageError(f"adopt needs MongoDB {_OLDEST[0]}.{_OLDEST[1]} or later")
             self._check()
-            self.about = self._old.estimated_document_count()
+            self.estimated_count = self._old.estimated_document_count()
         self.clustered = "clusteredIndex" in self._options(dataset)
 
     def documents(self) -> Iterator[bytes]:
