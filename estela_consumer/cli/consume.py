@@ -51,7 +51,7 @@ class _Number(click.FloatRange):
 
 _POSITIVE = click.IntRange(min=1)
 _SECONDS = _Number(min=0)
-_TURN = 0.001  # seconds that decoding may keep the interpreter from the threads that read and write
+_SWITCH_INTERVAL = 0.001  # seconds that decoding may keep the interpreter's lock from other threads
 
 _Command: TypeAlias = Callable[..., Any]
 
@@ -158,5 +158,5 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
 def main() -> None:
     """Entry point of the console script."""
     settle_into_consuming()
-    sys.setswitchinterval(_TURN)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     consume()

@@ -82,7 +82,7 @@ class Drain:
             if not self._ends or partition not in self._ends:
                 continue
             if partition in self._cut_short and offset > self._log_ends.get(partition, offset):
-                continue  # of what was there before; it is read anew as soon as the queue is asked for it
+                continue  # of what was there before; it is read again as soon as the queue is asked for it
             self._positions[partition] = offset
             if self.reaches_end(partition, offset):
                 del self._ends[partition]

@@ -193,7 +193,7 @@ class Pipeline(PartitionListener):
     def _commit_passed(self, positions: Iterable[Position]) -> None:
         """Commit what was read past without a message: transactions that were aborted, and their markers.
 
-        Else the group would never be seen to reach the end of a partition that ends with one.
+        Otherwise the group would never be seen to reach the end of a partition that ends with one.
         """
         self._in_flight.add_passed(positions, self._gathering.partitions)
         self._commit()

@@ -1,7 +1,7 @@
 """Documents that the store refuses with an error that nobody here knows.
 
-It may pass by itself (a host's quota, a limit of a cloud's), or be this document's for ever. So it
-is tried again for a while, and then it is a dead letter: no message may stop its partition.
+The error may pass by itself (a host's quota, a limit of a cloud's), or stay with this document. So the
+document is tried again for a while, and then becomes a dead letter: no message may stop its partition.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RefusalHistory:
     """Which errors are permanent. Threads may share it: its lock is held for each change.
 
     An error is, once it has outlasted a while in which its dataset took other documents; or, if the dataset
-    takes none, once that has gone on for ten minutes. Else each batch would wait its while anew, for ever.
+    takes none, once that has gone on for ten minutes. Otherwise each batch would wait for its whole time.
     """
 
     def __init__(self, clock: Callable[[], float], retry_seconds: float = RETRY_SECONDS) -> None:

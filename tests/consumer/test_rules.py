@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import weakref
 
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.pipeline.batch import Batch, ChunkLimits
+from estela_consumer.pipeline.interval import Interval
 from estela_consumer.pipeline.rate_limit import RateLimiter
+from estela_consumer.pipeline.stop_request import StopRequest
 from estela_consumer.retry import Outage, RetryPolicy
 from estela_queue_adapter import Message, Position
 from estela_queue_adapter.backoff import pause_before
@@ -126,6 +129,31 @@ def test_a_rate_below_one_a_second_is_not_a_standstill() -> None:
 
     assert limiter.allowance(0.0, 10) == 0
     assert limiter.allowance(2.0, 10) == 1
+
+
+def test_an_interval_is_due_at_once_and_then_again_when_its_time_has_passed() -> None:
+    interval = Interval(5.0)
+    assert interval.is_due(0.0)
+
+    interval.restart(10.0)
+
+    assert not interval.is_due(14.9)
+    assert interval.is_due(15.0)
+
+
+def test_a_request_to_stop_leaves_the_grace_but_for_its_reserve_from_the_first_time_on() -> None:
+    clock = Clock()
+    request = StopRequest(grace=30.0, reserve=2.0, clock=clock)
+    assert not request.is_made
+    assert request.deadline == math.inf
+    assert request.finish_by() == 130.0  # if something has to be finished without a request
+
+    request.make()
+    clock.now += 10.0
+    request.make()
+
+    assert request.made.is_set()
+    assert request.deadline == request.finish_by() == 128.0
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
