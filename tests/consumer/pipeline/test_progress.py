@@ -52,11 +52,11 @@ def test_few_datasets_are_all_named_and_exact() -> None:
 
     for number in [0, 1, 0]:
         progress.count_written("t", written(number))
-    told = summary_json(progress.snapshot(), ExitCode.OK)
+    as_json = summary_json(progress.snapshot(), ExitCode.OK)
 
-    assert told["datasets"]["d/c0"] == {"stored": 4, "present": 2, "dead_lettered": 0}
-    assert set(told["other_datasets"].values()) == {0}
-    assert set(told["topics"]["t"]) == set(COUNTS)
+    assert as_json["datasets"]["d/c0"] == {"stored": 4, "present": 2, "dead_lettered": 0}
+    assert set(as_json["other_datasets"].values()) == {0}
+    assert set(as_json["topics"]["t"]) == set(COUNTS)
 
 
 def test_twenty_thousand_datasets_cost_less_than_two_megabytes() -> None:
@@ -100,15 +100,15 @@ def test_what_a_drain_did_not_do_is_there_for_machines_and_for_people() -> None:
     progress.set_outcome({"t": report}, stopped=True)
     snapshot = progress.snapshot()
 
-    told = summary_json(snapshot, ExitCode.MESSAGES_GONE)
-    assert told["drain"] == {
+    as_json = summary_json(snapshot, ExitCode.MESSAGES_GONE)
+    assert as_json["drain"] == {
         "drained": False,
         "remaining": {"t": {3: 70, 1: 5}},
         "messages_gone": {"t": {2: 9}},
         "committed_beyond_end": {"t": [0]},
         "open_transaction": {"t": [1, 3]},
     }
-    assert told["stopped"] is True
+    assert as_json["stopped"] is True
     lines = [str(part) for part in summary(snapshot, ExitCode.MESSAGES_GONE)]
     assert "t partition 2: 9 messages were gone before they were read" in lines
     assert "t: not drained, up to 75 messages remain in partitions 1, 3" in lines

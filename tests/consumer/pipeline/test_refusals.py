@@ -164,8 +164,11 @@ class TestAnUnknownError:
 
         def answer(documents: Sequence[Document]) -> list[Verdict]:
             if 0 in numbers(documents):
-                away: Verdict = StoreUnreachable("disk full")
-                return [away if writing.clock.now < 500 else Outcome.STORED, *refusing({1})(documents[1:])]
+                unavailable: Verdict = StoreUnreachable("disk full")
+                return [
+                    unavailable if writing.clock.now < 500 else Outcome.STORED,
+                    *refusing({1})(documents[1:]),
+                ]
             return refusing({1})(documents)
 
         writing = Writing(answer)
@@ -184,7 +187,7 @@ def test_whatever_a_store_answers_each_document_is_stored_or_a_letter_once(seed:
 
     def answer(documents: Sequence[Document]) -> list[Verdict]:
         if chance.random() < 0.2:
-            raise StoreUnreachable("away")
+            raise StoreUnreachable("no answer")
         if chance.random() < 0.3 and (poison & set(numbers(documents)) or writing.clock.now < 30):
             return [unknown(alone=len(documents) == 1) for _ in documents]
         return [one(number) for number in numbers(documents)]

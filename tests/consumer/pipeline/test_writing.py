@@ -139,7 +139,7 @@ def test_a_chunk_that_fails_fails_its_batch_and_no_letter_of_it_is_published(
 
     def answer(collection: str) -> Any:
         if collection == broken:
-            raise StoreUnreachable("away")
+            raise StoreUnreachable("no answer")
         return REFUSED
 
     writers = threads(answer, letters)
