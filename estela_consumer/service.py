@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import NamedTuple
 
-from estela_consumer.dead_letters.publisher import DeadLetters, warn_of_shortened
+from estela_consumer.dead_letters.publisher import DeadLetterPublisher, warn_of_shortened
 from estela_consumer.errors import EXIT_MEANINGS, StoreUnreachable, UsageError
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.pipeline import Pipeline, PipelineSettings
@@ -145,7 +145,7 @@ class ConsumerService:
         store = open_store(self._settings.store)
         producer = platform.producer()
         warn_of_shortened(self._settings.topics)
-        writer = BatchWriter(store, DeadLetters(producer), self._retry)
+        writer = BatchWriter(store, DeadLetterPublisher(producer), self._retry)
         settings, writers = self._settings.pipeline, []
         for topic in self._settings.topics:
             writers.append(WriterThreads(writer, settings.writers))
