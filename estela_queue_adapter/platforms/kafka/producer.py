@@ -18,8 +18,9 @@ from estela_queue_adapter.errors import (
     QueueUnreachable,
     TransientError,
 )
-from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
+from estela_queue_adapter.interfaces import OnDelivery, Producer
 from estela_queue_adapter.lifecycle import watch
+from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.deliveries import Deliveries
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
@@ -60,12 +61,12 @@ class IdempotentProducer(Producer):
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._brokers = Brokers(settings)
         self._begin(closed=False)
         watch(self)
 
     def _begin(self, *, closed: bool) -> None:
         """With no client yet, and nothing in flight."""
+        self._brokers = Brokers(self._settings)
         self._client = ProducerClient(self._settings, self._brokers)
         self._deliveries = Deliveries(closed=closed)
         self._suspects: deque[_Record] = deque()  # the client's thread adds to it
