@@ -103,7 +103,7 @@ def serialize(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
 
 
 def deserialize(data: bytes) -> Any:
-    """The value in UTF-8 JSON; NaN, Infinity and integers of any size come back as what they are.
+    """The value in UTF-8 JSON; NaN, Infinity and integers (up to 4,300 digits) come back as they were.
 
     Raises SerializationError.
     """
