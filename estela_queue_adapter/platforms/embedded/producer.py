@@ -12,6 +12,7 @@ from estela_queue_adapter.lifecycle import interpreter_ended, watch
 from estela_queue_adapter.platforms.embedded.inherited import keep_inherited
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from estela_queue_adapter.serialization import serialize
+from estela_queue_adapter.topic_names import checked_topic
 
 
 class EmbeddedProducer(Producer):
@@ -39,6 +40,7 @@ class EmbeddedProducer(Producer):
         on_delivery: OnDelivery | None = None,
     ) -> None:
         self._check_open()
+        checked_topic(topic)
         value = serialize(data)
         try:
             with self._lock:  # so that nobody closes the log meanwhile

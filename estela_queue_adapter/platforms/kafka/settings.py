@@ -15,7 +15,6 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.platforms.kafka.connections.logins import check_login, login_options, token_provider
-from estela_queue_adapter.topic_names import is_topic
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _ASSIGNORS = {
@@ -150,16 +149,6 @@ class KafkaSettings:
             **{name: value for name, value in options.items() if value},
             **login_options(self),
         }
-
-
-@functools.lru_cache(maxsize=1024)
-def checked_topic(topic: str) -> str:
-    """The topic itself; raises ConfigurationError for a name that no broker takes."""
-    if not is_topic(topic):
-        raise ConfigurationError(
-            f"{topic!r} is not a name for a topic: 1 to 249 of the ASCII letters, digits, '.', '_' and '-'"
-        )
-    return topic
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
