@@ -12,6 +12,7 @@ from estela_queue_adapter.serialization import serialize
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.job.identity import Job
 from estela_scrapy.job.logs import JobLogHandler
+from estela_scrapy.job.runs import keep_stats_published, why_no_stats
 from estela_scrapy.job.stats import stats_payload
 from estela_scrapy.settings import ExtensionSettings
 from estela_terminal.printable import printable_logger
@@ -140,6 +141,10 @@ class Streams:
             self._jobs.publish(serialize(record.to_payload()))
 
     def _publish_stats(self, crawler: Crawler, reason: str, closed: datetime) -> None:
+        jobdir, jid = crawler.settings.get("JOBDIR"), self._job.jid
+        if why := why_no_stats(jobdir, jid, reason):
+            logger.info("The stats of this run of job %s are not published: %s.", jid, why)
+            return
         try:
             spider, goal = self._job.spider_name, self._settings.goal
             payload = stats_payload(crawler.stats.get_stats(), spider, reason, closed, goal)
@@ -148,6 +153,7 @@ class Streams:
             logger.exception("The stats of job %s are not published.", self._job.jid)
         else:
             self._stats.publish(payload)
+            keep_stats_published(jobdir, jid)
 
 
 def _counted_by_scrapy(stats: StatsCollector, name: str) -> int | None:
