@@ -10,29 +10,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import FrameType
+from typing import NamedTuple
 
-from estela_consumer.dead_letters.publisher import DeadLetters, warn_of_shortened
+from estela_consumer.dead_letters.publisher import DeadLetterPublisher, warn_of_shortened
 from estela_consumer.errors import EXIT_MEANINGS, StoreUnreachable, UsageError
-from estela_consumer.patience import Patience
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.pipeline import Pipeline, PipelineSettings
 from estela_consumer.pipeline.progress import Progress
-from estela_consumer.pipeline.writers import BatchWriter, WriterThreads
+from estela_consumer.pipeline.stop_request import StopRequest
+from estela_consumer.pipeline.writer_threads import WriterThreads
+from estela_consumer.pipeline.writers import BatchWriter
+from estela_consumer.retry import RetryPolicy
 from estela_consumer.stores import Store, StoreSettings, open_store
 from estela_queue_adapter import Platform, Producer, Subscription, open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
 from estela_terminal.exit_codes import ExitCode
 
 _TICK = 0.1  # seconds between looks at the threads, and between two pictures of the progress
-_CLOSE_TIMEOUT = 5.0  # seconds for the clients of queue and store to let go
-_ENDING = 0.5  # seconds of the grace, or a tenth of it, that are kept for the summary and the end
+_CLOSE_TIMEOUT = 5.0  # seconds for the writers and the clients of queue and store to let go
+_WRITERS_CLOSE_TIMEOUT = 0.5  # seconds of these for writers that still wait for the store
+_RESERVE = 0.5  # seconds of the grace, or a tenth of it, that are kept for the summary and the end
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ADVICE = {
-    ExitCode.QUEUE_UNREACHABLE: "Is the queue running, and are the QUEUE_PLATFORM variables right?",
-    ExitCode.STORE_UNREACHABLE: "Is the store running, and is DB_CONNECTION right?",
-    ExitCode.TOPIC_MISSING: "Check the name; without --drain it would be waited for.",
+    ExitCode.QUEUE_UNREACHABLE: "Check that the queue is running, and the QUEUE_PLATFORM variables.",
+    ExitCode.STORE_UNREACHABLE: "Check that the store is running, and DB_CONNECTION.",
+    ExitCode.TOPIC_MISSING: "Check its name. Without --drain, the consumer waits until the topic exists.",
 }
 
 logger = logging.getLogger(__name__)
@@ -47,39 +51,88 @@ class ConsumerSettings:
     store: StoreSettings = field(default_factory=StoreSettings)
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     max_wait: float = 60.0
-    """Seconds after which a drain gives up on a queue or store that is away."""
+    """Seconds after which a drain gives up on a queue or store that is unavailable."""
 
 
-class Run:
-    """One run of the consumer, from opening to the exit code."""
+class _Parts(NamedTuple):
+    """What a run has opened; a pipeline and its writers for each topic."""
+
+    platform: Platform
+    store: Store
+    producer: Producer
+    pipelines: list[Pipeline]
+    writers: list[WriterThreads]
+
+    def close(self) -> None:
+        """Let go of everything but the pipelines, which have closed what is theirs. Blocks."""
+        for writers in self.writers:
+            writers.close(_WRITERS_CLOSE_TIMEOUT / len(self.writers))
+        try:
+            self.producer.close(_CLOSE_TIMEOUT)
+        except QueueError as error:  # whatever was committed is confirmed
+            logger.warning("Queue client not closed in good order: %s. Everything committed is safe.", error)
+        self.store.close()
+
+
+class _Threads:
+    """Work that may wait for a server, each on a thread of its own: so a signal is obeyed whatever hangs."""
+
+    def __init__(self, failed: Callable[[BaseException], None]) -> None:
+        self._failed = failed
+        self._threads: list[threading.Thread] = []
+
+    def start(self, name: str, work: Callable[[], None]) -> None:
+        """Begin to work. `failed` is told, on that thread, of an error."""
+        thread = threading.Thread(target=self._run, args=(work,), name=f"estela-{name}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  (it is told, and becomes the exit code)
+            self._failed(error)
+
+    def close(self, deadline: Callable[[], float], tick: Callable[[], None]) -> bool:
+        """Block until all have ended, or until the deadline; whether they have. Calls `tick` meanwhile."""
+        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < deadline():
+            for thread in self._threads:
+                thread.join(_TICK / len(self._threads))
+            tick()
+        return not any(thread.is_alive() for thread in self._threads)
+
+
+class ConsumerService:
+    """One run of the consumer, from opening to the exit code.
+
+    `run` is called once, on the main thread, as it handles signals; it only waits there. What it waits for is
+    done by threads: one asks for the store, then one for each topic runs its pipeline while writer threads
+    write the batches, then one closes everything. `stop` may be called from any thread or a signal handler.
+    """
 
     def __init__(self, settings: ConsumerSettings) -> None:
         self._settings = settings
-        draining = settings.pipeline.drain
-        self._patience = Patience(max_wait=settings.max_wait if draining else None)
-        self._stopping = threading.Event()
-        self._end_by = math.inf  # on the monotonic clock, once it is stopping
+        grace, draining = settings.pipeline.grace, settings.pipeline.drain
+        self._retry = RetryPolicy(max_wait=settings.max_wait if draining else None)
+        self._stop_request = StopRequest(grace, min(_RESERVE, grace / 10))
         self._signal: signal.Signals | None = None
-        self._told_signal = False
+        self._signal_logged = False
         self._pipelines: list[Pipeline] = []
-        self._errors: list[BaseException] = []
+        self._errors: list[BaseException] = []  # threads append to it
         self._hangs = False
         self.progress = Progress(settings.topics)
 
-    def __call__(self, tick: Callable[[], None] = lambda: None) -> ExitCode:
+    def run(self, tick: Callable[[], None] = lambda: None) -> ExitCode:
         """Block until stopped or drained. `tick` is called about ten times a second meanwhile."""
-        with self._signals():
+        with self._stop_on_signals():
             try:
-                platform = open_platform()
-                store = open_store(self._settings.store)
-                producer = platform.producer()
-                self._pipelines = self._open_pipelines(platform, producer, store)
+                parts = self._open()
             except (ConfigurationError, UsageError) as error:
                 logger.error("%s", error)
                 return ExitCode.USAGE
-            logger.info("From %s into %s", platform.describe(), store.describe())
-            self._consume(producer, store, tick)
-        self.progress.ended(self._drains(), stopped=self._signal is not None)
+            logger.info("Consuming from %s into %s", parts.platform.describe(), parts.store.describe())
+            self._consume(parts, tick)
+        self.progress.set_outcome(self._drain_reports(), stopped=self._signal is not None)
         return self._exit_code()
 
     @property
@@ -87,75 +140,69 @@ class Run:
         """Whether a part still waited for its server when time was up: only `os._exit` ends soon then."""
         return self._hangs
 
-    def _consume(self, producer: Producer, store: Store, tick: Callable[[], None]) -> None:
-        """Each wait for a server is a thread's, so that a signal is obeyed whatever hangs."""
-        if not self._stopping.is_set():
-            self._wait_for([self._thread("store", lambda: self._await_store(store))], tick)
-        topics = () if self._stopping.is_set() else zip(self._settings.topics, self._pipelines, strict=True)
-        self._wait_for([self._thread(topic, pipeline.run) for topic, pipeline in topics], tick)
-        self._patience.abandoned.set()
-        if not self._hangs:
-            self._end_by = min(self._end_by, time.monotonic() + _CLOSE_TIMEOUT)
-            self._wait_for([self._thread("close", lambda: _let_go(producer, store))], tick)
-
-    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=self._guarded, args=(work,), name=f"estela-{name}", daemon=True)
-        thread.start()
-        return thread
-
-    def _open_pipelines(self, platform: Platform, producer: Producer, store: Store) -> list[Pipeline]:
+    def _open(self) -> _Parts:
+        platform = open_platform()
+        store = open_store(self._settings.store)
+        producer = platform.producer()
         warn_of_shortened(self._settings.topics)
-        writer = BatchWriter(store, DeadLetters(producer), self._patience)
-        return [
-            Pipeline(
-                platform,
-                Subscription(topic=topic, group=self._settings.group),
-                WriterThreads(writer, self._settings.pipeline.writers),
-                self._settings.pipeline,
-                self._patience,
-                self.progress,
+        writer = BatchWriter(store, DeadLetterPublisher(producer), self._retry)
+        settings, writers = self._settings.pipeline, []
+        for topic in self._settings.topics:
+            writers.append(WriterThreads(writer, settings.writers))
+            subscription = Subscription(topic=topic, group=self._settings.group)
+            self._pipelines.append(
+                Pipeline(platform, subscription, writers[-1], settings, self._retry, self.progress)
             )
-            for topic in self._settings.topics
-        ]
+        return _Parts(platform, store, producer, self._pipelines, writers)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        """Do one part of the work; an error ends the other parts too."""
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001  (it is told, and becomes the exit code)
-            self._errors.append(error)
-            self.stop()
+    def _consume(self, parts: _Parts, tick: Callable[[], None]) -> None:
+        if not self._stop_request.is_made:
+            self._run_threads({"store": lambda: self._wait_for_store(parts.store)}, tick)
+        if not self._stop_request.is_made:
+            for writers in parts.writers:
+                writers.start()
+            pipelines = zip(self._settings.topics, parts.pipelines, strict=True)
+            self._run_threads({topic: pipeline.run for topic, pipeline in pipelines}, tick)
+        self._retry.cancelled.set()
+        if not self._hangs:
+            self._run_threads({"close": parts.close}, tick, time.monotonic() + _CLOSE_TIMEOUT)
 
-    def _await_store(self, store: Store) -> None:
-        patience = replace(self._patience, abandoned=self._stopping)
+    def _run_threads(
+        self, work: dict[str, Callable[[], None]], tick: Callable[[], None], until: float = math.inf
+    ) -> None:
+        """Return when all of it is done, or when time is up."""
+        threads = _Threads(self._fail)
+        for name, one in work.items():
+            threads.start(name, one)
+
+        def tick_and_answer() -> None:
+            tick()
+            self._answer_signal()
+
+        if not threads.close(lambda: min(until, self._stop_request.deadline), tick_and_answer):
+            self._hangs = True
+
+    def _wait_for_store(self, store: Store) -> None:
+        retry = self._retry.cancelled_by(self._stop_request.made)
         try:
-            patience.insist(store.check, patience.outage("The store is away"), StoreUnreachable)
+            retry.call(store.check, retry.outage("Store"), StoreUnreachable)
         except StoreUnreachable:
-            if not self._stopping.is_set():
+            if not self._stop_request.is_made:
                 raise
 
-    def _wait_for(self, threads: list[threading.Thread], tick: Callable[[], None]) -> None:
-        """Return when all of them have ended, or when time is up."""
-        while any(thread.is_alive() for thread in threads) and time.monotonic() < self._end_by:
-            for thread in threads:
-                thread.join(_TICK / len(threads))
-            tick()
-            if self._signal is not None and not self._told_signal:
-                self._told_signal = True
-                logger.warning("%s: finishing what is in hand; once more ends at once.", self._signal.name)
-        self._hangs = self._hangs or any(thread.is_alive() for thread in threads)
+    def _fail(self, error: BaseException) -> None:
+        """Have an error of one part end the others too. Called on that part's thread."""
+        self._errors.append(error)
+        self.stop()
 
     def stop(self) -> None:
         """Finish what is in hand and end, within the grace. Safe to call from a signal handler."""
-        if not self._stopping.is_set():
-            grace = self._settings.pipeline.grace
-            self._end_by = time.monotonic() + grace - min(_ENDING, grace / 10)
-            self._stopping.set()
+        self._stop_request.make()
         for pipeline in self._pipelines:
             pipeline.stop()
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _stop_on_signals(self) -> Iterator[None]:
         def handle(number: int, _frame: FrameType | None) -> None:
             if self._signal is not None:
                 os._exit(128 + number)  # asked twice: at once; what is not committed is delivered again
@@ -163,39 +210,51 @@ class Run:
             self.stop()  # and nothing is logged here: the line that it interrupts may be half written
 
         # Whoever starts us with nohup means that the end of the terminal is not ours.
-        wanted = [it for it in _SIGNALS if it is not signal.SIGHUP or signal.getsignal(it) != signal.SIG_IGN]
-        before = {number: signal.signal(number, handle) for number in wanted}
+        ours = [
+            one for one in _SIGNALS if one is not signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN
+        ]
+        before = {number: signal.signal(number, handle) for number in ours}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def _answer_signal(self) -> None:
+        """Say once that a signal was received, as its handler may not."""
+        if self._signal is not None and not self._signal_logged:
+            self._signal_logged = True
+            logger.warning(
+                "%s received: finishing the batches in hand. A second signal ends the process at once.",
+                self._signal.name,
+            )
+
     def _exit_code(self) -> ExitCode:
         for error in self._errors:
             if isinstance(error, (QueueError, StoreUnreachable)):
-                logger.error("%s. %s", error, _ADVICE.get(_code(error), ""))
+                logger.error("%s. %s", error, _ADVICE.get(_code_of(error), ""))
             else:
                 logger.error(
-                    "This is a fault of estela-consume; nothing was committed that is not stored.",
+                    "estela-consume has a bug, and failed. Nothing was committed that is not stored. Please "
+                    "report this:",
                     exc_info=error,
                 )
         if self._errors:
-            return min(_code(error) for error in self._errors)
+            return min(_code_of(error) for error in self._errors)
         code = self._drain_code() if self._settings.pipeline.drain else ExitCode.OK
         if code not in (ExitCode.OK, ExitCode.DEAD_LETTERS):
             logger.error("%s: %s.", code.name, EXIT_MEANINGS[code])
         return code
 
-    def _drains(self) -> dict[str, DrainReport] | None:
+    def _drain_reports(self) -> dict[str, DrainReport] | None:
         if not self._settings.pipeline.drain:
             return None
-        reports = [pipeline.drained() or DrainReport() for pipeline in self._pipelines]
+        reports = [pipeline.drain_report() or DrainReport() for pipeline in self._pipelines]
         return dict(zip(self._settings.topics, reports, strict=True))
 
     def _drain_code(self) -> ExitCode:
         """What no later drain would tell comes first, then why this one is not done, then dead letters."""
-        reports = (self._drains() or {}).values()
+        reports = (self._drain_reports() or {}).values()
         if any(report.gone for report in reports):
             return ExitCode.MESSAGES_GONE
         if any(report.committed_beyond_end for report in reports):
@@ -208,15 +267,7 @@ class Run:
         return ExitCode.DEAD_LETTERS if dead_letters else ExitCode.OK
 
 
-def _let_go(producer: Producer, store: Store) -> None:
-    try:
-        producer.close(_CLOSE_TIMEOUT)
-    except QueueError as error:  # whatever was committed is confirmed
-        logger.warning("The queue's client did not end in good order: %s", error)
-    store.close()
-
-
-def _code(error: BaseException) -> ExitCode:
+def _code_of(error: BaseException) -> ExitCode:
     if isinstance(error, StoreUnreachable):
         return ExitCode.STORE_UNREACHABLE
     if isinstance(error, TopicMissing):

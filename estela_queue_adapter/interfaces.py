@@ -15,7 +15,12 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from typing_extensions import Self
 
-from estela_queue_adapter.errors import ConfigurationError, QueueError, SerializationError
+from estela_queue_adapter.errors import (
+    ConfigurationError,
+    PermanentError,
+    QueueError,
+    SerializationError,
+)
 from estela_queue_adapter.iteration import Iteration
 from estela_queue_adapter.serialization import deserialize
 
@@ -232,9 +237,9 @@ class Consumer(_Closing):
     A platform's `poll` is `iteration.take`, then `fetch`; its other methods tell `iteration` what they do.
     """
 
-    @abstractmethod
     def get_connection(self) -> bool:
         """Connect now; whether that worked. Not needed before anything else."""
+        return True
 
     @abstractmethod
     def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
@@ -256,13 +261,13 @@ class Consumer(_Closing):
         their own, also while `poll` runs.
         """
 
-    @abstractmethod
     def pause(self) -> None:
         """Deliver nothing until `resume`, nor to loops; membership goes on as long as `poll` is called."""
+        self.iteration.paused = True
 
-    @abstractmethod
     def resume(self) -> None:
         """Deliver again, from where `pause` stopped."""
+        self.iteration.paused = False
 
     @abstractmethod
     def positions(self) -> Sequence[Position]:
@@ -362,12 +367,13 @@ class Platform(ABC):
         can have that name.
         """
 
-    @abstractmethod
     def transactions(self, name: str) -> Transactions:
         """Transactions under `name`: whoever opened some under that name before can publish no more.
 
-        What a process of that name left undecided is undone first. Blocks; raises QueueError.
+        What a process of that name left undecided is undone first. Blocks; raises QueueError, which is a
+        PermanentError if the platform has no transactions.
         """
+        raise PermanentError(f"{self.describe()} has no transactions")
 
     @abstractmethod
     def describe(self) -> str:

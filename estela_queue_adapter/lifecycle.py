@@ -35,7 +35,7 @@ class _Lifecycle:
     """All that is open in this process; each is forgotten when nobody else knows it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # guards the set
         self._open: weakref.WeakSet[Open] = weakref.WeakSet()
         self._ended = False
 

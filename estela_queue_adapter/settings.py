@@ -62,7 +62,8 @@ class Variables:
 
     def find(self, field: Field) -> Given | None:
         name = variable(field.name, self._prefix)
-        value = value_of(name, self._environ) if self._files else self._environ.get(name)
+        from_file = value_of(name, self._environ) if self._files else ""
+        value = from_file or self._environ.get(name)
         return None if value is None else Given(name, value)
 
 

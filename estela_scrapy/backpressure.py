@@ -43,9 +43,12 @@ class Backpressure:
 
     def check(self) -> bool:
         """Whether the crawl may go on; if the buffer is full, the engine is paused until it is not."""
-        if not self._holding and self._full():
+        if self._holding:
+            return False
+        if self._full():
             self._hold_back()
-        return not self._holding
+            return False
+        return True
 
     async def wait(self) -> None:
         """Return when the crawl may go on, or when the spider is being closed: the end has its own limit."""

@@ -114,7 +114,7 @@ class Streams:
         return (stream for stream in every if stream.topic)
 
     def begin_logs(self, handler: JobLogHandler) -> None:
-        """Publish what the handler has heard so far, and hears until the end."""
+        """Publish the lines that the handler has taken so far, and takes until the end."""
         self._logs.handler = handler
         handler.begin(self._logs.publish_unless_full)
 

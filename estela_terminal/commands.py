@@ -11,7 +11,14 @@ from typing import Any
 import click
 
 from estela_terminal.exit_codes import ExitCode
-from estela_terminal.output import OutputFailed, flush_output, print_lines, say, say_error, settle
+from estela_terminal.output import (
+    OutputFailed,
+    discard_unwritten_errors,
+    flush_output,
+    print_lines,
+    say,
+    say_error,
+)
 from estela_terminal.printable import printable, printable_traceback
 
 _OPTIONS_THAT_NAME = ("group", "jobs_topic")
@@ -85,7 +92,7 @@ def _exit_code(work: Callable[[], Any]) -> int:
         say(f"Error: this is a fault of {Path(sys.argv[0]).name}:\n{printable_traceback(error)}")
         return ExitCode.FAILED
     finally:
-        settle()
+        discard_unwritten_errors()
 
 
 def _done(work: Callable[[], Any]) -> int:

@@ -157,7 +157,7 @@ def say(text: str) -> None:
         _discard(sys.stderr)
 
 
-def settle() -> None:
+def discard_unwritten_errors() -> None:
     """Leave nothing in standard error that the interpreter could fail on at its end. Never raises."""
     if sys.stderr is not None:
         try:

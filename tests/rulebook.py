@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from estela_consumer.errors import EXIT_MEANINGS, Reason
-from estela_consumer.pipeline.refusals import WHILE
+from estela_consumer.pipeline.refusals import RETRY_SECONDS
 from estela_consumer.stores.mongodb.rules import (
     BAD_DATASET,
     BAD_DOCUMENT,
@@ -70,7 +70,8 @@ def rules() -> Iterator[Rule]:
     yield Rule("the dead-letter topic takes no letters, whatever the reason", WAITING)
     yield Rule("the topic does not exist yet (without `--drain`)", WAITING)
     yield Rule(
-        f"MongoDB, any other code: tried again for {WHILE:.0f} s for all of a batch together, as it may pass",
+        f"MongoDB, any other code: tried again for {RETRY_SECONDS:.0f} s for all of a batch together, as it "
+        "may pass",
         f"{WAITING}, then {DEAD_LETTER}",
         Reason.REFUSED.value,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import dataclasses
 import re
@@ -176,6 +177,50 @@ def test_the_table_of_values_says_what_is_written() -> None:
     for value, written in rows:
         item = {"field": eval(value, vars(values_of_items))}
         assert ItemSerializer().serialize(item) == f'{{"field":{written}}}'.encode(), value
+
+
+def test_every_room_stands_in_the_table_of_rooms_and_every_row_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = set(re.findall(r"`([\w/]+/)`", page[page.index("## Rooms") : page.index("One contract suite")]))
+    installed = (
+        ROOT / name
+        for name in (
+            "estela_wire",
+            "estela_terminal",
+            "estela_queue_adapter",
+            "estela_scrapy",
+            "estela_consumer",
+        )
+    )
+    rooms = {f"{init.parent.relative_to(ROOT)}/" for top in installed for init in top.rglob("__init__.py")}
+
+    assert rooms <= rows
+    assert [row for row in rows if not (ROOT / row).is_dir()] == []
+
+
+def test_every_lock_and_every_thread_stands_in_its_table() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table_of_locks = page[page.index("## Locks") : page.index("## Dependencies")]
+    documented = set(re.findall(r"`(\w+\.\w+)`", table_of_locks))
+    locks, threads = set(), set()
+    for package in (
+        "estela_wire",
+        "estela_terminal",
+        "estela_queue_adapter",
+        "estela_scrapy",
+        "estela_consumer",
+    ):
+        for path in (ROOT / package).rglob("*.py"):
+            text = path.read_text()
+            threads |= set(re.findall(r'name=f?"(estela-[a-z-]*)', text))
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.ClassDef):
+                    found = re.findall(r"self\.(\w+) = threading\.R?Lock\(", ast.unparse(node))
+                    locks |= {f"{node.name}.{name}" for name in found}
+
+    assert documented == locks
+    assert len(threads) >= 4
+    assert [name for name in threads if f"`{name}" not in page] == []
 
 
 def test_links_lead_somewhere() -> None:

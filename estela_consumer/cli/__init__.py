@@ -2,7 +2,9 @@
 
 import sys
 
-# Told in a line, before a module that is somebody else's is imported in the place of ours.
+_USAGE = 2  # ExitCode.USAGE, which may be somebody else's or missing here
+
+# An error of one line, before a module that is somebody else's is imported in the place of ours.
 try:
     from estela_queue_adapter.conflicts import PackageConflict, check_alone
 
@@ -11,7 +13,7 @@ try:
         from estela_queue_adapter import Message  # noqa: F401  (theirs has none)
     except PackageConflict as error:
         sys.stderr.write(f"Error: {error}\n")
-        sys.exit(2)
+        sys.exit(_USAGE)
 except ImportError as error:
     sys.stderr.write(f"Error: estela-scrapy is not whole, install it again with --force-reinstall: {error}\n")
-    sys.exit(2)
+    sys.exit(_USAGE)

@@ -20,9 +20,11 @@ from estela_terminal.output import after_the_work, print_json, print_line, say_e
 from estela_wire.dataset import Dataset
 from estela_wire.topics import STATS_TOPIC
 
-_OF_A_SCHEDULED_JOB = re.compile(r"-scj\w+-")  # estela calls its unique collections so
+_SCHEDULED_JOB_NAME = re.compile(r"-scj\w+-")  # estela calls its unique collections so
 
-_PLAIN = "not clustered on _id, which the server refuses, so estela's downloads of it may miss documents"
+_NOT_CLUSTERED = (
+    "not clustered on _id, which the server refuses, so estela's downloads of it may miss documents"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ def _replacement(store: Store, dataset: Dataset) -> Replacement:
 def _check_unique(dataset: Dataset, unique: bool) -> None:
     if dataset.collection == STATS_TOPIC:
         raise UsageError(f"{dataset} holds the stats of jobs, which have their ids already")
-    if not unique and not _OF_A_SCHEDULED_JOB.search(dataset.collection):
+    if not unique and not _SCHEDULED_JOB_NAME.search(dataset.collection):
         raise UsageError(
             f"{dataset} is not called like a unique collection of estela's (<spider>-scj<number>-<topic>), "
             "and adopt would merge its equal items. If they are stored once on purpose, add --unique; "
@@ -85,7 +87,9 @@ def _check_unique(dataset: Dataset, unique: bool) -> None:
 
 def _run(replacement: Replacement, dataset: Dataset, *, dry_run: bool) -> AdoptionReport:
     def say(count: int) -> None:
-        logger.info("Adopting %s: %d of about %d documents are read.", dataset, count, replacement.about)
+        logger.info(
+            "Adopting %s: %d of about %d documents are read.", dataset, count, replacement.estimated_count
+        )
 
     if not dry_run:
         return adopt_collection(replacement, say)
@@ -110,5 +114,5 @@ def _print(dataset: Dataset, report: AdoptionReport, *, dry_run: bool, as_json: 
     )
     if not dry_run:
         state = "replaced" if report.changed else "nothing to do"
-        order = "clustered on _id" if report.clustered else _PLAIN
+        order = "clustered on _id" if report.clustered else _NOT_CLUSTERED
         print_line(f"{state}; {order}")

@@ -17,7 +17,7 @@ from estela_consumer.cli.summary import print_summary
 from estela_consumer.errors import EXIT_MEANINGS, UsageError
 from estela_consumer.pipeline.batch import ChunkLimits
 from estela_consumer.pipeline.pipeline import PipelineSettings
-from estela_consumer.service import ConsumerSettings, Run
+from estela_consumer.service import ConsumerService, ConsumerSettings
 from estela_consumer.stores.opening import DEFAULT_URL
 from estela_queue_adapter.collector import settle_into_consuming
 from estela_terminal.commands import DataCommand
@@ -51,7 +51,7 @@ class _Number(click.FloatRange):
 
 _POSITIVE = click.IntRange(min=1)
 _SECONDS = _Number(min=0)
-_TURN = 0.001  # seconds that decoding may keep the interpreter from the threads that read and write
+_SWITCH_INTERVAL = 0.001  # seconds that decoding may keep the interpreter's lock from other threads
 
 _Command: TypeAlias = Callable[..., Any]
 
@@ -114,12 +114,12 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
         settings = _settings(options)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
-    run = Run(settings)
-    with live_progress(console, run.progress) as draw:
-        code = run(draw)
+    service = ConsumerService(settings)
+    with live_progress(console, service.progress) as draw:
+        code = service.run(draw)
     if code is not ExitCode.USAGE:
-        print_summary(run.progress.snapshot(), code, as_json=as_json)
-    if run.hangs:
+        print_summary(service.progress.snapshot(), code, as_json=as_json)
+    if service.hangs:
         _end_at_once(code)
     sys.exit(code)
 # fmt: on
@@ -158,5 +158,5 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
 def main() -> None:
     """Entry point of the console script."""
     settle_into_consuming()
-    sys.setswitchinterval(_TURN)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     consume()

@@ -58,46 +58,46 @@ class Batch:
         self.bytes = 0
         self.full = False
         self._limits = limits
-        self._most_bytes = limits.batch_bytes
-        self._most_messages = _MESSAGES_PER_BATCH * limits.count
+        self._max_bytes = limits.batch_bytes
+        self._max_messages = _MESSAGES_PER_BATCH * limits.count
         self._opened_at = opened_at
-        self._last: dict[int, Message] = {}  # of each partition
+        self._last_messages: dict[int, Message] = {}  # of each partition
 
-    def add(self, message: Message, made: Document | BadMessage | None) -> None:
-        """Take a message and what decoding made of it: a document, a reason against it, or a tombstone."""
-        self._last[message.partition] = message
+    def add(self, message: Message, decoded: Document | BadMessage | None) -> None:
+        """Take a message and what it was decoded to: a document, a reason against it, or a tombstone."""
+        self._last_messages[message.partition] = message
         self.messages += 1
         if message.headers or message.key:  # they stay in memory with the message
             self.bytes += len(message.key or b"") + sum(len(value or b"") for _, value in message.headers)
         limits = self._limits
-        if type(made) is Document:
-            dataset, encoded, _ = made
+        if type(decoded) is Document:
+            dataset, encoded, _ = decoded
             chunk = self.chunks.get(dataset)
             if chunk is None:
                 chunk = self.chunks[dataset] = Chunk()
-            chunk.append(made)
+            chunk.append(decoded)
             size = len(encoded)
             chunk.bytes += size
             self.bytes += size
             if len(chunk) >= limits.count or chunk.bytes >= limits.bytes:
                 self.full = True
-        elif isinstance(made, BadMessage):
-            self.rejected.append(RejectedMessage(message, made))
+        elif isinstance(decoded, BadMessage):
+            self.rejected.append(RejectedMessage(message, decoded))
             self.bytes += len(message.data or b"")
         else:
             self.tombstones += 1
-        if self.bytes >= self._most_bytes or self.messages >= self._most_messages:
+        if self.bytes >= self._max_bytes or self.messages >= self._max_messages:
             self.full = True
 
     @property
     def positions(self) -> dict[int, Position]:
         """What commits it: the position after its last message, for each partition that is still ours."""
-        return {partition: message.next for partition, message in self._last.items()}
+        return {partition: message.next for partition, message in self._last_messages.items()}
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """Commit nothing for these any more."""
+        """Commit nothing of these partitions any more."""
         for partition in partitions:
-            self._last.pop(partition, None)
+            self._last_messages.pop(partition, None)
 
     def due(self, now: float) -> bool:
         """Whether it should be written now."""

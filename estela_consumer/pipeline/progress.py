@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from estela_consumer.pipeline.drain import DrainReport
-from estela_consumer.pipeline.writers import Written
+from estela_consumer.pipeline.writers import WriteResult
 
 COUNTS = ("read", "stored", "present", "dead_lettered", "tombstones", "gone")
 KINDS = ("stored", "present", "dead_lettered")
-_DATASETS_KEPT = 1_000  # a consumer may run for months, and each job brings datasets of its own
+_MAX_DATASETS = 1_000  # a consumer may run for months, and each job brings datasets of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,52 +78,54 @@ def _drain_as_json(drains: dict[str, DrainReport]) -> dict[str, Any]:
 
 
 class Progress:
-    """Counters that several threads add to."""
+    """Counters that several threads add to. Its lock is held for each change and for each snapshot."""
 
     def __init__(self, topics: tuple[str, ...], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = clock()
+        self._started_at = clock()
         self._lock = threading.Lock()
         self._topics: dict[str, Counter[str]] = {topic: Counter() for topic in topics}
         self._datasets: dict[str, list[int]] = {}  # in the order of their last write; the counts of KINDS
-        self._others = [0] * len(KINDS)
+        self._other_datasets = [0] * len(KINDS)
         self._lag: dict[str, int] = {}
         self._drains: dict[str, DrainReport] | None = None
         self._stopped = False
 
-    def read(self, topic: str, messages: int, tombstones: int) -> None:
+    def count_read(self, topic: str, messages: int, tombstones: int) -> None:
         """Count messages taken off the queue."""
         with self._lock:
             self._topics[topic].update(read=messages, tombstones=tombstones)
 
-    def wrote(self, topic: str, written: Written) -> None:
+    def count_written(self, topic: str, result: WriteResult) -> None:
         """Count what became of a batch."""
         with self._lock:
-            by_kind: tuple[Mapping[Any, int], ...] = (written.stored, written.present, written.dead)
+            by_kind: tuple[Mapping[Any, int], ...] = (result.stored, result.present, result.dead_lettered)
             for kind, counts in enumerate(by_kind):
                 for dataset, count in counts.items():
                     self._topics[topic][KINDS[kind]] += count
-                    self._count(str(dataset or "-"), kind, count)
+                    self._count_dataset(str(dataset or "-"), kind, count)
 
-    def _count(self, dataset: str, kind: int, count: int) -> None:
+    def _count_dataset(self, dataset: str, kind: int, count: int) -> None:
         counts = self._datasets.pop(dataset, None) or [0] * len(KINDS)
         counts[kind] += count
         self._datasets[dataset] = counts
-        if len(self._datasets) > _DATASETS_KEPT:
+        if len(self._datasets) > _MAX_DATASETS:
             oldest = self._datasets.pop(next(iter(self._datasets)))
-            self._others = [others + more for others, more in zip(self._others, oldest, strict=True)]
+            self._other_datasets = [
+                old + more for old, more in zip(self._other_datasets, oldest, strict=True)
+            ]
 
-    def gone(self, topic: str, messages: int) -> None:
+    def count_gone(self, topic: str, messages: int) -> None:
         """Count messages that the queue removed before they were read."""
         with self._lock:
             self._topics[topic].update(gone=messages)
 
-    def lags(self, topic: str, messages: int) -> None:
+    def set_lag(self, topic: str, messages: int) -> None:
         """Note how many messages are still to come."""
         with self._lock:
             self._lag[topic] = messages
 
-    def ended(self, drains: dict[str, DrainReport] | None, *, stopped: bool) -> None:
+    def set_outcome(self, drains: dict[str, DrainReport] | None, *, stopped: bool) -> None:
         """Note how far each topic's drain came, if there was one, and whether a signal ended it."""
         with self._lock:
             self._drains, self._stopped = drains, stopped
@@ -137,9 +139,9 @@ class Progress:
                     name: dict(zip(KINDS, counts, strict=True))
                     for name, counts in sorted(self._datasets.items())
                 },
-                dict(zip(KINDS, self._others, strict=True)),
+                dict(zip(KINDS, self._other_datasets, strict=True)),
                 dict(self._lag),
-                self._clock() - self._began,
+                self._clock() - self._started_at,
                 self._drains,
                 self._stopped,
             )

@@ -48,7 +48,7 @@ class StreamCount:
     group: str
     published: int
     stored: int | None
-    """None if equal items are stored once: no document can be told to be this job's then."""
+    """None if equal items are stored once: no document can be counted as this job's then."""
     dead_letters: int
     failed: int
     missing: int
@@ -80,9 +80,9 @@ class Verification:
     responses: int | None
     """Received by Scrapy's own count; None if a closing record does not say."""
     not_published: int | None
-    """Items scraped by runs that were told to publish no items; None if one of their records does not say."""
+    """Items scraped by runs whose settings publish no items; None if one of their records does not say."""
     unrecorded_runs: int
-    """Runs of a job that can be paused that left no closing record, as one that is killed does."""
+    """Runs without a closing record, of a job that can be paused: they were killed."""
     streams: tuple[StreamCount, ...]
 
     def total(self, count: str) -> int:
@@ -104,7 +104,7 @@ class Verification:
 
     @property
     def cut_short(self) -> bool:
-        """Whether the last run ended before it was through; an earlier one may have been paused."""
+        """Whether the last run ended before it was finished; an earlier one may have been paused."""
         return self.finish_reason != FINISHED
 
     @property
@@ -174,7 +174,7 @@ class Verifier:
     def verify(self, job: str) -> Verification | None:
         """What became of the job's messages so far, or None if it has no closing record.
 
-        Blocks. Raises UsageError where `job` names several, StoreUnreachable, QueueError.
+        Blocks. Raises UsageError if `job` names several, StoreUnreachable, QueueError.
         """
         records = self._closing_records.of(job)
         if not records:

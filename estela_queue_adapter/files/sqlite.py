@@ -13,9 +13,9 @@ from typing import TypeAlias
 from estela_queue_adapter.files import private as private_files
 from estela_terminal.printable import printable_logger
 
-_LOOK_AGAIN = 0.01  # seconds
+_RETRY_PAUSE = 0.01  # seconds
 _SMALLEST = 512  # bytes: a database has at least one page
-_REMOVAL = 0.1  # seconds that a folder which is being removed is given to go, before it is recreated
+_REMOVAL_GRACE = 0.1  # seconds that a folder which is being removed is given to go, before it is recreated
 _COMPANIONS = ("", "-wal", "-shm")  # a commit is in the second of these, which the third leads to
 
 # What SQLite says, and what people know it by.
@@ -66,6 +66,7 @@ class SqliteFile:
         self._schema = schema
         self._busy_timeout = busy_timeout
         self._durable = durable
+        # Held by the thread whose turn it is. Guards what follows, and changes of `generation` and `former`.
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._identities: _Identities = ()
@@ -95,7 +96,7 @@ class SqliteFile:
             except BaseException:
                 _roll_back(db)
                 raise
-            if self._look() != self._identities:
+            if self._identities_now() != self._identities:
                 self._save_commit()
 
     def close(self) -> None:
@@ -109,11 +110,11 @@ class SqliteFile:
         if self._db is None:
             self._open()
             self.generation += 1
-        elif (now := self._look()) != self._identities:
+        elif (now := self._identities_now()) != self._identities:
             if now[0] != self._identities[0]:
-                self._move()
+                self._switch_to_new_file()
             else:
-                self._rejoin()
+                self._reopen()
         assert self._db is not None
         return self._db
 
@@ -124,7 +125,7 @@ class SqliteFile:
             if is_too_small(self.path):
                 raise sqlite3.DatabaseError("file is not a database")
             db = self._connect()
-            self._identities = self._look()
+            self._identities = self._identities_now()
             if self._identities[0] == at:
                 break
             db.close()
@@ -144,10 +145,10 @@ class SqliteFile:
             raise
         return db
 
-    def _move(self) -> None:
+    def _switch_to_new_file(self) -> None:
         """Go over to the file that is at the path now, or to a new one."""
         if not self.path.exists():
-            time.sleep(_REMOVAL)
+            time.sleep(_REMOVAL_GRACE)
         before, self._db = self._db, None
         assert before is not None
         try:
@@ -160,7 +161,7 @@ class SqliteFile:
             before.close()
         else:
             self.former.append(before)
-        self._say_so()
+        self._log_replacement()
 
     def _save_commit(self) -> None:
         """See that what was just committed is in the file at the path. Raises Replaced if it is not.
@@ -168,28 +169,28 @@ class SqliteFile:
         If only its companions are gone, the commit is in one that has no name any more: it is moved into the
         file.
         """
-        if self._look()[0] != self._identities[0] or not self._rejoin():
+        if self._identities_now()[0] != self._identities[0] or not self._reopen():
             raise Replaced(f"{self.path} was removed or replaced while it was written to")
 
-    def _rejoin(self) -> bool:
+    def _reopen(self) -> bool:
         """Open the same file again, whose companions are gone; whether what was in them is in the file."""
         assert self._db is not None
         busy, in_log, moved = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self.close()
         self._open()
-        self._say_so()
+        self._log_replacement()
         whole = not busy and bool(in_log == moved)
         self.generation += not whole
         return whole
 
-    def _say_so(self) -> None:
+    def _log_replacement(self) -> None:
         logger.error(
             "The file %s was removed, moved or replaced while in use. "
             "Going on with the one that is there now, or with a new one.",
             self.path,
         )
 
-    def _look(self) -> _Identities:
+    def _identities_now(self) -> _Identities:
         return tuple([private_files.identity(name) for name in self._names])
 
 
@@ -223,4 +224,4 @@ def _use_write_ahead_log(db: sqlite3.Connection, busy_timeout: float) -> None:
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
-            time.sleep(_LOOK_AGAIN)
+            time.sleep(_RETRY_PAUSE)

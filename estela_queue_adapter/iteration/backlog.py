@@ -16,8 +16,8 @@ class Backlog:
 
     def __init__(self, closed: threading.Event) -> None:
         self._closed = closed
-        # Guards what follows, for moments; only what is polled is added to `fetched` without it, in one step.
-        # It may be taken again, as signal handlers may come in between and close the consumer.
+        # Guards what follows, for moments. Without it, what is polled is added to `fetched`, in one step, and
+        # `is_empty` looks. It may be taken again, as signal handlers may come in and close the consumer.
         self.lock = threading.RLock()
         self.fetched: deque[Message] = deque()
         self._given_back: list[Message] = []  # in hand when loops were left: they come before what is fetched

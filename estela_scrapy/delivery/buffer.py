@@ -109,17 +109,17 @@ class DeliveryBuffer:
 
     def put(self, stream: str, topic: str, data: bytes) -> None:
         """Take a message into memory."""
-        self._intake.append(stream, topic, data)
-        if self._quick.acquire(blocking=False):  # else the next call takes it in
+        self._intake.append((stream, topic, data))
+        if self._quick.acquire(False):  # else the next call takes it in
             try:
-                self._take_in()
+                self._intake.move_to(self._waiting)
             finally:
                 self._quick.release()
 
     def accepted(self, stream: str) -> int:
         """How many messages of the stream were put."""
         with self._quick:
-            self._take_in()
+            self._intake.move_to(self._waiting)
             return self._intake.accepted[stream]
 
     @property
@@ -153,7 +153,7 @@ class DeliveryBuffer:
     def idle(self) -> bool:
         """Whether nothing remains to be sent, of an earlier crawl's neither."""
         with self._moving, self._quick:
-            self._take_in()
+            self._intake.move_to(self._waiting)
             remaining = (
                 self._waiting,
                 self._in_flight,
@@ -170,7 +170,7 @@ class DeliveryBuffer:
         while True:
             with self._moving:
                 with self._quick:
-                    self._take_in()
+                    self._intake.move_to(self._waiting)
                     messages = self._waiting.first_that_fit(_SPILL, self._outbox.free_bytes)
                 if not messages:
                     return spilled
@@ -198,7 +198,7 @@ class DeliveryBuffer:
         """The next messages to send; they are in flight from here on. Raises OutboxError."""
         with self._moving:
             with self._quick:
-                self._take_in()
+                self._intake.move_to(self._waiting)
                 count, room = self._in_flight_capacity()
                 count = min(count, BURST)
                 if self._closed or not self._file.looked_at or count <= 0 or room <= 0:
@@ -299,16 +299,11 @@ class DeliveryBuffer:
         """Whether what waits in memory is not to be sent from there. With `_moving` held."""
         return self._mode is Mode.ALWAYS and self._file.usable
 
-    def _take_in(self) -> None:
-        """Let what was put wait behind the others. With `_quick` held."""
-        for message in self._intake:
-            self._waiting.append(message)
-
     def _take_everything(self) -> list[PendingMessage]:
         """What is in memory or in flight and not in the file."""
         with self._quick:
             self._closed = True
-            self._take_in()
+            self._intake.move_to(self._waiting)
             flights = [*self._in_flight.clear(), *self._outcomes.requeued]
             in_memory = [flight.message for flight in flights if not flight.from_file]
             self._outcomes.requeued.clear()

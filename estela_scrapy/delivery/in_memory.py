@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from estela_scrapy.delivery.outbox import PendingMessage
@@ -22,32 +22,6 @@ class Flight(NamedTuple):
     message: PendingMessage
     from_file: bool
     """Whether the outbox has it too."""
-
-
-class Intake:
-    """Messages that were put and have no number yet.
-
-    Any thread may `append` at any time, without a lock. Its owner's lock guards the rest.
-    """
-
-    def __init__(self, session: str) -> None:
-        self._session = session
-        self._put: deque[tuple[str, str, bytes]] = deque()
-        self._number = 0
-        self.accepted: Counter[str] = Counter()
-        """How many messages were numbered, by stream."""
-
-    def append(self, stream: str, topic: str, data: bytes) -> None:
-        """Put a message behind the others."""
-        self._put.append((stream, topic, data))
-
-    def __iter__(self) -> Iterator[PendingMessage]:
-        """Take all of them, each with its number, in the order in which they were put."""
-        while self._put:
-            stream, topic, data = self._put.popleft()
-            self.accepted[stream] += 1
-            self._number += 1
-            yield PendingMessage(self._session, self._number, stream, topic, data)
 
 
 class Waiting:
@@ -101,6 +75,29 @@ class Waiting:
         self._messages.clear()
         self.bytes = 0
         return taken
+
+
+class Intake:
+    """Messages that were put and have no number yet.
+
+    Any thread may `append` (stream, topic, data) without a lock. Its owner's lock guards the rest.
+    """
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+        self._put: deque[tuple[str, str, bytes]] = deque()
+        self._number = 0
+        self.append = self._put.append
+        self.accepted: Counter[str] = Counter()
+        """How many messages were numbered, by stream."""
+
+    def move_to(self, waiting: Waiting) -> None:
+        """Give all of them numbers, in the order in which they were put, and let them wait."""
+        while self._put:
+            stream, topic, data = self._put.popleft()
+            self.accepted[stream] += 1
+            self._number += 1
+            waiting.append(PendingMessage(self._session, self._number, stream, topic, data))
 
 
 class InFlight:

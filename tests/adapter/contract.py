@@ -7,11 +7,12 @@ import sys
 import textwrap
 import threading
 import time
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -25,9 +26,10 @@ from estela_queue_adapter import (
     Producer,
     Subscription,
 )
-from estela_queue_adapter.errors import QueueError, SerializationError, TopicMissing
+from estela_queue_adapter.errors import PermanentError, QueueError, SerializationError, TopicMissing
 from tests.adapter.loops_contract import LoopsContract, Reader
 from tests.adapter.shutdown_contract import ShutdownContract
+from tests.adapter.transactions_contract import TransactionsContract
 
 
 def take(consumer: Consumer, count: int) -> list[Message]:
@@ -42,8 +44,39 @@ def take(consumer: Consumer, count: int) -> list[Message]:
     return messages
 
 
-class PlatformContract(LoopsContract, ShutdownContract):
-    """A platform's test class gives `platform`, and `arguments` that open it in another process."""
+class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract):
+    """A platform's test class gives the fixture `platform`: that is all, if the queue lives in one process.
+
+    Other queues also give `arguments`, those of `open_platform` that open the same queue in another process.
+    What a platform does not have is declared, and its tests are skipped with that reason.
+    """
+
+    reached_by_processes: ClassVar[bool] = True
+    """Whether other processes reach the queue; False skips what needs them."""
+    has_transactions: ClassVar[bool] = True
+    """Whether `Platform.transactions` works; False skips what needs it, once it has said so clearly."""
+
+    @pytest.fixture
+    def unique(self) -> str:
+        """A topic that no other test uses."""
+        return f"t{uuid.uuid4().hex[:12]}"
+
+    @pytest.fixture
+    def elsewhere(self, platform: Platform, request: pytest.FixtureRequest) -> dict[str, Any]:
+        """The arguments that open the queue of `platform` in another process."""
+        if not self.reached_by_processes:
+            pytest.skip("declared: no other process reaches this queue")
+        arguments: dict[str, Any] = request.getfixturevalue("arguments")
+        return arguments
+
+    @pytest.fixture
+    def transactional(self, platform: Platform) -> Platform:
+        """The platform, if it has transactions."""
+        if not self.has_transactions:
+            with pytest.raises(PermanentError, match="no transactions"):
+                platform.transactions("any")
+            pytest.skip("declared: this platform has no transactions")
+        return platform
 
     @pytest.fixture
     def producer(self, platform: Platform) -> Iterator[Producer]:
@@ -262,7 +295,7 @@ class PlatformContract(LoopsContract, ShutdownContract):
 
     @pytest.mark.parametrize("how", ["terminate", "kill"])
     def test_the_next_reader_takes_over_when_the_first_ends_or_is_killed(
-        self, producer: Producer, reader: Reader, unique: str, arguments: dict[str, Any], how: str
+        self, producer: Producer, reader: Reader, unique: str, elsewhere: dict[str, Any], how: str
     ) -> None:
         producer.send(unique, "first", key=b"one partition")
         producer.flush()
@@ -270,7 +303,7 @@ class PlatformContract(LoopsContract, ShutdownContract):
             import signal, sys
             from estela_queue_adapter import get_consumer_interface
             signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-            with get_consumer_interface(topic={unique!r}, **{arguments!r}) as consumer:
+            with get_consumer_interface(topic={unique!r}, **{elsewhere!r}) as consumer:
                 for message in consumer:
                     print("has it", flush=True)
                     signal.pause()

@@ -161,13 +161,13 @@ class ShutdownContract:
 
     @pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
     def test_a_process_that_sends_while_it_ends_does_end(
-        self, arguments: dict[str, Any], producer: Producer, reader: Reader, unique: str, closed: bool
+        self, elsewhere: dict[str, Any], producer: Producer, reader: Reader, unique: str, closed: bool
     ) -> None:
         producer.send(unique, "the topic exists")
         producer.flush()
 
         for _ in range(EXITS):
-            done = run(_LATE, arguments=arguments, topic=unique, closed=closed)
+            done = run(_LATE, arguments=elsewhere, topic=unique, closed=closed)
 
             lines = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
             assert lines == {
@@ -188,8 +188,8 @@ class ShutdownContract:
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
     def test_a_forked_process_sends_by_itself_and_reads_nothing(
-        self, arguments: dict[str, Any], unique: str
+        self, elsewhere: dict[str, Any], unique: str
     ) -> None:
-        done = run(_FORK, arguments=arguments, topic=unique)
+        done = run(_FORK, arguments=elsewhere, topic=unique)
 
         assert done.stdout == "1 1 1 103\n", done.stderr

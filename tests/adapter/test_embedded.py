@@ -22,7 +22,6 @@ from estela_queue_adapter import (
 from estela_queue_adapter.errors import CommitRefused, ConfigurationError, PermanentError, QueueUnreachable
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from tests.adapter.contract import PlatformContract, take
-from tests.adapter.transactions_contract import TransactionsContract
 
 pytestmark = pytest.mark.processes
 
@@ -37,7 +36,7 @@ def platform(arguments: dict[str, Any]) -> Platform:
     return open_platform(**arguments)
 
 
-class TestEmbedded(PlatformContract, TransactionsContract):
+class TestEmbedded(PlatformContract):
     def test_closing_and_opening_keeps_everything(self, arguments: dict[str, Any]) -> None:
         with get_producer_interface(**arguments) as producer:
             producer.send("topic", 1)

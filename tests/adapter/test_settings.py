@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import logging
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from estela_queue_adapter import (
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
-from estela_queue_adapter.settings import read
+from estela_queue_adapter.settings import Arguments, Variables, read, read_setting, setting, settings_of
 
 KAFKA = {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": "host"}
 
@@ -308,3 +309,43 @@ def test_the_snippet_of_estelas_documentation_runs_as_printed(
     lines: list[Any] = done.stdout.splitlines()
     assert lines
     assert set(lines) == {"{'name': 'John', 'lastname': 'Doe'}"}
+
+
+def as_given(name: str, given: Any) -> Any:
+    return name, given
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    plain: tuple[str, Any] = dataclasses.field(metadata=setting(as_given, "the default"))
+    stream: tuple[str, Any] = dataclasses.field(metadata=setting(as_given, "on", empty_counts=True))
+    computed: int = 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "plain", "stream"),
+    [
+        ({}, {}, ("plain", "the default"), ("stream", "on")),
+        ({}, {"X_PLAIN": "1", "X_STREAM": "1"}, ("X_PLAIN", "1"), ("X_STREAM", "1")),
+        ({"plain": 2, "stream": 2}, {"X_PLAIN": "1", "X_STREAM": "1"}, ("plain=", 2), ("stream=", 2)),
+        ({"plain": "", "stream": ""}, {"X_PLAIN": "1", "X_STREAM": "1"}, ("X_PLAIN", "1"), ("stream=", "")),
+        ({"plain": None, "stream": None}, {"X_PLAIN": "", "X_STREAM": ""}, ("plain", "the default"),
+         ("X_STREAM", "")),
+        ({"plain": 0, "stream": False}, {}, ("plain=", 0), ("stream=", False)),
+    ],
+)  # fmt: skip
+def test_the_first_source_with_a_value_wins_and_only_a_stream_may_be_empty(
+    arguments: dict[str, Any], environ: dict[str, str], plain: tuple[str, Any], stream: tuple[str, Any]
+) -> None:
+    sources = (Arguments(arguments), Variables(environ, "X"))
+    fields = settings_of(Sample)
+
+    assert list(fields) == ["plain", "stream"]
+    assert read_setting(fields["plain"], sources) == plain
+    assert read_setting(fields["stream"], sources) == stream
+
+
+def test_a_field_of_the_queues_may_say_how_it_is_read_too() -> None:
+    settings = read(Sample, {"QUEUE_PLATFORM_PLAIN": "1", "QUEUE_PLATFORM_COMPUTED": "7"}, {})
+
+    assert settings == Sample(("QUEUE_PLATFORM_PLAIN", "1"), ("stream", "on"), 7)

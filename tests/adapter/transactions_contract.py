@@ -15,7 +15,7 @@ from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMis
 
 
 class TransactionsContract:
-    """A platform's test class gives `platform`, and `arguments` that open it in another process."""
+    """Part of the platforms' contract, which gives the fixtures."""
 
     def test_a_topic_is_read_from_end_to_end_outside_every_group(
         self, platform: Platform, unique: str
@@ -52,9 +52,9 @@ class TransactionsContract:
             transactions.publish([Outgoing(unique, b"1"), Outgoing(name, b"2")])
 
     def test_a_transaction_is_published_whole_and_a_reader_gets_past_it(
-        self, platform: Platform, unique: str
+        self, transactional: Platform, unique: str
     ) -> None:
-        with platform.transactions(f"tx-{unique}") as transactions:
+        with transactional.transactions(f"tx-{unique}") as transactions:
             for number in range(3):
                 transactions.publish(
                     [
@@ -63,12 +63,12 @@ class TransactionsContract:
                     ]
                 )
 
-        messages = list(platform.read(unique))
+        messages = list(transactional.read(unique))
         assert [message.data for message in messages] == [b"0", b"1", b"2"]
         assert all(list(message.headers) == [("h", b"v"), ("\udce9", None)] for message in messages)
-        [first, *_] = platform.read(f"{unique}_b")
+        [first, *_] = transactional.read(f"{unique}_b")
         assert (first.key, first.data, first.value) == (b"key", None, None)
-        with platform.consumer(Subscription(topic=unique)) as consumer:
+        with transactional.consumer(Subscription(topic=unique)) as consumer:
             ends = set(consumer.end_positions())
             wait_until(
                 lambda: not consumer.poll(0.2, 10) and set(consumer.positions()) == ends,
@@ -76,23 +76,23 @@ class TransactionsContract:
             )
             assert consumer.lag() == 0
 
-    def test_who_opens_a_name_later_ends_who_had_it(self, platform: Platform, unique: str) -> None:
-        first = platform.transactions(f"tx-{unique}")
+    def test_who_opens_a_name_later_ends_who_had_it(self, transactional: Platform, unique: str) -> None:
+        first = transactional.transactions(f"tx-{unique}")
         first.publish([Outgoing(unique, b"1")])
-        with platform.transactions(f"tx-{unique}") as second:
+        with transactional.transactions(f"tx-{unique}") as second:
             with pytest.raises(QueueError):
                 first.publish([Outgoing(unique, b"2")])
             second.publish([Outgoing(unique, b"3")])
         first.close()
 
-        assert {message.data for message in platform.read(unique)} == {b"1", b"3"}
+        assert {message.data for message in transactional.read(unique)} == {b"1", b"3"}
 
     def test_a_process_killed_in_the_middle_leaves_nothing_half_published(
-        self, platform: Platform, unique: str, arguments: dict[str, Any]
+        self, transactional: Platform, unique: str, elsewhere: dict[str, Any]
     ) -> None:
         program = textwrap.dedent(f"""
             from estela_queue_adapter import Outgoing, open_platform
-            transactions = open_platform(**{arguments!r}).transactions("tx-{unique}")
+            transactions = open_platform(**{elsewhere!r}).transactions("tx-{unique}")
             number = 0
             while True:
                 transactions.publish([Outgoing({unique!r}, b"%d" % number) for _ in range(50)])
@@ -107,9 +107,9 @@ class TransactionsContract:
         process.wait()
         process.stdout.close()
 
-        platform.transactions(f"tx-{unique}").close()  # undoes what was left open
+        transactional.transactions(f"tx-{unique}").close()  # undoes what was left open
         counts: dict[bytes, int] = {}
-        for message in platform.read(unique):
+        for message in transactional.read(unique):
             counts[message.data or b""] = counts.get(message.data or b"", 0) + 1
 
         assert set(counts.values()) == {50}

@@ -251,7 +251,7 @@ class TestBadInput:
         )
 
         assert result.code == 0
-        [line] = [line for line in result.err.splitlines() if "no effect" in line]
+        [line] = [line for line in result.err.splitlines() if "no longer have an effect" in line]
         for name in ("MAX_RETRIES", "QUEUE_MAX_TIMEOUT", "QUEUE_BASE_TIMEOUT", "HEARTBEAT_TICK"):
             assert name in line
         assert "ACTIVITY_TIME_THRESHOLD" in line

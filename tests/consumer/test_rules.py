@@ -1,9 +1,10 @@
-"""Chunks, pace, pauses, patience, drain: each with the clock in hand."""
+"""Chunks, rate limit, back-off, retries: each with the clock in hand."""
 
 from __future__ import annotations
 
 import gc
 import logging
+import math
 import weakref
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason
-from estela_consumer.patience import Patience
 from estela_consumer.pipeline.batch import Batch, ChunkLimits
-from estela_consumer.pipeline.rate_limit import Pace
-from estela_consumer.retry import Outage
+from estela_consumer.pipeline.interval import Interval
+from estela_consumer.pipeline.rate_limit import RateLimiter
+from estela_consumer.pipeline.stop_request import StopRequest
+from estela_consumer.retry import Outage, RetryPolicy
 from estela_queue_adapter import Message, Position
 from estela_queue_adapter.backoff import pause_before
 from estela_wire.dataset import Dataset
@@ -111,22 +113,47 @@ def test_positions_name_the_next_message_of_each_partition() -> None:
     assert batch.tombstones == 3
 
 
-def test_pace_lets_through_what_the_rate_says() -> None:
-    pace = Pace(10.0, now=0.0)
+def test_a_rate_limit_lets_through_what_the_rate_says() -> None:
+    limiter = RateLimiter(10.0, now=0.0)
 
-    assert pace.allowance(0.0, 100) == 10
-    pace.took(10)
-    assert pace.allowance(0.05, 100) == 0
-    assert pace.allowance(0.55, 100) == 5
-    assert pace.allowance(60.0, 100) == 10  # no saving up beyond a second's worth
-    assert Pace(None, 0.0).allowance(0.0, 100) == 100
+    assert limiter.allowance(0.0, 100) == 10
+    limiter.spend(10)
+    assert limiter.allowance(0.05, 100) == 0
+    assert limiter.allowance(0.55, 100) == 5
+    assert limiter.allowance(60.0, 100) == 10  # no saving up beyond a second's worth
+    assert RateLimiter(None, 0.0).allowance(0.0, 100) == 100
 
 
-def test_a_pace_below_one_a_second_is_not_a_standstill() -> None:
-    pace = Pace(0.5, now=0.0)
+def test_a_rate_below_one_a_second_is_not_a_standstill() -> None:
+    limiter = RateLimiter(0.5, now=0.0)
 
-    assert pace.allowance(0.0, 10) == 0
-    assert pace.allowance(2.0, 10) == 1
+    assert limiter.allowance(0.0, 10) == 0
+    assert limiter.allowance(2.0, 10) == 1
+
+
+def test_an_interval_is_due_at_once_and_then_again_when_its_time_has_passed() -> None:
+    interval = Interval(5.0)
+    assert interval.is_due(0.0)
+
+    interval.restart(10.0)
+
+    assert not interval.is_due(14.9)
+    assert interval.is_due(15.0)
+
+
+def test_a_request_to_stop_leaves_the_grace_but_for_its_reserve_from_the_first_time_on() -> None:
+    clock = Clock()
+    request = StopRequest(grace=30.0, reserve=2.0, clock=clock)
+    assert not request.is_made
+    assert request.deadline == math.inf
+    assert request.finish_by() == 130.0  # if something has to be finished without a request
+
+    request.make()
+    clock.now += 10.0
+    request.make()
+
+    assert request.made.is_set()
+    assert request.deadline == request.finish_by() == 128.0
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
@@ -140,54 +167,54 @@ def test_pauses_double() -> None:
 
 def test_an_outage_is_told_once_then_once_a_minute_then_at_its_end(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    outage = Outage("The store is away", clock)
+    outage = Outage("Store", clock)
 
     with caplog.at_level(logging.WARNING):
         for _ in range(130):
             outage.failed(OSError("refused"))
             clock.now += 1.0
-        outage.passed()
-        outage.passed()
+        outage.succeeded()
+        outage.succeeded()
 
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 4
-    assert "refused" in lines[0]
-    assert "60 s" in lines[1]
-    assert lines[3].endswith("over after 130.0 s.")
+    assert lines[0] == "Store unavailable: refused. Waiting; nothing is lost."
+    assert lines[1] == "Store still unavailable after 60 s: refused"
+    assert lines[3] == "Store available again after 130.0 s."
 
 
-def test_patience_without_an_end_tries_until_it_works() -> None:
+def test_retrying_without_an_end_tries_until_it_works() -> None:
     clock, fails = Clock(), iter([OSError(), OSError(), None])
-    patience = Patience(clock=clock, random=lambda: 0.0)
+    retry = RetryPolicy(clock=clock, random=lambda: 0.0)
 
     def attempt() -> str:
         if error := next(fails):
             raise error
         return "done"
 
-    assert patience.insist(attempt, patience.outage("it"), OSError) == "done"
+    assert retry.call(attempt, retry.outage("It"), OSError) == "done"
 
 
-def test_patience_ends_within_its_time_when_a_try_takes_long() -> None:
+def test_retrying_ends_within_its_time_when_a_try_takes_long() -> None:
     clock = Clock()
-    patience = Patience(max_wait=12.0, clock=clock, random=lambda: 0.0)
+    retry = RetryPolicy(max_wait=12.0, clock=clock, random=lambda: 0.0)
 
     def attempt() -> None:
         clock.now += 5.0
         raise OSError
 
     with pytest.raises(OSError):  # noqa: PT011  (the very error is raised again)
-        patience.insist(attempt, patience.outage("it"), OSError)
+        retry.call(attempt, retry.outage("It"), OSError)
 
     assert clock.now <= 112.0
 
 
-def test_patience_can_be_abandoned() -> None:
-    patience = Patience()
-    patience.abandoned.set()
+def test_retrying_can_be_cancelled() -> None:
+    retry = RetryPolicy()
+    retry.cancelled.set()
 
     with pytest.raises(OSError, match="refused"):
-        patience.insist(_refuse, patience.outage("it"), OSError)
+        retry.call(_refuse, retry.outage("It"), OSError)
 
 
 def _refuse() -> None:
@@ -201,19 +228,19 @@ def test_what_a_failed_try_leaves_in_a_cycle_is_gone_before_the_next() -> None:
         def __init__(self) -> None:
             self.itself = self
 
-    left: list[weakref.ref[Connection]] = []
+    earlier: list[weakref.ref[Connection]] = []
     alive: list[int] = []
 
     def attempt() -> None:
-        alive.append(sum(connection() is not None for connection in left))
-        left.append(weakref.ref(Connection()))
-        if len(left) < 3:
+        alive.append(sum(connection() is not None for connection in earlier))
+        earlier.append(weakref.ref(Connection()))
+        if len(earlier) < 3:
             raise TimeoutError
 
-    patience = Patience(random=lambda: 0.0)
+    retry = RetryPolicy(random=lambda: 0.0)
     gc.disable()
     try:
-        patience.insist(attempt, patience.outage("It is away"), TimeoutError)
+        retry.call(attempt, retry.outage("It"), TimeoutError)
     finally:
         gc.enable()
 

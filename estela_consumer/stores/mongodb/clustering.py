@@ -23,7 +23,7 @@ CLUSTERED_ON_ID = {"key": {"_id": 1}, "unique": True}
 
 _NAMESPACE_EXISTS = 48
 _REMEMBERED = 2048  # datasets; one that is forgotten costs a command when it is written to again
-_IDLE = 60.0  # seconds without a write after which a collection may have been dropped and nobody told us
+_IDLE = 60.0  # seconds without a write after which a collection may have been dropped without our knowledge
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +45,14 @@ class ClusteredCollections:
         self._write_concern = write_concern  # or a failover could undo it, and an insert make a plain one
         self._clock = clock
         self._written: OrderedDict[Dataset, float] = OrderedDict()  # when last, the oldest first
-        self._lock = threading.Lock()
-        self._refusal_told = False
+        self._lock = threading.Lock()  # guards `_written` and `_has_warned`
+        self._has_warned = False
 
     def prepare(self, dataset: Dataset) -> OperationFailure | None:
         """Make the collection unless it is known to be there; the server's refusal if it will not. Blocks.
 
-        Raises the driver's errors if waiting mends them. After a refusal the insert makes the collection, or
-        says why it cannot be made.
+        Raises the driver's errors if they pass by themselves. After a refusal the insert makes the
+        collection, or says why it cannot be made.
         """
         with self._lock:
             written = self._written.get(dataset)
@@ -72,28 +72,29 @@ class ClusteredCollections:
         return None
 
     def written(self, dataset: Dataset, refusal: OperationFailure | None) -> None:
-        """A write has succeeded, so the collection is there. Tells of the first refusal."""
+        """A write has succeeded, so the collection is there. Warns of the first refusal."""
         with self._lock:
             self._written[dataset] = self._clock()
             self._written.move_to_end(dataset)
             if len(self._written) > _REMEMBERED:
                 self._written.popitem(last=False)
         if refusal is not None:
-            self._tell(dataset, refusal)
+            self._warn(dataset, refusal)
 
     def forget(self, dataset: Dataset) -> None:
         """A write has failed: the collection may have been dropped, or never made."""
         with self._lock:
             self._written.pop(dataset, None)
 
-    def _tell(self, dataset: Dataset, refusal: OperationFailure) -> None:
+    def _warn(self, dataset: Dataset, refusal: OperationFailure) -> None:
         with self._lock:
-            told, self._refusal_told = self._refusal_told, True
-        if not told:
+            is_first, self._has_warned = not self._has_warned, True
+        if is_first:
             logger.warning(
                 "MongoDB does not create %s clustered on _id (code %s: %s). It is created as a plain "
-                "collection, like others after it, and estela's downloads of these may miss documents. "
-                "Clustered ones need MongoDB 5.3 or later, and the permission to insert or createCollection.",
+                "collection, like others after it, and estela's downloads of these may miss documents. For "
+                "clustered ones use MongoDB 5.3 or later, and give the login the permission to insert or "
+                "createCollection.",
                 dataset,
                 refusal.code,
                 (refusal.details or {}).get("errmsg", refusal),

@@ -20,7 +20,8 @@ class EmbeddedProducer(Producer):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Guards what follows. It may be taken again, as signal handlers may send in the middle of everything.
+        # Guards what follows; `send` looks first without it. It may be taken again, as signal handlers may
+        # send in the middle of everything.
         self._lock = threading.RLock()
         self._closed = False
         self._log: EmbeddedLog | None = None

@@ -20,7 +20,7 @@ from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTim
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
 from estela_queue_adapter.platforms.kafka.queries import ANSWER_TIMEOUT_MS, TopicQueries, beginning
-from estela_queue_adapter.platforms.kafka.rebalances import LoopsFirst, Rebalances
+from estela_queue_adapter.platforms.kafka.rebalances import LoopsThenListener, RebalanceListener
 from estela_queue_adapter.platforms.kafka.records.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import denied, look_up
@@ -171,8 +171,8 @@ class KafkaGroupConsumer(Consumer):
                 **self._max_poll_interval,
             )
             read_as_messages(client)
-            listener = LoopsFirst(self, self._listener)
-            client.subscribe([self._topic], listener=Rebalances(client, listener, self._assigned))
+            listener = LoopsThenListener(self, self._listener)
+            client.subscribe([self._topic], listener=RebalanceListener(client, listener, self._assigned))
             self._client = client
             # Known before the group is joined, or a second join, of every member, follows at once.
             look_up(client, self._brokers, self._topic)

@@ -12,7 +12,8 @@ class Deliveries:
     """The messages of one producer from `begin` to `decide`. Threads and signal handlers may share it."""
 
     def __init__(self, *, closed: bool = False) -> None:
-        # Guards what follows. It may be taken again, as signal handlers may send in the middle of everything.
+        # Guards each change of what follows; `is_closed` and `given_up` look without it. It may be taken
+        # again, as signal handlers may send in the middle of everything.
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)  # notified when nothing is in flight any more
         self._in_flight = 0

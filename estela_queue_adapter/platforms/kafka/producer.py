@@ -61,12 +61,12 @@ class IdempotentProducer(Producer):
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._brokers = Brokers(settings)
         self._begin(closed=False)
         watch(self)
 
     def _begin(self, *, closed: bool) -> None:
         """With no client yet, and nothing in flight."""
+        self._brokers = Brokers(self._settings)
         self._client = ProducerClient(self._settings, self._brokers)
         self._deliveries = Deliveries(closed=closed)
         self._suspects: deque[_Record] = deque()  # the client's thread adds to it

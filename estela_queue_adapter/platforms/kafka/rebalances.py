@@ -1,4 +1,4 @@
-"""Rebalances, as our listener learns of them."""
+"""RebalanceListener, as our listener learns of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kafka.future import Future
 from estela_queue_adapter.interfaces import Consumer, PartitionListener
 
 
-class Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
+class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
     """Runs our listener on a thread of its own, so that it may block and commit while heartbeats go on."""
 
     def __init__(
@@ -27,16 +27,16 @@ class Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._on_assigned(self._client, assigned)
-        await self._aside(self._listener.partitions_assigned, assigned)
+        await self._on_own_thread(self._listener.partitions_assigned, assigned)
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         try:
-            await self._aside(self._listener.partitions_revoked, revoked)
+            await self._on_own_thread(self._listener.partitions_revoked, revoked)
         finally:
             self._forget_positions(revoked)
 
     async def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
-        await self._aside(self._listener.partitions_lost, lost)
+        await self._on_own_thread(self._listener.partitions_lost, lost)
 
     def _forget_positions(self, revoked: Collection[TopicPartition]) -> None:
         """Have those that come back to us in the same rebalance be read from what is committed.
@@ -47,7 +47,7 @@ class Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
             if (state := self._client._subscription.assignment.get(partition)) is not None:
                 state._position = None
 
-    async def _aside(
+    async def _on_own_thread(
         self, call: Callable[[Collection[int]], None], partitions: Collection[TopicPartition]
     ) -> None:
         done = Future()
@@ -67,7 +67,7 @@ class Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
         await done
 
 
-class LoopsFirst(PartitionListener):
+class LoopsThenListener(PartitionListener):
     """Tells loops of a rebalance, then the consumer's own listener."""
 
     def __init__(self, consumer: Consumer, listener: PartitionListener) -> None:

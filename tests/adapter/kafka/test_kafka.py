@@ -25,7 +25,6 @@ from estela_queue_adapter.platforms.kafka.connections import connections
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer, _Record
 from tests.adapter.contract import PlatformContract, take
 from tests.adapter.loops_contract import Reader
-from tests.adapter.transactions_contract import TransactionsContract
 
 
 @pytest.fixture
@@ -86,7 +85,7 @@ class Gaps(PartitionListener):
         self.told.append((partition, position, resumed))
 
 
-class TestKafka(PlatformContract, TransactionsContract):
+class TestKafka(PlatformContract):
     def test_partitions_move_with_everything_committed_that_was_read(
         self, kafka: str, platform: Platform, producer: Producer, unique: str
     ) -> None:
@@ -115,14 +114,14 @@ class TestKafka(PlatformContract, TransactionsContract):
         self, producer: Producer, reader: Reader, unique: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pieces: list[int] = []
-        receive = connections._Socket.recv
+        receive = connections._LargeReadSocket.recv
 
         def noted(self: Any, size: int) -> bytes:
             data = receive(self, size)
             pieces.append(len(data))
             return data
 
-        monkeypatch.setattr(connections._Socket, "recv", noted)
+        monkeypatch.setattr(connections._LargeReadSocket, "recv", noted)
         for _ in range(500):
             producer.send(unique, b'"%b"' % (b"x" * 2_000))
         producer.flush()

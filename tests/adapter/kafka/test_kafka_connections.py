@@ -19,7 +19,7 @@ from devservers.ports import wait_until
 from devservers.token_endpoint import CLIENT, SECRET, TokenEndpoint, unsecured_token
 from estela_queue_adapter import Platform, Subscription, open_platform
 from estela_queue_adapter.errors import AccessDenied, QueueError, QueueUnreachable
-from estela_queue_adapter.platforms.kafka import consumer as kafka_consumer
+from estela_queue_adapter.platforms.kafka import queries
 from estela_queue_adapter.platforms.kafka.connections import clients
 from tests.adapter.contract import take
 
@@ -242,7 +242,7 @@ def test_partitions_that_are_added_are_read_soon(
 def test_a_broker_that_has_stopped_answering_is_back_when_it_answers_and_not_before(
     broker: ManyListeners, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_consumer, "_ANSWER_TIMEOUT_MS", 2_000)
+    monkeypatch.setattr(queries, "ANSWER_TIMEOUT_MS", 2_000)
     create_topic(broker.plaintext, unique, 1)
     with plain(broker).consumer(Subscription(topic=unique)) as consumer:
         assert consumer.lag() == 0

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estela_consumer.patience import Patience
 from estela_consumer.pipeline.batch import Batch, ChunkLimits
 from estela_consumer.pipeline.pipeline import Pipeline, PipelineSettings
 from estela_consumer.pipeline.progress import Progress
-from estela_consumer.pipeline.writers import Written
+from estela_consumer.pipeline.writers import WriteResult
+from estela_consumer.retry import RetryPolicy
 from estela_queue_adapter import Consumer, Message, PartitionListener, Position, Subscription
 from estela_queue_adapter.errors import CommitRefused
 
@@ -30,7 +30,7 @@ class Books:
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.pending: list[tuple[list[Message], Future[Written]]] = []
+        self.pending: list[tuple[list[Message], Future[WriteResult]]] = []
         self.safe: set[tuple[int, int]] = set()
         self.committed = dict.fromkeys(range(PARTITIONS), 0)
 
@@ -40,7 +40,7 @@ class Books:
         while self.pending and (all_of_them or self.chance.random() < 0.5):
             messages, future = self.pending.pop()
             self.safe.update((message.partition, message.offset) for message in messages)
-            future.set_result(Written())
+            future.set_result(WriteResult())
 
     def commit(self, position: Position) -> None:
         """What the broker is told: everything before it must be safe."""
@@ -55,8 +55,8 @@ class ScriptedWriters:
     def __init__(self, books: Books) -> None:
         self._books = books
 
-    def submit(self, batch: Batch) -> Future[Written]:
-        future: Future[Written] = Future()
+    def submit(self, batch: Batch) -> Future[WriteResult]:
+        future: Future[WriteResult] = Future()
         messages = [document.message for chunk in batch.chunks.values() for document in chunk]
         self._books.pending.append((messages, future))
         self._books.finish_some()
@@ -148,12 +148,13 @@ def test_nothing_is_committed_that_is_not_safe_and_in_the_end_everything_is(
         Subscription(topic="t"),
         ScriptedWriters(books),  # type: ignore[arg-type]  # so do they
         PipelineSettings(limits=ChunkLimits(count=count, age=0.0), drain=True, grace=0.0),
-        Patience(),
+        RetryPolicy(),
         Progress(("t",)),
     )
 
     with pytest.MonkeyPatch.context() as patch:  # no waiting where nothing moves by itself
-        patch.setattr("estela_consumer.pipeline.pipeline._POLL", 0.001)
+        patch.setattr("estela_consumer.pipeline.gathering._POLL_TIMEOUT", 0.001)
+        patch.setattr("estela_consumer.pipeline.pipeline._WRITER_TIMEOUT", 0.001)
         pipeline.run()
 
     assert books.committed == dict.fromkeys(range(PARTITIONS), per_partition)

@@ -33,9 +33,9 @@ class TestOver:
         assert not drain.done
 
         drain.begin(at(0, 0, 0), at(5, 0, 3))
-        drain.reached(at(4))
+        drain.advance(at(4))
         assert not drain.done
-        drain.reached([*at(5), Position("t", 2, 7), Position("t", 9, 1)])
+        drain.advance([*at(5), Position("t", 2, 7), Position("t", 9, 1)])
 
         assert drain.done
         assert drain.report().drained
@@ -51,12 +51,12 @@ class TestOver:
         drain = Drain()
 
         drain.begin(at(1000), at(200))
-        drain.reached(at(1000))
+        drain.advance(at(1000))
         assert not drain.done
-        drain.cut_short(0)
-        drain.reached(at(0))
+        drain.add_cut_short(0)
+        drain.advance(at(0))
         assert not drain.done
-        drain.reached(at(200))
+        drain.advance(at(200))
 
         assert drain.done
         assert drain.report().committed_beyond_end == {0}
@@ -64,10 +64,10 @@ class TestOver:
     def test_a_partition_that_is_cut_short_meanwhile_is_drained_at_its_new_end(self) -> None:
         drain = Drain()
         drain.begin(at(0), at(200))
-        drain.reached(at(120))
+        drain.advance(at(120))
 
-        drain.look(at(120), at(120), now=0.0)
-        drain.reached(at(120))
+        drain.compare(at(120), at(120), now=0.0)
+        drain.advance(at(120))
 
         assert drain.done
         assert drain.report().committed_beyond_end == {0}
@@ -75,15 +75,15 @@ class TestOver:
     def test_what_was_read_before_a_partition_was_recreated_counts_for_nothing(self) -> None:
         drain = Drain()
         drain.begin(at(0), at(200))
-        drain.reached(at(120))
+        drain.advance(at(120))
 
-        drain.look(at(10), at(10), now=0.0)
-        drain.reached(at(150))  # a batch that was under way
+        drain.compare(at(10), at(10), now=0.0)
+        drain.advance(at(150))  # a batch that was under way
         assert drain.report().remaining == {0: 10}
-        drain.cut_short(0)
-        drain.reached(at(0))
+        drain.add_cut_short(0)
+        drain.advance(at(0))
         assert not drain.done
-        drain.reached(at(10))
+        drain.advance(at(10))
 
         assert drain.done
 
@@ -102,8 +102,8 @@ def test_over_exactly_when_the_group_has_passed_every_end_of_the_start(data: st.
             log[partition] += data.draw(st.integers(1, 3))  # others go on producing
         else:
             group[partition] = data.draw(st.integers(group[partition], log[partition]))
-            drain.reached([Position("t", partition, group[partition])])
-        drain.look(at(*log), at(*log), now=0.0)
+            drain.advance([Position("t", partition, group[partition])])
+        drain.compare(at(*log), at(*log), now=0.0)
 
     assert drain.blocked_for(99.0) is None
     assert not drain.report().committed_beyond_end
@@ -114,11 +114,11 @@ class TestAnOpenTransaction:
         drain = Drain()
         drain.begin(at(0, 0), at(10, 10))
 
-        drain.reached(at(5, 3))
-        drain.look(at(10, 10), at(5, 10), now=1.0)
+        drain.advance(at(5, 3))
+        drain.compare(at(10, 10), at(5, 10), now=1.0)
         assert drain.blocked_for(50.0) is None  # the other partition is being read still
-        drain.reached([Position("t", 1, 10)])
-        drain.look(at(10, 10), at(5, 10), now=7.0)
+        drain.advance([Position("t", 1, 10)])
+        drain.compare(at(10, 10), at(5, 10), now=7.0)
 
         assert drain.blocked_for(9.0) == 8.0
         assert "open transaction" in str(drain)
@@ -128,8 +128,8 @@ class TestAnOpenTransaction:
         drain.begin(at(0), at(10))
 
         for now, stable in ((1.0, 5), (2.0, 7)):
-            drain.reached(at(stable))
-            drain.look(at(10), at(stable), now)
+            drain.advance(at(stable))
+            drain.compare(at(10), at(stable), now)
 
         assert drain.blocked_for(3.0) == 1.0
 

@@ -13,7 +13,7 @@ from estela_consumer.decoding.decoder import decode
 from estela_consumer.decoding.document import Document
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.progress import COUNTS, KINDS, Progress
-from estela_consumer.pipeline.writers import Written
+from estela_consumer.pipeline.writers import WriteResult
 from estela_consumer.stores import StoreSettings, open_store
 from estela_consumer.stores.mongodb import MongoStore
 from estela_queue_adapter import Message
@@ -24,8 +24,8 @@ from estela_wire.dataset import Dataset
 pytestmark = pytest.mark.processes
 
 
-def written(number: int) -> Written:
-    one = Written()
+def written(number: int) -> WriteResult:
+    one = WriteResult()
     one.stored[Dataset("d", f"c{number}")] += 2
     one.present[Dataset("d", f"c{number}")] += 1
     return one
@@ -35,7 +35,7 @@ def test_the_datasets_written_to_last_are_named_and_the_sum_is_the_total() -> No
     progress = Progress(("t",))
 
     for number in [*range(3_000), 5]:
-        progress.wrote("t", written(number))
+        progress.count_written("t", written(number))
     snapshot = progress.snapshot()
 
     assert len(snapshot.datasets) == 1_000
@@ -51,12 +51,12 @@ def test_few_datasets_are_all_named_and_exact() -> None:
     progress = Progress(("t",))
 
     for number in [0, 1, 0]:
-        progress.wrote("t", written(number))
-    told = summary_json(progress.snapshot(), ExitCode.OK)
+        progress.count_written("t", written(number))
+    as_json = summary_json(progress.snapshot(), ExitCode.OK)
 
-    assert told["datasets"]["d/c0"] == {"stored": 4, "present": 2, "dead_lettered": 0}
-    assert set(told["other_datasets"].values()) == {0}
-    assert set(told["topics"]["t"]) == set(COUNTS)
+    assert as_json["datasets"]["d/c0"] == {"stored": 4, "present": 2, "dead_lettered": 0}
+    assert set(as_json["other_datasets"].values()) == {0}
+    assert set(as_json["topics"]["t"]) == set(COUNTS)
 
 
 def test_twenty_thousand_datasets_cost_less_than_two_megabytes() -> None:
@@ -69,9 +69,9 @@ def test_twenty_thousand_datasets_cost_less_than_two_megabytes() -> None:
         envelope = {"jid": f"{number}.spider.project", "payload": {"n": number}}
         document = decode(Message("t", 0, number, 0.0, None, json.dumps(envelope).encode(), ()))
         assert isinstance(document, Document)
-        counts = Written()
+        counts = WriteResult()
         counts.stored[document.dataset] += 1
-        progress.wrote("t", counts)
+        progress.count_written("t", counts)
         store._collection(document.dataset)
         store._clustered.written(document.dataset, None)
 
@@ -97,18 +97,18 @@ def test_what_a_drain_did_not_do_is_there_for_machines_and_for_people() -> None:
         open_transactions=frozenset({1, 3}),
     )
 
-    progress.ended({"t": report}, stopped=True)
+    progress.set_outcome({"t": report}, stopped=True)
     snapshot = progress.snapshot()
 
-    told = summary_json(snapshot, ExitCode.MESSAGES_GONE)
-    assert told["drain"] == {
+    as_json = summary_json(snapshot, ExitCode.MESSAGES_GONE)
+    assert as_json["drain"] == {
         "drained": False,
         "remaining": {"t": {3: 70, 1: 5}},
         "messages_gone": {"t": {2: 9}},
         "committed_beyond_end": {"t": [0]},
         "open_transaction": {"t": [1, 3]},
     }
-    assert told["stopped"] is True
+    assert as_json["stopped"] is True
     lines = [str(part) for part in summary(snapshot, ExitCode.MESSAGES_GONE)]
     assert "t partition 2: 9 messages were gone before they were read" in lines
     assert "t: not drained, up to 75 messages remain in partitions 1, 3" in lines

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devservers.mongodb import FAIL_POINTS, MongoStandalone
-from estela_consumer.dead_letters.publisher import DeadLetters
+from estela_consumer.dead_letters.publisher import DeadLetterPublisher
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UnknownRefusal
-from estela_consumer.patience import Patience
-from estela_consumer.pipeline.refusals import WHILE, Refusals
-from estela_consumer.pipeline.writers import BatchWriter, Written
+from estela_consumer.pipeline.refusals import RETRY_SECONDS, RefusalHistory
+from estela_consumer.pipeline.writers import BatchWriter, WriteResult
+from estela_consumer.retry import RetryPolicy
 from estela_consumer.stores import Outcome, Store, StoreSettings, Verdict, open_store
 from estela_queue_adapter import Message
 from estela_wire.dataset import Dataset
@@ -67,15 +67,15 @@ class Writing:
 
     def __init__(self, answer: Callable[[Sequence[Document]], list[Verdict]]) -> None:
         self.clock = Clock()
-        patience = Patience(abandoned=self.clock, clock=self.clock, random=lambda: 1.0)
+        retry = RetryPolicy(cancelled=self.clock, clock=self.clock, random=lambda: 1.0)
         store = cast(Store, ScriptedStore(answer))
-        self._writer = BatchWriter(store, cast(DeadLetters, None), patience)
+        self._writer = BatchWriter(store, cast(DeadLetterPublisher, None), retry)
 
-    def write(self, count: int) -> tuple[Written, list[int], float]:
+    def write(self, count: int) -> tuple[WriteResult, list[int], float]:
         """One batch: what became of it, the numbers of its dead letters, and how long it took."""
-        written, began = Written(), self.clock.now
-        letters = self._writer.write(
-            DATASET, [document(number) for number in range(count)], written, self._writer.trial()
+        written, began = WriteResult(), self.clock.now
+        letters = self._writer.write_chunk(
+            DATASET, [document(number) for number in range(count)], written, self._writer.retry_window()
         )
         return written, [letter.message.offset for letter in letters], self.clock.now - began
 
@@ -101,15 +101,17 @@ class TestAnUnknownError:
 
         assert seen[:2] == [[0, 1, 2, 3], [2]]
         assert (written.stored.total(), letters) == (3, [2])
-        assert seconds == pytest.approx(WHILE)
+        assert seconds == pytest.approx(RETRY_SECONDS)
         assert 5 < len(seen) < 20
 
     def test_is_said_in_the_dead_letter_with_what_was_tried(self) -> None:
         clock = Clock()
-        patience = Patience(abandoned=clock, clock=clock, random=lambda: 1.0)
-        writer = BatchWriter(cast(Store, ScriptedStore(refusing({0}))), cast(DeadLetters, None), patience)
+        retry = RetryPolicy(cancelled=clock, clock=clock, random=lambda: 1.0)
+        writer = BatchWriter(
+            cast(Store, ScriptedStore(refusing({0}))), cast(DeadLetterPublisher, None), retry
+        )
 
-        [letter] = writer.write(DATASET, [document(0)], Written(), writer.trial())
+        [letter] = writer.write_chunk(DATASET, [document(0)], WriteResult(), writer.retry_window())
 
         assert letter.error.reason is Reason.REFUSED
         assert str(letter.error).startswith("MongoDB refuses the document (code 4711): no; tried ")
@@ -120,7 +122,7 @@ class TestAnUnknownError:
 
         took = [writing.write(2)[2] for _ in range(5)]
 
-        assert took[0] == pytest.approx(WHILE)
+        assert took[0] == pytest.approx(RETRY_SECONDS)
         assert sum(took[1:]) < 10
 
     def test_of_a_dataset_that_takes_nothing_at_all_may_pass_within_minutes(self) -> None:
@@ -128,7 +130,7 @@ class TestAnUnknownError:
 
         took = [writing.write(2)[2] for _ in range(12)]
 
-        assert took[:8] == pytest.approx([WHILE] * 8)
+        assert took[:8] == pytest.approx([RETRY_SECONDS] * 8)
         assert took[-1] < 2  # after ten minutes it is believed
 
     def test_of_a_whole_command_is_one_documents_and_it_is_found(self) -> None:
@@ -140,7 +142,7 @@ class TestAnUnknownError:
         written, letters, seconds = Writing(answer).write(100)
 
         assert (written.stored.total(), letters) == (99, [37])
-        assert seconds == pytest.approx(WHILE)
+        assert seconds == pytest.approx(RETRY_SECONDS)
 
     def test_that_passes_costs_no_message(self) -> None:
         writing: Writing
@@ -154,7 +156,7 @@ class TestAnUnknownError:
         written, letters, seconds = writing.write(10)
 
         assert (written.stored.total(), letters) == (10, [])
-        assert seconds < WHILE
+        assert seconds < RETRY_SECONDS
 
     @pytest.mark.processes
     def test_beside_an_outage_leaves_the_outage_its_time(self) -> None:
@@ -162,8 +164,11 @@ class TestAnUnknownError:
 
         def answer(documents: Sequence[Document]) -> list[Verdict]:
             if 0 in numbers(documents):
-                away: Verdict = StoreUnreachable("disk full")
-                return [away if writing.clock.now < 500 else Outcome.STORED, *refusing({1})(documents[1:])]
+                unavailable: Verdict = StoreUnreachable("disk full")
+                return [
+                    unavailable if writing.clock.now < 500 else Outcome.STORED,
+                    *refusing({1})(documents[1:]),
+                ]
             return refusing({1})(documents)
 
         writing = Writing(answer)
@@ -182,7 +187,7 @@ def test_whatever_a_store_answers_each_document_is_stored_or_a_letter_once(seed:
 
     def answer(documents: Sequence[Document]) -> list[Verdict]:
         if chance.random() < 0.2:
-            raise StoreUnreachable("away")
+            raise StoreUnreachable("no answer")
         if chance.random() < 0.3 and (poison & set(numbers(documents)) or writing.clock.now < 30):
             return [unknown(alone=len(documents) == 1) for _ in documents]
         return [one(number) for number in numbers(documents)]
@@ -199,23 +204,25 @@ def test_whatever_a_store_answers_each_document_is_stored_or_a_letter_once(seed:
 
     writing = Writing(answer)
     with pytest.MonkeyPatch.context() as patch:  # it looks through all that the tests before left behind
-        patch.setattr("estela_consumer.patience.gc.collect", lambda: 0)
+        patch.setattr("estela_consumer.retry.collect_failed_connections", lambda **_: None)
         written, letters, _ = writing.write(count)
 
     assert len(stored) == len(set(stored)) == written.stored.total()
     assert sorted(letters + stored) == list(range(count))
     assert set(letters) == poison | final
-    assert written.dead.total() == len(letters)
+    assert written.dead_lettered.total() == len(letters)
 
 
 def test_what_is_remembered_has_a_bound() -> None:
-    refusals = Refusals(lambda: 0.0)
+    refusals = RefusalHistory(lambda: 0.0)
 
     for number in range(5_000):
-        for others_taken in (True, False):
-            refusals.outlasted(Dataset("d", f"{number}{others_taken}"), unknown(), others_taken=others_taken)
+        for accepted in (True, False):
+            refusals.add_retried_in_vain(
+                Dataset("d", f"{number}{accepted}"), unknown(), others_accepted=accepted
+            )
 
-    assert len(refusals._staying) <= 1_000
+    assert len(refusals._permanent) <= 1_000
     assert len(refusals._all_refused) <= 1_000
 
 
@@ -266,7 +273,7 @@ class TestOnMongoDB:
         with failing.client() as client:
             client[unique].create_collection("view", viewOn="c", pipeline=[])
 
-        _, letters = self._write(store, Dataset(unique, "view"), 3, while_=600.0)
+        _, letters = self._write(store, Dataset(unique, "view"), 3, retry_seconds=600.0)
 
         assert len(letters) == 3
         assert "code 166" in letters[0]
@@ -280,13 +287,13 @@ class TestOnMongoDB:
             })  # fmt: skip
 
     def _write(
-        self, store: Store, dataset: Dataset, count: int, while_: float = 1.0
-    ) -> tuple[Written, list[str]]:
-        patience = Patience()
+        self, store: Store, dataset: Dataset, count: int, retry_seconds: float = 1.0
+    ) -> tuple[WriteResult, list[str]]:
+        retry = RetryPolicy()
         writer = BatchWriter(
-            store, cast(DeadLetters, None), patience, Refusals(patience.clock, while_=while_)
+            store, cast(DeadLetterPublisher, None), retry, RefusalHistory(retry.clock, retry_seconds)
         )
-        written = Written()
+        written = WriteResult()
         documents = [document(number, dataset) for number in range(count)]
-        letters = writer.write(dataset, documents, written, writer.trial())
+        letters = writer.write_chunk(dataset, documents, written, writer.retry_window())
         return written, [str(letter.error) for letter in letters]

@@ -49,7 +49,7 @@ class TestSignals:
                 stderr=log,
                 text=True,
             )
-        wait_until(lambda: "From " in (tmp_path / "log").read_text(), "its first line")
+        wait_until(lambda: "Consuming from " in (tmp_path / "log").read_text(), "its first line")
 
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=30)
@@ -72,9 +72,9 @@ class TestSignals:
         publish("topic", [envelope({"n": 1})])
 
         with background("topic", tmp_path / "log", "--max-wait", "600") as draining:
-            wait_until(draining.says("From "), "its first line")
+            wait_until(draining.says("Consuming from "), "its first line")
             draining.process.send_signal(signal.SIGTERM)
-            wait_until(draining.says("once more ends at once"), "its answer to the first")
+            wait_until(draining.says("A second signal ends the process at once"), "its answer to the first")
             draining.process.send_signal(signal.SIGTERM)
 
             assert draining.process.wait(10) == 128 + signal.SIGTERM
@@ -94,7 +94,7 @@ class TestSignals:
 
 @pytest.mark.usefixtures("workdir")
 class TestSettingsAtTheirExtremes:
-    def test_one_of_everything_and_no_patience_still_stores_all(self) -> None:
+    def test_one_of_everything_and_no_waiting_still_stores_all(self) -> None:
         publish("topic", [*(envelope({"n": n}) for n in range(50)), b"rubbish"])
 
         result = drain(

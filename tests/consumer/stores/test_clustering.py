@@ -20,7 +20,7 @@ from estela_consumer.stores.mongodb.clustering import ClusteredCollections
 from estela_consumer.stores.mongodb.rules import is_of_id
 from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
-from tests.consumer.stores.test_stores import document, reasons
+from tests.consumer.stores.contract import document, reasons
 
 pytestmark = pytest.mark.servers
 

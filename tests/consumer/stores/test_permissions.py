@@ -15,7 +15,7 @@ from estela_consumer.stores import Outcome, StoreSettings, open_store
 from estela_consumer.stores.mongodb import MongoStore
 from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
-from tests.consumer.stores.test_stores import document
+from tests.consumer.stores.contract import document
 
 pytestmark = pytest.mark.servers
 

@@ -1,4 +1,4 @@
-"""One suite for every store, and what is MongoDB's alone."""
+"""The stores' contract on each of ours, and what is MongoDB's alone."""
 
 from __future__ import annotations
 
@@ -6,137 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bson
 import pytest
-from bson.objectid import ObjectId
 from pymongo import MongoClient
 
-from estela_consumer.decoding.document import Document
-from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
-from estela_consumer.stores import Outcome, Store, StoreSettings, Verdict, open_store
-from estela_queue_adapter import Message
+from estela_consumer.errors import Reason, StoreUnreachable, UsageError
+from estela_consumer.stores import Outcome, Store, StoreSettings, open_store
 from estela_wire.dataset import Dataset
-
-
-def document(dataset: Dataset, payload: dict[str, Any], identity: ObjectId | str | None = None) -> Document:
-    encoded = bson.encode({"_id": identity or ObjectId(), **payload})
-    return Document(dataset, encoded, Message("t", 0, 0, 0.0, None, b"", ()))
-
-
-def reasons(verdicts: list[Verdict]) -> list[Outcome | Reason | StoreUnreachable]:
-    return [verdict.reason if isinstance(verdict, BadMessage) else verdict for verdict in verdicts]
-
-
-class StoreContract:
-    """What every store promises."""
-
-    @pytest.fixture
-    def dataset(self, unique: str) -> Dataset:
-        return Dataset(unique, "spider-1-items")
-
-    def test_documents_are_stored_and_read_back_in_the_order_of_their_ids(
-        self, store: Store, dataset: Dataset
-    ) -> None:
-        documents = [document(dataset, {"n": n, "x": [{"y": None}, 1.5, "ü"]}) for n in range(1200)]
-
-        verdicts = store.write(dataset, list(reversed(documents)))
-
-        assert verdicts == [Outcome.STORED] * 1200
-        assert [stored["n"] for stored in store.read(dataset)] == list(range(1200))
-        assert [stored["n"] for stored in store.read(dataset, limit=3)] == [0, 1, 2]
-        assert list(store.read(dataset, limit=0)) == []
-        assert (dataset, 1200) in list(store.datasets())
-
-    def test_written_twice_is_written_once(self, store: Store, dataset: Dataset) -> None:
-        documents = [document(dataset, {"n": n}) for n in range(5)]
-        store.write(dataset, documents[:3])
-
-        verdicts = store.write(dataset, documents)
-
-        assert verdicts == [Outcome.PRESENT] * 3 + [Outcome.STORED] * 2
-        assert len(list(store.read(dataset))) == 5
-
-    def test_twice_in_one_chunk_is_once_too(self, store: Store, dataset: Dataset) -> None:
-        same = document(dataset, {"n": 1})
-
-        assert store.write(dataset, [same, same]) == [Outcome.STORED, Outcome.PRESENT]
-
-    def test_the_same_id_with_another_content_is_a_bad_message(self, store: Store, dataset: Dataset) -> None:
-        first = document(dataset, {"n": 1})
-        store.write(dataset, [first])
-
-        verdicts = store.write(dataset, [document(dataset, {"n": 2}, first.id), document(dataset, {"n": 3})])
-
-        assert reasons(verdicts) == [Reason.DUPLICATE_ID, Outcome.STORED]
-        assert next(store.read(dataset))["n"] == 1
-
-    def test_the_same_content_in_another_order_of_keys_is_the_same(
-        self, store: Store, dataset: Dataset
-    ) -> None:
-        first = document(dataset, {"a": 1, "b": {"c": float("nan"), "d": 2}})
-        store.write(dataset, [first])
-
-        again = document(dataset, {"b": {"d": 2, "c": float("nan")}, "a": 1}, first.id)
-
-        assert store.write(dataset, [again]) == [Outcome.PRESENT]
-
-    def test_an_id_may_be_a_string(self, store: Store, dataset: Dataset) -> None:
-        stats = document(dataset, {"n": 1}, "spider-1-job_stats")
-
-        assert store.write(dataset, [stats]) == [Outcome.STORED]
-        assert store.write(dataset, [stats]) == [Outcome.PRESENT]
-
-    def test_stats_that_somebody_has_added_to_are_there_already_and_changed_ones_are_not(
-        self, store: Store, dataset: Dataset
-    ) -> None:
-        payload = {"item_scraped_count": 3, "nested": {"a": [1.5, None]}}
-
-        def stats(topic: str, payload: dict[str, Any]) -> Document:
-            made = document(dataset, payload, "s-1-job_stats")
-            return made._replace(message=made.message._replace(topic=topic))
-
-        store.write(dataset, [stats("job_stats", {"coverage": {"total_items": 3}, "more": 1, **payload})])
-        changed = [{**payload, "item_scraped_count": 4}, {**payload, "nested": {}}, {**payload, "new": 1}]
-
-        again = store.write(dataset, [stats("job_stats", payload)])
-        of_another_topic = store.write(dataset, [stats("items", payload)])
-        of_others = [reasons(store.write(dataset, [stats("job_stats", other)])) for other in changed]
-
-        assert again == [Outcome.PRESENT]
-        assert reasons(of_another_topic) == [Reason.DUPLICATE_ID]
-        assert of_others == [[Reason.DUPLICATE_ID]] * 3
-
-    def test_datasets_do_not_mix(self, store: Store, dataset: Dataset) -> None:
-        other = Dataset(dataset.database, "other")
-        one = document(dataset, {"n": 1})
-
-        store.write(dataset, [one])
-        store.write(other, [document(other, {"n": 2}, one.id)])
-
-        assert [stored["n"] for stored in store.read(other)] == [2]
-
-    def test_a_dataset_that_is_not_there_is_empty(self, store: Store, dataset: Dataset) -> None:
-        assert list(store.read(dataset)) == []
-
-    def test_the_ids_from_one_to_another_are_told_in_their_order(
-        self, store: Store, dataset: Dataset
-    ) -> None:
-        documents = [document(dataset, {"n": n, "large": "x" * 2_000}) for n in range(1_300)]
-        text = document(dataset, {"n": -1}, "spider-1-job_stats")
-        store.write(dataset, [*reversed(documents), text])
-        ids = [one.id for one in documents]
-
-        assert list(store.ids(dataset, ids[0], ids[-1])) == ids
-        assert list(store.ids(dataset, ids[3], ids[1005])) == ids[3:1006]
-        assert list(store.ids(dataset, ids[7], ids[7])) == [ids[7]]
-        assert list(store.ids(dataset, ObjectId(), ObjectId())) == []
-        assert list(store.ids(dataset, text.id, text.id)) == [text.id]
-        assert list(store.ids(dataset, "another", "another")) == []
-        assert list(store.ids(Dataset(dataset.database, "other"), ids[0], ids[-1])) == []
-
-    def test_it_describes_itself_and_answers(self, store: Store) -> None:
-        store.check()
-        assert store.describe()
+from tests.consumer.stores.contract import StoreContract, document, reasons
 
 
 def test_an_option_that_only_other_drivers_know_is_let_pass() -> None:

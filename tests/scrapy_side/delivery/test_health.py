@@ -97,7 +97,7 @@ def test_silence_is_explained_by_what_the_producer_said_since_the_last_answer(
     assert "for 5 s." in second
 
 
-def test_the_pause_doubles_with_each_failed_round_and_begins_anew_after_an_answer(
+def test_the_pause_doubles_with_each_failed_round_and_starts_again_after_an_answer(
     health: QueueHealth,
 ) -> None:
     pauses = [health.pause_after_failed_round() for _ in range(10)]

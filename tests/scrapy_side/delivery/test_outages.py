@@ -1,4 +1,4 @@
-"""Crawls while the queue is away or refuses what they send; `tests/faults` has more of these."""
+"""Crawls while the queue is unavailable or refuses what they send; `tests/faults` has more of these."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def test_a_crawl_without_a_queue_ends_in_time_and_estela_outbox_sends_it_all_lat
     ]  # and the closing record
     assert f"estela-outbox --path {Path('.estela/outbox.db').absolute()} send" in line
 
-    away = run("estela-outbox", "send", "--max-wait", "1")
-    assert away.code == 4
-    assert "501 still wait" in away.out
-    assert "Traceback" not in away.err
+    unavailable = run("estela-outbox", "send", "--max-wait", "1")
+    assert unavailable.code == 4
+    assert "501 still wait" in unavailable.out
+    assert "Traceback" not in unavailable.err
     broker.start()
     done = run("estela-outbox", "send")
 

@@ -73,7 +73,7 @@ def test_what_is_put_reaches_the_queue_in_order_and_touches_no_file(
 
 @pytest.mark.parametrize("raises", [True, False])
 @pytest.mark.parametrize("error", [QueueUnreachable("gone"), AccessDenied("wrong password")])
-def test_a_queue_that_is_away_gets_everything_in_order_when_it_is_back(
+def test_a_queue_that_is_unavailable_gets_everything_in_order_when_it_is_back(
     publisher: Publisher,
     queue: ScriptedProducer,
     outbox: Outbox,
@@ -81,16 +81,16 @@ def test_a_queue_that_is_away_gets_everything_in_order_when_it_is_back(
     raises: bool,
     error: QueueError,
 ) -> None:
-    queue.raises, away = raises, threading.Event()
-    queue.script = lambda topic, data: error if away.is_set() else None
+    queue.raises, unavailable = raises, threading.Event()
+    queue.script = lambda topic, data: error if unavailable.is_set() else None
     put(publisher, 0)
     wait_until(lambda: queue.taken == [b"0"], "the first message")
 
-    away.set()
+    unavailable.set()
     put(publisher, *range(1, 50))
     wait_until(lambda: publisher.counts.spilled > 0, "the outbox")
     put(publisher, *range(50, 100))
-    away.clear()
+    unavailable.clear()
 
     assert publisher.wait(30)
     assert queue.taken == numbers(*range(100))
@@ -161,7 +161,7 @@ def test_a_topic_that_is_closed_to_us_does_not_keep_the_others_waiting(
     assert len([*outbox.everything()]) == 50
 
 
-def test_a_queue_that_takes_and_never_answers_counts_as_away_and_what_it_took_is_kept(
+def test_a_queue_that_takes_and_never_answers_counts_as_unavailable_and_what_it_took_is_kept(
     publisher: Publisher, queue: ScriptedProducer, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("estela_scrapy.delivery.health._SILENCE", 0.05)

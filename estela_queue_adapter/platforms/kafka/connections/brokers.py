@@ -23,7 +23,7 @@ class Brokers:
     def __init__(self, settings: KafkaSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._listeners = settings.bootstrap_servers
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # guards what follows
         self._failures: dict[str, tuple[Failure, float]] = {}
 
     def __str__(self) -> str:

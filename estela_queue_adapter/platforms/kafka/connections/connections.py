@@ -25,7 +25,7 @@ _METADATA_TIMEOUT_MS = 2_500  # half of what a client has to connect: the next l
 _HANDSHAKE_TIMEOUT = 10.0  # seconds
 
 
-class _Socket:
+class _LargeReadSocket:
     """A socket that is read in large pieces, and to its end.
 
     kafka-python asks for 4 KiB at a time, and each time has to wait for the interpreter's lock: while another
@@ -84,11 +84,11 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python
             timeout_at=timeout_at,
         )
         if not self.ssl_enabled:
-            return KafkaTCPTransport(self._net, _Socket(sock), host=node.host)
+            return KafkaTCPTransport(self._net, _LargeReadSocket(sock), host=node.host)
         options = {name: value for name, value in self.config.items() if name.startswith("ssl_")}
         transport = KafkaSSLTransport(self._net, sock, host=node.host, **options)
         await self._shake_hands(transport, timeout_at or time.monotonic() + _HANDSHAKE_TIMEOUT)
-        transport._sock = _Socket(transport._sock)
+        transport._sock = _LargeReadSocket(transport._sock)
         return transport
 
     async def _shake_hands(self, transport: Any, timeout_at: float) -> None:
@@ -108,7 +108,7 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python
             self._net.cancel(timer)
 
     async def _connect(self, node: Any, conn: Any, *args: Any, **options: Any) -> None:
-        at, sockets = address(node.host, node.port), list[_Socket]()
+        at, sockets = address(node.host, node.port), list[_LargeReadSocket]()
         made = conn.connection_made
 
         def connection_made(transport: Any) -> None:
@@ -124,7 +124,7 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python
         elif conn.init_future.is_done and sock is not None:
             self._watch(at, conn, sock)
 
-    def _watch(self, at: str, conn: Any, sock: _Socket) -> None:
+    def _watch(self, at: str, conn: Any, sock: _LargeReadSocket) -> None:
         """Note that a broker answers requests, or does not, though a connection can be made."""
         sock.on_answer = lambda: self._brokers.answered(at)
 

@@ -66,15 +66,15 @@ def failure(error: BaseException, received: bytes) -> Failure:
         if isinstance(cause, QueueError):
             return Failure(str(cause), denied=isinstance(cause, AccessDenied))
         if isinstance(cause, LOGINS):
-            return Failure(_login(cause), denied=True)
+            return Failure(_login_reason(cause), denied=True)
         if isinstance(cause, ssl.SSLError):
-            return Failure(_tls(cause))
-    if reason := _stranger(received):
+            return Failure(_tls_reason(cause))
+    if reason := _other_protocol(received):
         return Failure(reason)
-    return Failure(_network(error))
+    return Failure(_network_reason(error))
 
 
-def _login(error: BaseException) -> str:
+def _login_reason(error: BaseException) -> str:
     answer = str(error).rpartition("Error: ")[2]
     if isinstance(error, kafka_errors.UnsupportedSaslMechanismError):
         return "it does not take this mechanism; set QUEUE_PLATFORM_SASL_MECHANISM to one that it offers"
@@ -86,7 +86,7 @@ def _login(error: BaseException) -> str:
     )
 
 
-def _tls(error: ssl.SSLError) -> str:
+def _tls_reason(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATES.get(error.verify_code, _UNTRUSTED).format(error.verify_message)
     message = f"{error.reason or ''} {error}".upper()
@@ -102,7 +102,7 @@ def _tls(error: ssl.SSLError) -> str:
     return f"TLS fails ({error.reason or error})"
 
 
-def _stranger(received: bytes) -> str | None:
+def _other_protocol(received: bytes) -> str | None:
     """Who it is that answers, if it is no broker."""
     if received.startswith((b"HTTP/", b"<html", b"<!DOC")):
         return _HTTP
@@ -111,7 +111,7 @@ def _stranger(received: bytes) -> str | None:
     return _NOT_KAFKA if received else None
 
 
-def _network(error: BaseException) -> str:
+def _network_reason(error: BaseException) -> str:
     message = str(error)
     if isinstance(error, AttributeError) and "get_frozen_credentials" in message:
         return "botocore finds no AWS credentials to log in with"  # kafka-python does not ask whether it did

@@ -19,6 +19,7 @@ from typing import Any
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from estela_queue_adapter.errors import AccessDenied, ConfigurationError, QueueError, QueueUnreachable
+from estela_queue_adapter.lifecycle import watch
 from estela_terminal.printable import printable
 
 _TIMEOUT = 5.0  # seconds for the endpoint's answer; the client's connections wait meanwhile
@@ -94,8 +95,9 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # as abov
         self._opener = urllib.request.build_opener(
             urllib.request.HTTPSHandler(context=_trust(cafile)), _NoRedirects
         )
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # guards the token; held while it is fetched
         self._kept: tuple[str, float] | None = None
+        watch(self)
 
     def __repr__(self) -> str:
         return f"<ClientCredentials of {self._url}>"
@@ -106,6 +108,13 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # as abov
                 token, lifetime = self._fetch()
                 self._kept = token, self._clock() + lifetime * _USED
             return self._kept[0]
+
+    def end(self, timeout: float) -> None:
+        """Nothing to do when the interpreter ends."""
+
+    def forked(self) -> None:
+        """This is a copy in a forked process: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
 
     def _fetch(self) -> tuple[str, float]:
         form = {"grant_type": "client_credentials", **({"scope": self._scope} if self._scope else {})}
