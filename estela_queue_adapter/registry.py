@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Subscription
+from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer
 from estela_queue_adapter.settings import (
     PREFIX,
     read,
@@ -18,6 +18,7 @@ from estela_queue_adapter.settings import (
     variable,
     variables_of,
 )
+from estela_queue_adapter.subscription import Subscription
 from estela_terminal.printable import printable_logger
 
 ENTRY_POINTS = "estela.queue_platforms"

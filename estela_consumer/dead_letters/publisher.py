@@ -12,7 +12,7 @@ from estela_consumer.dead_letters.cutting import Parts, cut
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_queue_adapter import Message, Producer, Unreadable
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.topic_names import MAX_LENGTH
 from estela_wire import headers as names
 from estela_wire.headers import escaped, origin_of, own_headers, replays_of

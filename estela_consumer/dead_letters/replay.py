@@ -11,7 +11,7 @@ from typing import Any
 from estela_consumer.decoding.envelope import salvaged_envelope
 from estela_queue_adapter import Message, Outgoing, Platform, Transactions, Unreadable
 from estela_queue_adapter.errors import BadName, MessageRejected, TopicMissing
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.serialization import deserialize
 from estela_wire import headers as names
 from estela_wire.dataset import Dataset, dataset_of

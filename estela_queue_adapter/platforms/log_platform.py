@@ -12,19 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from estela_queue_adapter.errors import CommitRefused, ConsumerClosed, ProducerClosed, QueueError
-from estela_queue_adapter.interfaces import (
-    Consumer,
-    Headers,
-    Message,
-    OnDelivery,
-    PartitionListener,
-    Platform,
-    Position,
-    Producer,
-    Subscription,
-)
+from estela_queue_adapter.interfaces import Consumer, OnDelivery, PartitionListener, Platform, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.messages import Headers, Message, Position
 from estela_queue_adapter.serialization import serialize
+from estela_queue_adapter.subscription import Subscription
 
 PARTITION = 0
 _READ_AT_ONCE = 500  # messages

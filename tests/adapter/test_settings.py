@@ -21,9 +21,9 @@ from estela_queue_adapter import (
     registry,
 )
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import Arguments, Variables, read, read_setting, setting, settings_of
+from estela_queue_adapter.subscription import Subscription
 
 KAFKA = {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": "host"}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from estela_queue_adapter.errors import PermanentError, QueueUnreachable, TopicMissing
 from estela_queue_adapter.files.sqlite import SqliteFile, reason
 from estela_queue_adapter.files.usability import why_unusable
-from estela_queue_adapter.interfaces import Headers, Message, Outgoing
+from estela_queue_adapter.messages import Headers, Message, Outgoing
 
 PARTITION = 0  # a topic of the log is one sequence
 _READ_BYTES = 8 * 1024 * 1024  # after which a read has enough: bounds the memory

@@ -8,19 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
-from estela_queue_adapter.interfaces import (
-    Consumer,
-    Message,
-    Outgoing,
-    PartitionListener,
-    Platform,
-    Producer,
-    Subscription,
-    Transactions,
-)
+from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
+from estela_queue_adapter.messages import Message, Outgoing
 from estela_queue_adapter.platforms.embedded.consumer import EmbeddedConsumer
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from estela_queue_adapter.platforms.embedded.producer import EmbeddedProducer
+from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
 
 _READ_AT_ONCE = 500  # messages

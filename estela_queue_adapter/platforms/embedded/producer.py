@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from estela_queue_adapter.errors import ProducerClosed, QueueError
-from estela_queue_adapter.interfaces import Headers, OnDelivery, Outgoing, Producer
+from estela_queue_adapter.interfaces import OnDelivery, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.messages import Headers, Outgoing
 from estela_queue_adapter.platforms.embedded.inherited import keep_inherited
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from estela_queue_adapter.serialization import serialize

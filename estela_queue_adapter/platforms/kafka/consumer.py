@@ -11,8 +11,9 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import QueueError
-from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
+from estela_queue_adapter.interfaces import Consumer, PartitionListener
 from estela_queue_adapter.lifecycle import watch
+from estela_queue_adapter.messages import Message, Position
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.connections.connections import needed_addresses
@@ -24,6 +25,7 @@ from estela_queue_adapter.platforms.kafka.rebalances import LoopsThenListener, R
 from estela_queue_adapter.platforms.kafka.records.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import denied, look_up
+from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
 from estela_terminal.printable import printable_logger
 

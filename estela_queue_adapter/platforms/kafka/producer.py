@@ -18,8 +18,9 @@ from estela_queue_adapter.errors import (
     QueueUnreachable,
     TransientError,
 )
-from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
+from estela_queue_adapter.interfaces import OnDelivery, Producer
 from estela_queue_adapter.lifecycle import watch
+from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.deliveries import Deliveries
 from estela_queue_adapter.platforms.kafka.errors import translate, translated

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kafka import KafkaConsumer, TopicPartition
 
 from estela_queue_adapter.errors import QueueUnreachable
-from estela_queue_adapter.interfaces import Message
+from estela_queue_adapter.messages import Message
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated

@@ -8,7 +8,8 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.producer.future import FutureRecordMetadata
 
-from estela_queue_adapter.interfaces import Outgoing, Transactions
+from estela_queue_adapter.interfaces import Transactions
+from estela_queue_adapter.messages import Outgoing
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
