@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import collections
+import contextlib
 import dataclasses
 import datetime
+import email.message
 import enum
 import io
 import itertools
 import json
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -25,7 +30,7 @@ from hypothesis import strategies as st
 from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization.codec import Encoder, deserialize, serialize
 from estela_queue_adapter.serialization.conversion import MAX_ITERATED, name_of_type
-from estela_queue_adapter.serialization.writing import MAX_CONVERTED, Converted, Unwritable
+from estela_queue_adapter.serialization.writing import MAX_CONVERTED, MAX_SINGLE, Converted, Unwritable
 
 
 class Colour(enum.Enum):
@@ -93,6 +98,88 @@ class Nameless(metaclass=Unnamed):
         return "text"
 
 
+class NotATime(datetime.datetime):
+    """As pandas' NaT: a datetime that equals nothing."""
+
+    __hash__ = datetime.datetime.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+
+class Precise(datetime.datetime):
+    """As pandas' Timestamp, which has nanoseconds."""
+
+    def isoformat(self, *_: Any) -> str:
+        return f"{super().isoformat()}.000000001"
+
+
+class PreciseDelta(datetime.timedelta):
+    def total_seconds(self) -> float:
+        return super().total_seconds() + 1e-9
+
+
+class Lenient(pydantic.BaseModel, extra="allow"):
+    name: str
+
+
+class Unlooked(type):
+    def __getattr__(cls, name: str) -> Any:
+        raise RuntimeError(f"no {name}")
+
+
+class Opaque(metaclass=Unlooked):
+    def __str__(self) -> str:
+        return "opaque"
+
+
+class Growing(dict[str, int]):
+    """Gives what it does not hold."""
+
+    def items(self) -> Any:
+        return ((str(n), n) for n in itertools.count())
+
+
+class Repeating(tuple[int, ...]):
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.repeat(1)
+
+
+class RepeatingSet(frozenset[int]):
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.repeat(1)
+
+
+class UnreadyField:
+    @property
+    def __attrs_attrs__(self) -> Any:
+        raise LookupError
+
+    def __str__(self) -> str:
+        return "unready"
+
+
+class NotIterable:
+    """Its class says that it can be iterated, and it cannot."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("not now")
+
+    def __str__(self) -> str:
+        return "as text"
+
+
+HELD = Basket(1, 2)
+OPAQUE = Opaque()
+
+
 def written(value: Any) -> Any:
     return deserialize(serialize({"value": value}))["value"]
 
@@ -117,6 +204,31 @@ def written(value: Any) -> Any:
         (type("Text", (str,), {"__str__": lambda self: "other"})("text"), "text"),
         (type("Number", (float,), {})(1.5), 1.5),
         (Colour, "<enum 'Colour'>"),
+        (NotATime(1, 1, 1), None),
+        (Precise(2026, 1, 2), "2026-01-02T00:00:00.000000001"),
+        (PreciseDelta(seconds=1), 1.000000001),
+        (np.datetime64("NaT"), None),
+        (np.timedelta64("NaT"), None),
+        (np.array(["2026-01-31", "NaT"], dtype="datetime64[D]"), ["2026-01-31", None]),
+        (np.array([[1, "NaT"]], dtype="timedelta64[s]"), [[1.0, None]]),
+        (np.timedelta64(3, "Y"), "3 years"),
+        (np.array([3, 4], dtype="timedelta64[M]"), ["3 months", "4 months"]),
+        (weakref.proxy(HELD), [1, 2]),
+        (weakref.proxy(OPAQUE), "opaque"),
+        (OPAQUE, "opaque"),
+        (UnreadyField(), "unready"),
+        (NotIterable(), "as text"),
+        (Growing(a=1), {"a": 1}),
+        (Repeating((1, 2)), [1, 2]),
+        (RepeatingSet({1, 2}), [1, 2]),
+        (range(3), [0, 1, 2]),
+        (range(2_000), list(range(2_000))),
+        (np.arange(2_000), list(range(2_000))),
+        (email.message.EmailMessage(), "\n"),
+        (memoryview(array.array("i", [1, 2])), [1, 2]),
+        (memoryview(b"abcd").cast("B", (2, 2)), [[97, 98], [99, 100]]),
+        (Lenient.model_validate({"name": "a", "colour": b"red"}), {"name": "a", "colour": "red"}),
+        ({"b", 2, "a", 1.5, None}, ["a", "b", 1.5, 2, None]),
         (Nameless(), "text"),
         (
             Account.model_validate({"site": "http://a.example/", "password": "hush", "token": b"hush"}),
@@ -217,11 +329,17 @@ class EndlessMapping(collections.UserDict[str, int]):
         ([raises_midway()], r"^value\[0\]: ValueError: no more$"),
         (itertools.count(), r"^value: a count gives more than 500,000 values$"),
         (itertools.cycle([itertools.repeat(1)]), "gives more than 500,000 values$"),
-        (EndlessMapping(), r"^value: a generator gives more than 500,000 values$"),
+        (EndlessMapping(), r"^value: a EndlessMapping gives more than 500,000 values$"),
         (Hostile(), r"^value: RuntimeError: no "),
         ({"x": [Hostile()]}, r"^value\.x\[0\]: RuntimeError"),
         ({(1, Hostile()): 1}, r"^value\.key\[1\]: RuntimeError"),
-        (10**5000, r"^value: ValueError: Exceeds the limit"),
+        (10**20_001, r"^value: an integer of more than 20,000 digits$"),
+        (range(10**9), r"^value: a range gives more than 500,000 values$"),
+        ([range(1), *[range(200_000 + n) for n in range(3)]], "gives more than 500,000 values$"),
+        (np.broadcast_to(0, (10**9,)), r"^value: a ndarray gives more than 500,000 values$"),
+        (memoryview(np.broadcast_to(np.uint8(0), (10**9,)).data), "gives more than 500,000 values$"),
+        ([range(400_000)] * 1_000, "gives more than 500,000 values$"),
+        (range(10**30), r"^value: a range gives more than 500,000 values$"),
     ],
     ids=name_of_type,
 )
@@ -313,3 +431,90 @@ def test_iterators_have_a_limit_together() -> None:
 
     with pytest.raises(Unwritable, match="gives more than"):
         serialize([iter([0] * half), iter([0] * half)])
+
+
+def test_an_integer_has_all_its_digits_though_python_writes_fewer() -> None:
+    digits = "7" * 6_000
+    value = int(digits[:3_000]) * 10**3_000 + int(digits[3_000:])
+
+    assert serialize({"n": value, "k": {value: 1}}) == f'{{"n":{digits},"k":{{"{digits}":1}}}}'.encode()
+
+
+@pytest.mark.parametrize("stop", [asyncio.CancelledError, GeneratorExit])
+def test_an_exception_of_any_kind_is_an_error_that_says_where(stop: type[BaseException]) -> None:
+    class Stopping:
+        def __str__(self) -> str:
+            raise stop("no more")
+
+    with pytest.raises(Unwritable, match=rf"^a\[1\]: {stop.__name__}: no more$"):
+        serialize({"a": [1, Stopping()], "b": {1: 2}})
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_process_does_so(stop: type[BaseException]) -> None:
+    class Stopping:
+        def __str__(self) -> str:
+            raise stop
+
+    with pytest.raises(stop):
+        serialize({"a": Stopping()})
+
+
+def test_what_fails_halfway_fails_though_it_is_met_again() -> None:
+    """Given an iterator that is written with its neighbours at first, and then by itself."""
+    half_used = raises_midway()
+
+    with pytest.raises(Unwritable, match=r"^\[0\]: ValueError: no more$"):
+        serialize([half_used, half_used, *range(5_000)])
+
+
+class Unfit:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def levels(value: Any, count: int) -> Any:
+    for _ in range(count):
+        value = {"in": value, "beside": 1}
+    return value
+
+
+def failing() -> Any:
+    rows: list[Any] = [{"n": n, "text": "text", "price": 1.5} for n in range(50_000)]
+    rows[-1]["price"] = Unfit()
+    return levels(rows, 8)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        failing,
+        lambda: [n if n % 100 else iter([n]) for n in range(100_000)],
+        lambda: {*range(50_000), *map(str, range(50_000))},
+    ],
+    ids=["a bad field deep down", "a few iterators", "a mixed set"],
+)
+def test_an_odd_item_takes_a_few_times_what_a_plain_one_takes(make: Callable[[], Any]) -> None:
+    """Given values that took twenty to eighty times as long when they were looked at one by one."""
+    plain = {"rows": [{"n": n, "text": "text", "price": 1.5} for n in range(200_000)]}
+    began = time.process_time()
+    serialize(plain)
+    allowed = 5 * (time.process_time() - began) + 0.05
+    value = make()
+
+    began = time.process_time()
+    with contextlib.suppress(Unwritable):
+        serialize({"value": value})
+
+    assert time.process_time() - began < allowed
+
+
+def test_what_has_to_be_written_one_by_one_has_a_limit() -> None:
+    fits = {"rows": [{b"k": Decimal(n)} for n in range(1_000)]}
+    too_many = {"rows": [{b"k": None} for _ in range(MAX_SINGLE)]}
+
+    assert len(written(fits)["rows"]) == 1_000
+    with pytest.raises(
+        Unwritable, match=r"^rows\[\d+\]\.key: more than 200,000 values have to be written one by one$"
+    ):
+        serialize(too_many)
