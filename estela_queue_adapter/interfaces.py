@@ -225,8 +225,9 @@ class Transactions(_Closing):
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """Publish all of them or none. Blocks until that is decided.
 
-        Raises MessageRejected when the queue refuses one of them, and any other QueueError when it is
-        unavailable or when another has opened transactions under the same name; then none is published.
+        Raises ConfigurationError if no topic can have such a name, MessageRejected when the queue refuses one
+        of them, and any other QueueError when it is unavailable or when another has opened transactions under
+        the same name; then none is published.
         """
 
 
@@ -256,7 +257,8 @@ class Platform(ABC):
         """What is in `topic` now, from its first message to what was its end at the first step.
 
         Outside every group: nothing is committed. In order within a partition, one partition after the
-        other. Blocks; raises TopicMissing, QueueUnreachable, AccessDenied.
+        other. Blocks; raises TopicMissing, QueueUnreachable, AccessDenied, and ConfigurationError if no topic
+        can have that name.
         """
 
     def transactions(self, name: str) -> Transactions:
@@ -270,6 +272,12 @@ class Platform(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Where the queue is, for people, without secrets."""
+
+    def check(self) -> None:  # noqa: B027  (nothing to find out is the rule)
+        """Raise ConfigurationError if the queue can never be used, as far as this machine alone can tell.
+
+        Cheap: it asks no server, and creates nothing. A queue that is unavailable now is no error.
+        """
 
     @property
     def max_message_bytes(self) -> int | None:

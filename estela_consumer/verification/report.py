@@ -44,10 +44,10 @@ def as_table(found: Verification) -> list[RenderableType]:
 
 
 def as_json(found: Verification) -> dict[str, Any]:
-    """The same for machines."""
+    """The same for machines; what nobody has counted is None."""
     return {
         **found.as_json(),
-        **{name: found.total(name) for name in _TITLES},
+        **{name: found.known_total(name) for name in _TITLES},
         "told": sentence(found),
         "advice": list(advice(found)),
         "exit": found.code.name,

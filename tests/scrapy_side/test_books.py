@@ -165,18 +165,27 @@ def test_a_crawl_that_is_stopped_by_a_signal_is_cut_short_until_it_has_gone_on(
         "            if not hasattr(self, 'told'):\n"
         "                self.told = os.kill(os.getpid(), signal.SIGINT)  # a second one would be force",
     )
-    settings = {"JOBDIR": "paused", "CONCURRENT_REQUESTS": 1}
+    settings = {"JOBDIR": "paused", "CONCURRENT_REQUESTS": 1, "ESTELA_STATS_TOPIC": "job_stats"}
+    topics = ("items_topic", "requests_topic", "job_stats")
 
-    crawl(stopped, "-a", base, **settings)
+    stopping = crawl(stopped, "-a", base, **settings)
     drain("items_topic", "requests_topic")
     first, paused, table = verify()
     crawl(spider, "-a", base, **settings)
-    drain("items_topic", "requests_topic")
+    drain(*topics)
     second, finished, _ = verify()
+    again = crawl(spider, "-a", base, **settings)
+    drain(*topics)
+    third, repeated, _ = verify()
 
     assert (first, paused["exit"], paused["finish_reason"]) == (14, "CUT_SHORT", "shutdown")
     assert "cut short: the crawl ended with shutdown" in table
     assert (second, finished["runs"], finished["scraped"]) == (0, 2, 27)
+    assert "are not published: it ended with shutdown, and the run that finishes" in stopping.log
+    assert "are not published: an earlier run that finished has published them" in again.log
+    assert (third, repeated["runs"], repeated["dead_letters"]) == (0, 3, 0)
+    [stats] = exported("p/job_stats")
+    assert stats["finish_reason"] == "finished"
 
 
 def test_a_run_that_was_killed_keeps_its_job_from_being_complete(

@@ -13,6 +13,7 @@ from estela_queue_adapter.messages import Headers, Outgoing
 from estela_queue_adapter.platforms.embedded.inherited import keep_inherited
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from estela_queue_adapter.serialization import serialize
+from estela_queue_adapter.topic_names import checked_topic
 
 
 class EmbeddedProducer(Producer):
@@ -41,6 +42,7 @@ class EmbeddedProducer(Producer):
         on_delivery: OnDelivery | None = None,
     ) -> None:
         self._check_open()
+        checked_topic(topic)
         value = serialize(data)
         try:
             with self._lock:  # so that nobody closes the log meanwhile

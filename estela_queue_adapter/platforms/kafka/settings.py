@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.platforms.kafka.connections.logins import LoginSettings, check_login, login_options
-from estela_queue_adapter.topic_names import is_topic
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _ASSIGNORS = {
@@ -130,16 +128,6 @@ class KafkaSettings(LoginSettings):
             **{name: value for name, value in options.items() if value},
             **login_options(self),
         }
-
-
-@functools.lru_cache(maxsize=1024)
-def checked_topic(topic: str) -> str:
-    """The topic itself; raises ConfigurationError for a name that no broker takes."""
-    if not is_topic(topic):
-        raise ConfigurationError(
-            f"{topic!r} is not a name for a topic: 1 to 249 of the ASCII letters, digits, '.', '_' and '-'"
-        )
-    return topic
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
