@@ -17,6 +17,7 @@ from estela_queue_adapter.lifecycle import interpreter_ended, watch
 from estela_queue_adapter.messages import Headers, Message, Position
 from estela_queue_adapter.serialization import serialize
 from estela_queue_adapter.subscription import Subscription
+from estela_queue_adapter.topic_names import checked_topic
 
 PARTITION = 0
 _READ_AT_ONCE = 500  # messages
@@ -70,6 +71,7 @@ class _LogProducer(Producer):
         on_delivery: OnDelivery | None = None,
     ) -> None:
         self.get_connection()
+        checked_topic(topic)
         value, report = serialize(data), None
         try:
             self._log.append(topic, value, key, headers)
@@ -129,7 +131,7 @@ class _LogConsumer(Consumer):
     ) -> None:
         self._log, self._turns, self._listener = log, turns, listener
         self._subscription = subscription
-        self._turn = subscription.group_id, subscription.topic
+        self._turn = subscription.group_id, checked_topic(subscription.topic)
         self._offset: int | None = None
         """Where this consumer reads on; None until it is its turn."""
         self._closed = False
@@ -216,6 +218,7 @@ class LogPlatform(Platform):
         return _LogConsumer(self._log, self._turns, subscription, listener or PartitionListener())
 
     def read(self, topic: str) -> Iterator[Message]:
+        checked_topic(topic)
         offset, end = 0, self._log.end(topic)
         while offset < end and (messages := self._log.read(topic, offset, min(_READ_AT_ONCE, end - offset))):
             yield from messages

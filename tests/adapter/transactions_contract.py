@@ -13,6 +13,8 @@ from devservers.ports import wait_until
 from estela_queue_adapter import Outgoing, Platform, Subscription
 from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
 
+_NO_NAMES = ["", "a/b", ".", "é", "x" * 300, 5, None, ["t"]]  # of topics
+
 
 class TransactionsContract:
     """Part of the platforms' contract, which gives the fixtures."""
@@ -32,9 +34,9 @@ class TransactionsContract:
         with pytest.raises(TopicMissing, match=unique):
             list(platform.read(unique))
 
-    @pytest.mark.parametrize("name", ["", "a/b", ".", "é", "x" * 300, 5, None, ["t"]])
+    @pytest.mark.parametrize("name", _NO_NAMES)
     def test_what_is_no_name_of_a_topic_is_refused_by_every_way_in(
-        self, platform: Platform, name: Any, unique: str
+        self, platform: Platform, name: Any
     ) -> None:
         with (
             platform.producer() as producer,
@@ -45,8 +47,13 @@ class TransactionsContract:
             platform.consumer(Subscription(topic=name))
         with pytest.raises(ConfigurationError, match="not a name for a topic"):
             list(platform.read(name))
+
+    @pytest.mark.parametrize("name", _NO_NAMES)
+    def test_what_is_no_name_of_a_topic_is_refused_by_a_transaction(
+        self, transactional: Platform, name: Any, unique: str
+    ) -> None:
         with (
-            platform.transactions(f"tx-{unique}") as transactions,
+            transactional.transactions(f"tx-{unique}") as transactions,
             pytest.raises(ConfigurationError, match="not a name for a topic"),
         ):
             transactions.publish([Outgoing(unique, b"1"), Outgoing(name, b"2")])
