@@ -34,6 +34,7 @@ class TestSignals:
         assert (draining.process.returncode, summary["exit"], summary["stopped"]) == (9, "STOPPED", True)
         stored = summary["topics"]["topic"]["stored"]
         assert summary["drain"]["remaining"] == {"topic": {"0": 500 - stored}}
+        assert summary["lag"] == {"topic": 500 - stored}
         assert not summary["drain"]["drained"]
         assert draining.says("STOPPED")()
         assert (rest.code, rest.summary["topics"]["topic"]["stored"]) == (0, 500 - stored)
