@@ -11,7 +11,7 @@ from bench.messages import envelopes, fill
 from bench.outcome import Outcome, Ratio, quotient, rounds_of
 from bench.watch import Measured, Process, steady_rate
 from bench.world import World
-from estela_queue_adapter.interfaces import Outgoing
+from estela_queue_adapter.messages import Outgoing
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 
 _TOPIC = "bench"

@@ -29,15 +29,16 @@ from estela_consumer.errors import ConsumerError
 
 _CHUNK_DOCUMENTS = 1_000
 _CHUNK_BYTES = 4 * 1024 * 1024
-_SAY_INTERVAL = 5.0  # seconds
+_REPORT_INTERVAL = 5.0  # seconds
 _ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-_ID_ELEMENT = 17  # bytes of an ObjectId's `_id` in a document, behind the 4 of its size
+# Bytes of an ObjectId's `_id` in a document, behind the 4 of its size.
+_ID_ELEMENT = len(OBJECT_ID_ELEMENT) + 12
 _OF_JSON = frozenset({str, int, Int64, float, bool, type(None)})
 _NAMES = {
     "datetime": "date",
     "DatetimeMS": "date",
     "bytes": "Binary",
-}  # others are called as their Python type
+}  # others have the name of their Python type
 
 
 class AdoptionFailed(ConsumerError):
@@ -69,20 +70,20 @@ class AdoptionReport:
     adopted: int = 0
     ours: int = 0
     merged: int = 0
-    """How many of these are gone, because an equal one is there."""
+    """How many of these are gone, because an equal one remains."""
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     """Why documents were kept: what no message can say, and in how many of them it is."""
     clustered: bool = False
     changed: bool = False
-    """Whether the collection is another one now."""
+    """Whether the collection was replaced."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        return {counted.name: getattr(self, counted.name) for counted in fields(self)}
 
     def count(self, document: Adopted) -> None:
-        """One document more."""
+        """Count one document more."""
         self.documents += 1
         self.adopted += document.kind is Kind.ADOPTED
         self.ours += document.kind is Kind.OURS
@@ -91,21 +92,21 @@ class AdoptionReport:
 
 
 class Replacement(ABC):
-    """Another collection in the place of one, in a store that has it.
+    """Replaces one collection by another, in a store that can.
 
     Between `hold` and `release` or `swap`, nobody else's write succeeds: consumers of ours wait. Readers see
     the old collection until `swap`, and the new one from then on. Every method blocks, and raises
     StoreUnreachable.
     """
 
-    about: int
-    """How many documents the old one has, more or less."""
+    estimated_count: int
+    """About how many documents the old one has."""
     clustered: bool
     """Whether the old one is clustered on `_id`; after `swap`, whether the new one is."""
 
     @abstractmethod
     def documents(self) -> Iterator[bytes]:
-        """The old collection's."""
+        """The documents of the old collection."""
 
     @abstractmethod
     def hold(self) -> None:
@@ -113,7 +114,7 @@ class Replacement(ABC):
 
     @abstractmethod
     def add(self, documents: Sequence[bytes]) -> int:
-        """Write into the new one; how many were there already.
+        """Write into the new one; how many it had already.
 
         Raises AdoptionFailed for a document that is refused.
         """
@@ -128,7 +129,7 @@ class Replacement(ABC):
 
     @abstractmethod
     def cancel(self) -> bool:
-        """Undo what an interrupted replacement has left; whether it has left anything."""
+        """Undo an interrupted replacement; whether there was one."""
 
 
 def adopted(stored: bytes) -> Adopted:
@@ -150,32 +151,35 @@ def adopted(stored: bytes) -> Adopted:
     return _with_content_id(stored, _estelas_payload(document), document)
 
 
-def survey(documents: Iterable[bytes], say: Callable[[int], None]) -> AdoptionReport:
-    """What an adoption would do; takes a temporary file for the ids. `say` is told how many it has seen."""
+def survey(documents: Iterable[bytes], report_progress: Callable[[int], None]) -> AdoptionReport:
+    """What an adoption would do; takes a temporary file for the ids.
+
+    `report_progress` is called every few seconds with the documents read so far.
+    """
     report = AdoptionReport()
-    with _Ids() as ids:
-        for document in map(adopted, _told(documents, say)):
+    with _KnownIds() as ids:
+        for document in map(adopted, _counted(documents, report_progress)):
             report.count(document)
             report.merged += ids.add(document.bson)
         report.merged += ids.flush()
     return report
 
 
-def adopt(replacement: Replacement, say: Callable[[int], None]) -> AdoptionReport:
-    """Replace the collection by one whose ids are ours; nothing is lost wherever it stops.
+def adopt(replacement: Replacement, report_progress: Callable[[int], None]) -> AdoptionReport:
+    """Replace the collection by one whose ids are ours; nothing is lost if it stops at any point.
 
     Raises UsageError, StoreUnreachable or AdoptionFailed; the collection is as it was then.
     """
     if replacement.clustered:
-        report = survey(replacement.documents(), say)
+        report = survey(replacement.documents(), report_progress)
         if not report.adopted:
-            replacement.cancel()  # what an interrupted run may have left
+            replacement.cancel()  # what an interrupted run may have begun
             report.clustered = True
             return report
     report = AdoptionReport(changed=True)
     try:
         replacement.hold()
-        for chunk in _chunks(map(adopted, _told(replacement.documents(), say))):
+        for chunk in _chunks(map(adopted, _counted(replacement.documents(), report_progress))):
             for document in chunk:
                 report.count(document)
             report.merged += replacement.add([document.bson for document in chunk])
@@ -229,13 +233,13 @@ def _foreign(value: Any) -> tuple[str, ...]:
     level = [value]
     while level:
         inner: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner.extend(one.values())
-            elif isinstance(one, list):
-                inner.extend(one)
-            elif type(one) not in _OF_JSON:
-                name = type(one).__name__
+        for item in level:
+            if isinstance(item, dict):
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+            elif type(item) not in _OF_JSON:
+                name = type(item).__name__
                 found[_NAMES.get(name, name)] = None
         level = inner
     return tuple(found)
@@ -254,16 +258,16 @@ def _chunks(documents: Iterable[Adopted]) -> Iterator[list[Adopted]]:
         yield chunk
 
 
-def _told(documents: Iterable[bytes], say: Callable[[int], None]) -> Iterator[bytes]:
-    said = time.monotonic()
+def _counted(documents: Iterable[bytes], report_progress: Callable[[int], None]) -> Iterator[bytes]:
+    reported = time.monotonic()
     for count, document in enumerate(documents):
-        if time.monotonic() - said >= _SAY_INTERVAL:
-            said = time.monotonic()
-            say(count)
+        if time.monotonic() - reported >= _REPORT_INTERVAL:
+            reported = time.monotonic()
+            report_progress(count)
         yield document
 
 
-class _Ids:
+class _KnownIds:
     """Which ids were there before, in a temporary file that is gone at the end."""
 
     _SQL_SCHEMA = "CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID"
@@ -274,23 +278,23 @@ class _Ids:
         self._db.execute(self._SQL_SCHEMA)
         self._waiting: list[tuple[bytes]] = []
 
-    def __enter__(self) -> _Ids:
+    def __enter__(self) -> _KnownIds:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._db.close()
 
     def add(self, document: bytes) -> int:
-        """How many of those added, this one or earlier ones, are now known to have been there."""
+        """How many of those added, this one or earlier ones, are now known to be equal to one before."""
         self._waiting.append((_encoded_id(document),))
         return self.flush() if len(self._waiting) >= _CHUNK_DOCUMENTS else 0
 
     def flush(self) -> int:
         """The same for those not yet looked up."""
         added = self._db.executemany(self._SQL_ADD, self._waiting).rowcount
-        there = len(self._waiting) - max(added, 0)
+        equal = len(self._waiting) - max(added, 0)
         self._waiting.clear()
-        return there
+        return equal
 
 
 def _encoded_id(document: bytes) -> bytes:

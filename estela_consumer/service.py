@@ -15,7 +15,11 @@ from functools import partial
 from types import FrameType
 from typing import NamedTuple
 
-from estela_consumer.dead_letters.publisher import DeadLetters, LetterTopicMissing, warn_of_shortened
+from estela_consumer.dead_letters.publisher import (
+    DeadLetterPublisher,
+    DeadLetterTopicMissing,
+    warn_of_shortened,
+)
 from estela_consumer.errors import EXIT_MEANINGS, StoreUnreachable, UsageError
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.final_lag import final_lag
@@ -147,7 +151,7 @@ class ConsumerService:
         platform = open_platform()
         store = open_store(self._settings.store)
         producer = platform.producer()
-        writer = BatchWriter(store, DeadLetters(producer), self._retry)
+        writer = BatchWriter(store, DeadLetterPublisher(producer), self._retry)
         settings, writers = self._settings.pipeline, []
         for topic in self._settings.topics:
             writers.append(WriterThreads(writer, settings.writers))
@@ -257,7 +261,7 @@ class ConsumerService:
 
     def _exit_code(self) -> ExitCode:
         for error in self._errors:
-            if isinstance(error, LetterTopicMissing):  # which says itself what to do
+            if isinstance(error, DeadLetterTopicMissing):  # which says itself what to do
                 logger.error("%s", error)
             elif isinstance(error, (QueueError, StoreUnreachable)):
                 logger.error("%s. %s", error, _ADVICE.get(_code_of(error), ""))

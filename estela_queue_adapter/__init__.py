@@ -1,20 +1,11 @@
 """One door to the queue, whatever the queue is."""
 
 from estela_queue_adapter.conflicts import check_alone
-from estela_queue_adapter.interfaces import (
-    Consumer,
-    Message,
-    Outgoing,
-    PartitionListener,
-    Platform,
-    Position,
-    Producer,
-    Subscription,
-    Transactions,
-    Unreadable,
-)
+from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
+from estela_queue_adapter.messages import Message, Outgoing, Position, Unreadable
 from estela_queue_adapter.registry import get_consumer_interface, get_producer_interface, open_platform
 from estela_queue_adapter.settings import get_queue_env_vars
+from estela_queue_adapter.subscription import Subscription
 
 check_alone()
 

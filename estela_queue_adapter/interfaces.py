@@ -5,126 +5,20 @@ Times are float seconds. Nothing here is thread-safe unless it says so.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from typing_extensions import Self
 
-from estela_queue_adapter.errors import (
-    ConfigurationError,
-    PermanentError,
-    QueueError,
-    SerializationError,
-)
+from estela_queue_adapter.errors import PermanentError, QueueError
 from estela_queue_adapter.iteration import Iteration
-from estela_queue_adapter.serialization import deserialize
+from estela_queue_adapter.messages import Headers, Message, Outgoing, Position
+from estela_queue_adapter.subscription import Subscription
 
-Headers: TypeAlias = Sequence[tuple[str, "bytes | None"]]
-"""In their order; a name may come twice, and a value may be missing. A name that is not UTF-8 is decoded with
-`surrogateescape`, so that it can be sent on unchanged."""
 OnDelivery: TypeAlias = Callable[[QueueError | None], None]
-_LONGEST_TIMEOUT = 2_147_483  # seconds; Kafka counts milliseconds in 32 bits
-
-
-class Position(NamedTuple):
-    """Where reading goes on in one partition: `offset` is that of the next message."""
-
-    topic: str
-    partition: int
-    offset: int
-
-
-class Unreadable(bytes):
-    """What lies in the queue in place of messages, and can never be read as such: its raw bytes.
-
-    It is the data of one message at the last of the offsets it takes, so that committing that message is
-    to be done with all of them.
-    """
-
-    first: int
-    """The first of the offsets it takes."""
-    reason: str
-    """Why it cannot be read, for people."""
-
-    def __new__(cls, raw: bytes, first: int, reason: str) -> Self:
-        """The bytes, and what is known of them."""
-        unreadable = super().__new__(cls, raw)
-        unreadable.first = first
-        unreadable.reason = reason
-        return unreadable
-
-
-class Message(NamedTuple):
-    """One message as it came off the queue. A named tuple, because one is made for every record."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: float
-    """Seconds since the epoch, as the queue recorded them."""
-    key: bytes | None
-    data: bytes | None
-    """The bytes as they travelled; None is a tombstone. See `Unreadable`."""
-    headers: Headers
-
-    @property
-    def value(self) -> Any:
-        """The JSON value in `data`; raises SerializationError if there is none."""
-        if isinstance(self.data, Unreadable):
-            raise SerializationError(f"not a message: {self.data.reason}")
-        return None if self.data is None else deserialize(self.data)
-
-    @property
-    def next(self) -> Position:
-        """The position that commits this message and everything before it."""
-        return Position(self.topic, self.partition, self.offset + 1)
-
-
-class Outgoing(NamedTuple):
-    """One message of a group that is published wholly or not at all; None as `data` is a tombstone."""
-
-    topic: str
-    data: bytes | None
-    key: bytes | None = None
-    headers: Headers = ()
-    partition: int | None = None
-    """Where it has to go, if the topic has that partition; the platform chooses if None."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscription:
-    """What a consumer reads: the settings every platform shares."""
-
-    topic: str
-    """The topic to read."""
-    group: str = ""
-    """The consumer group; `group_<topic>` if empty."""
-    max_timeout: float | None = None
-    """The most seconds that the work on what one `poll` brought may take, or in a loop on one message, before
-    the queue gives the partitions to another reader of the group; the platform's default if None."""
-    idle_timeout: float | None = None
-    """Seconds without a message after which a loop ends; loops do not end by themselves if None."""
-
-    def __post_init__(self) -> None:
-        if self.max_timeout is not None and not 0 < self.max_timeout <= _LONGEST_TIMEOUT:
-            raise ConfigurationError(
-                f"QUEUE_PLATFORM_MAX_TIMEOUT={self.max_timeout}: it is a number of seconds above 0, "
-                f"up to {_LONGEST_TIMEOUT:,}"
-            )
-        if self.idle_timeout is not None and (self.idle_timeout < 0 or math.isnan(self.idle_timeout)):
-            raise ConfigurationError(
-                f"QUEUE_PLATFORM_IDLE_TIMEOUT={self.idle_timeout}: it is a number of seconds, 0 or more"
-            )
-
-    @property
-    def group_id(self) -> str:
-        """The group's name with its default applied."""
-        return self.group or f"group_{self.topic}"
 
 
 class PartitionListener:
@@ -331,8 +225,9 @@ class Transactions(_Closing):
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """Publish all of them or none. Blocks until that is decided.
 
-        Raises MessageRejected when the queue refuses one of them, and any other QueueError when it is
-        unavailable or when another has opened transactions under the same name; then none is published.
+        Raises ConfigurationError if no topic can have such a name, MessageRejected when the queue refuses one
+        of them, and any other QueueError when it is unavailable or when another has opened transactions under
+        the same name; then none is published.
         """
 
 
@@ -362,7 +257,8 @@ class Platform(ABC):
         """What is in `topic` now, from its first message to what was its end at the first step.
 
         Outside every group: nothing is committed. In order within a partition, one partition after the
-        other. Blocks; raises TopicMissing, QueueUnreachable, AccessDenied.
+        other. Blocks; raises TopicMissing, QueueUnreachable, AccessDenied, and ConfigurationError if no topic
+        can have that name.
         """
 
     def transactions(self, name: str) -> Transactions:
@@ -376,6 +272,12 @@ class Platform(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Where the queue is, for people, without secrets."""
+
+    def check(self) -> None:  # noqa: B027  (nothing to find out is the rule)
+        """Raise ConfigurationError if the queue can never be used, as far as this machine alone can tell.
+
+        Cheap: it asks no server, and creates nothing. A queue that is unavailable now is no error.
+        """
 
     @property
     def max_message_bytes(self) -> int | None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Subscription
-from estela_queue_adapter.settings import PREFIX, read, refuse_unknown, warn_of_unknown
+from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer
+from estela_queue_adapter.settings import (
+    PREFIX,
+    read,
+    refuse_unknown,
+    unread_settings,
+    variable,
+    variables_of,
+)
+from estela_queue_adapter.subscription import Subscription
 from estela_terminal.printable import printable_logger
 
 ENTRY_POINTS = "estela.queue_platforms"
@@ -29,7 +38,11 @@ def open_platform(
     name = platform or environ.get(PREFIX) or ""
     cls = _platform_class(name or "embedded")
     refuse_unknown(arguments, cls.settings_class)
-    warn_of_unknown(environ, cls.settings_class, Subscription)
+    set_names = [name for name, value in environ.items() if value]
+    for told in unread_settings(
+        set_names, variable(""), variables_of(cls.settings_class, Subscription), queue_variables
+    ):
+        logger.warning("%s", told)
     opened = cls(read(cls.settings_class, environ, arguments))
     if not name:
         logger.warning(
@@ -64,6 +77,18 @@ def get_consumer_interface(
     given = {"topic": topic, "group": group, "max_timeout": max_timeout, "idle_timeout": idle_timeout}
     subscription = read(Subscription, environ, given)
     return open_platform(platform, environ=environ, **arguments).consumer(subscription, listener)
+
+
+@functools.cache
+def queue_variables() -> frozenset[str]:
+    """Every QUEUE_PLATFORM* variable that some registered platform reads. Imports each platform."""
+    classes: list[type[Any]] = [Subscription]
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            classes.append(point.load().settings_class)
+        except Exception as error:  # noqa: BLE001  (another's package, which is not the one that is used)
+            logger.debug("The platform %s cannot be loaded: %s", point.name, error)
+    return frozenset(variables_of(*classes))
 
 
 def _platform_class(name: str) -> type[Platform]:

@@ -11,16 +11,16 @@ import dataclasses
 import difflib
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, get_type_hints
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.files.values import SUFFIX, hidden, value_of
-from estela_terminal.printable import printable_logger
 
 PREFIX = "QUEUE_PLATFORM"
 
-logger = printable_logger(__name__)
+_LIKE, _VERY_LIKE = 0.75, 0.9  # by difflib's measure, in which equal names have 1
+
 T = TypeVar("T")
 
 Kind: TypeAlias = Callable[[str, Any], Any]
@@ -165,20 +165,53 @@ def refuse_unknown(arguments: Mapping[str, Any], *known: type[Any]) -> None:
             raise ConfigurationError(f"unknown argument {name}=: the valid ones are {', '.join(names)}")
 
 
-def warn_of_unknown(environ: Mapping[str, str], *known: type[Any]) -> None:
-    """One warning for each QUEUE_PLATFORM* variable that no field of `known` has: it is likely misspelt."""
-    names = {PREFIX, *(variable(field.name) for cls in known for field in dataclasses.fields(cls))}
-    names |= {f"{name}{SUFFIX}" for name in names}
-    for name in sorted(environ):
-        if name.startswith(PREFIX) and environ[name] and name not in names:
-            logger.warning("%s", unknown_setting(name, names))
+def variables_of(*classes: type[Any]) -> set[str]:
+    """Every variable that the fields of these are read from."""
+    names = {PREFIX, *(variable(field.name) for cls in classes for field in dataclasses.fields(cls))}
+    return names | {f"{name}{SUFFIX}" for name in names}
 
 
-def unknown_setting(name: str, known: Iterable[str]) -> str:
-    """What to say of a setting that nobody reads, with the known name that is nearest to it."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    advice = f"; did you mean {near[0]}?" if near else ": no setting is called that"
-    return f"{name} has no effect{advice}"
+def unread_settings(
+    names: Iterable[str], prefix: str, read: Collection[str], known: Callable[[], Collection[str]]
+) -> list[str]:
+    """What to say of each of `names` that is meant for us, as it seems, and that nobody reads.
+
+    That is one that begins with `prefix` and is not among `read`, or one that is like one of the `known`,
+    which may be more, and are asked for only if needed. The nearest of them is told, if any is near.
+    """
+    told = []
+    for name in sorted(name for name in set(names) - set(read) if _begins_alike(name, prefix)):
+        near = _nearest(name, prefix, known())
+        if near == name:
+            told.append(f"{name} has no effect here: it is a setting of another platform")
+        elif near:
+            told.append(f"{name} has no effect; did you mean {near}?")
+        elif name.startswith(prefix):
+            told.append(f"{name} has no effect: no setting is called that")
+    return told
+
+
+def _begins_alike(name: str, prefix: str) -> bool:
+    if name.startswith(prefix):
+        return True
+    beginning = name[: len(prefix)].upper()
+    return difflib.SequenceMatcher(None, beginning, prefix).ratio() >= _LIKE
+
+
+def _nearest(name: str, prefix: str, known: Collection[str]) -> str:
+    """The known name that is like this one; empty if none is.
+
+    What all of them begin with says nothing: the rest is compared. If the name begins with something else,
+    it must be very much like the known one to be meant for it.
+    """
+    if name in known:
+        return name
+    if name.startswith(prefix):
+        rests = {each.removeprefix(prefix): each for each in known}
+        near = difflib.get_close_matches(name.removeprefix(prefix), rests, n=1, cutoff=_LIKE)
+        return rests[near[0]] if near else ""
+    near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=_VERY_LIKE)
+    return near[0] if near else ""
 
 
 def as_text(given: Any) -> str:

@@ -44,7 +44,7 @@ class DeliveryReport:
         for stream in self._streams:
             stats.set_value(f"estela/{stream.name}/published", counts.published[stream.name])
             stats.set_value(f"estela/{stream.name}/bytes", counts.bytes[stream.name])
-            stats.set_value(f"estela/{stream.name}/failed", stream.failed + counts.rejected[stream.name])
+            stats.set_value(f"estela/{stream.name}/failed", stream.failures + counts.rejected[stream.name])
         stats.set_value("estela/outbox/passed", counts.spilled)
         stats.set_value("estela/outbox/waiting", undelivered.waiting)
         stats.set_value("estela/outbox/rejected", counts.total_rejected())

@@ -60,6 +60,8 @@ class QueueExtension:
             job = _identify(crawler, settings)
             settings.check_names(job)
             platform = open_platform(environ=settings.environ)
+            platform.check()
+            Outbox.check(settings.outbox_path)
         except ConfigurationError as error:
             return Misconfigured(crawler, error)
         for library in queue_noisy_libraries:  # the publisher logs an outage in one line

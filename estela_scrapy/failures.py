@@ -47,7 +47,7 @@ class FailureLog:
     def __init__(self) -> None:
         self._counts: Counter[_Kind] = Counter()
 
-    def add(self, what: str, subject: Any, error: Exception, page: str, spider: Spider | None) -> None:
+    def add(self, what: str, subject: Any, error: BaseException, page: str, spider: Spider | None) -> None:
         """Count and log that no `what` could be made of `subject`, an item or a request met on `page`."""
         cls = cut(name_of_type(subject))
         field, reason, kind = _field_and_reason(error)
@@ -122,7 +122,7 @@ def cut(text: str) -> str:
     return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
 
 
-def _field_and_reason(error: Exception) -> tuple[str, str, str]:
+def _field_and_reason(error: BaseException) -> tuple[str, str, str]:
     """The field, the reason, and the reason without what is this message's alone."""
     error = error if isinstance(error, Unwritable) else Unwritable("", error)
     return cut(error.where), cut(error.reason), cut(error.kind)

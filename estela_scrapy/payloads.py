@@ -17,7 +17,13 @@ from twisted.internet.defer import Deferred
 
 from estela_queue_adapter.errors import ConfigurationError, SerializationError
 from estela_queue_adapter.serialization.codec import Encoder, serialize
-from estela_queue_adapter.serialization.conversion import KNOWN, Rule, rule_of_function
+from estela_queue_adapter.serialization.conversion import (
+    KNOWN,
+    Rule,
+    extra_of_model,
+    name_of_type,
+    rule_of_function,
+)
 from estela_queue_adapter.serialization.writing import Converted, Unwritable
 
 _KEPT_BY_CLASS = (DataclassAdapter, AttrsAdapter, PydanticAdapter)  # their fields never change
@@ -47,7 +53,9 @@ class ItemSerializer:
     """
 
     def __init__(self, own: Callable[[Any], Any] | None = None) -> None:
-        self._own: Rule | None = None if own is None else rule_of_function(own)
+        self._own: Rule | None = None if own is None else _rule_of_users(own)
+        self._rules: WeakKeyDictionary[type, Rule] = WeakKeyDictionary()
+        self._item_classes: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
         self._serializers: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
         self._encoder = Encoder(self._simpler, self._simpler_once, every_value=own is not None)
 
@@ -69,14 +77,22 @@ class ItemSerializer:
         raise Unwritable("", NotAnItem(item))
 
     def _is_item_class(self, cls: type) -> bool:
-        return cls in self._serializers or ItemAdapter.is_item_class(cls)
+        found = self._item_classes.get(cls)
+        if found is None:
+            try:
+                found = ItemAdapter.is_item_class(cls)
+            except Exception:  # noqa: BLE001  (code of a foreign metaclass)
+                found = False
+            self._item_classes[cls] = found
+        return found
 
     def _fields(self, item: Any) -> dict[str, Any]:
         """The fields of an item, each as its serializer has it."""
         adapter: Any = item if isinstance(item, Item) else ItemAdapter(item).adapter
         serialized = self._serialized_fields(adapter)
         declared = isinstance(adapter, _KEPT_BY_CLASS)
-        fields, name = {}, ""
+        fields: dict[str, Any] = {}
+        name = ""
         try:
             for name in adapter.field_names() if declared else adapter:
                 value = getattr(adapter.item, name, _ABSENT) if declared else adapter[name]
@@ -85,6 +101,8 @@ class ItemSerializer:
                 if name in serialized:
                     value = _metadata(adapter, name)["serializer"](value)
                 fields[name] = value
+            if isinstance(adapter, PydanticAdapter):
+                fields.update(extra_of_model(adapter.item))
         except Exception as error:
             raise Unwritable(name, error) from error
         return fields
@@ -116,15 +134,22 @@ class ItemSerializer:
         cls = type(value)
         if (known := KNOWN.get(cls)) is not None:  # most often
             return known(value)
+        rule = self._rules.get(cls)
+        if rule is None:
+            rule = self._rules[cls] = self._rule_of(cls)
+        return rule(value)
+
+    def _rule_of(self, cls: type) -> Rule:
         if issubclass(cls, Request):
-            return f"<{cls.__name__} {value.method} {value.url}>"
+            return lambda value: f"<{name_of_type(value)} {value.method} {value.url}>"
         if issubclass(cls, Response):
-            return f"<{cls.__name__} {value.status} {value.url}>"
+            return lambda value: f"<{name_of_type(value)} {value.status} {value.url}>"
         if issubclass(cls, Deferred):
-            return str(value)
-        if not self._is_item_class(cls):
-            return NotImplemented
-        if self._serialized_fields(value if issubclass(cls, Item) else ItemAdapter(value).adapter):
+            return str
+        return self._fields_if_repeatable if self._is_item_class(cls) else _left_alone
+
+    def _fields_if_repeatable(self, value: Any) -> Any:
+        if self._serialized_fields(value if isinstance(value, Item) else ItemAdapter(value).adapter):
             raise _NotRepeatable
         return self._fields(value)
 
@@ -166,7 +191,7 @@ def load_serializer(name: str, given: Any) -> Callable[[Any], Any] | None:
         function = load_object(given)
     except Exception as error:
         raise ConfigurationError(f"{setting}: {type(error).__name__}: {error}; {advice}") from error
-    if not callable(function) or inspect.iscoroutinefunction(function):
+    if not callable(function) or _answers_later(function):
         raise ConfigurationError(
             f"{setting} is a {type(function).__name__} that cannot be called here; {advice}"
         )
@@ -177,6 +202,30 @@ def load_serializer(name: str, given: Any) -> Callable[[Any], Any] | None:
     except ValueError:  # some built-in functions have no signature
         pass
     return function  # type: ignore[no-any-return]
+
+
+def _left_alone(_: Any) -> Any:
+    return NotImplemented
+
+
+def _answers_later(function: Any) -> bool:
+    """Whether a call gives a coroutine or a generator in place of a value, by itself or by its class."""
+    return any(
+        kind(called)
+        for kind in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+        for called in (function, inspect.getattr_static(type(function), "__call__", None))
+    )
+
+
+def _rule_of_users(function: Callable[[Any], Any]) -> Rule:
+    """The user's function, which may have forgotten to return: nothing is no answer."""
+    rule = rule_of_function(function)
+
+    def own(value: Any) -> Any:
+        found = rule(value)
+        return NotImplemented if found is None else found
+
+    return own
 
 
 def _metadata(adapter: Any, name: str) -> Mapping[str, Any]:

@@ -38,13 +38,15 @@ class ItemRecords:
         self._conversions = conversions
 
     def publish(self, item: Any, response: Response | None, spider: Spider) -> None:
-        """Publish the item as it is now. Never blocks, and raises nothing."""
+        """Publish the item as it is now. Never blocks; raises only what ends the process."""
         converted: list[Converted] = []
         try:
             self._stream.publish(self._serializer.serialize(item, converted))
-        except Exception as error:  # noqa: BLE001  (an item brings code of its own)
+        except BaseException as error:  # an item brings code of its own
             self._stream.failed += 1
             self._failures.add("Item", item, error, page_of(response), spider)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
             return
         if converted:
             self._conversions.add(item, converted, page_of(response), spider)
@@ -67,11 +69,11 @@ class RequestRecords:
         self._in_downloader[request] = monotonic()
 
     def answered(self, request: Request, response: Response) -> None:
-        """Publish its record. Never blocks, and raises nothing."""
+        """Publish its record. Never blocks; raises only what ends the process."""
         self._publish(request, response)
 
     def ended(self, request: Request) -> None:
-        """Publish its record if no answer came. Never blocks, and raises nothing."""
+        """Publish its record if no answer came. Never blocks; raises only what ends the process."""
         if request in self._in_downloader:
             self._publish(request, None)
 
@@ -82,13 +84,17 @@ class RequestRecords:
             fingerprint = self._fingerprint(request)
             payload = request_payload(request, response, duration, fingerprint, datetime.now(timezone.utc))
             self._stream.publish(payload)
-        except Exception as error:  # noqa: BLE001  (a record costs itself alone, as an item does)
+        except BaseException as error:  # a record costs itself alone, as an item does
             self._stream.failed += 1
             page = cut(str(request.url))
             self._failures.add("Record of a request", request, error, page, self._crawler.spider)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
 
     def _fingerprint(self, request: Request) -> Any:
         try:
             return self._crawler.request_fingerprinter.fingerprint(request)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             raise Unwritable("fingerprint", error) from error

@@ -29,16 +29,18 @@ N = TypeVar("N", int, float)
 
 
 def topic(name: str, given: Any) -> str:
-    """A topic's name; empty, or False, switches its stream off."""
-    if given is False:
+    """A topic's name; empty, False or None, also as such words, switches its stream off."""
+    if given is None:
         return ""
-    if given is True:
-        raise ConfigurationError(f"{name}=True is not a topic; name one")
     text = _converted(name, given, as_text, "a topic")
+    if text.lower() in ("false", "none"):
+        return ""
+    if text.lower() == "true":
+        raise ConfigurationError(f"{name}={text} is not a topic; name one")
     if text and not is_topic(text):
         raise ConfigurationError(
             f"{name}={shown(text)} is no topic: letters, digits, dots, underscores and dashes make one, "
-            "249 at most; empty switches the stream off"
+            "249 at most; empty, False or None switches the stream off"
         )
     return text
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
+from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.registry import queue_variables as known_queue_variables
 from estela_queue_adapter.settings import PREFIX as QUEUE_PREFIX
-from estela_queue_adapter.settings import Field, Given, unknown_setting, variable
-from estela_scrapy.setting_kinds import variable_text
+from estela_queue_adapter.settings import Field, Given, unread_settings, variable
+from estela_scrapy.setting_kinds import shown, variable_text
 
 PREFIX = "ESTELA"
 
@@ -24,6 +26,8 @@ ESTELAS = (
     "ESTELA_PROXY_*",
     "ESTELA_PROXIES_*",
 )
+READ_BESIDE = ("ESTELA_SPIDER_JOB", "ESTELA_COLLECTION", "ESTELA_UNIQUE_COLLECTION")
+"""Those of estela's that a crawl of ours reads."""
 CONSUMERS = (
     "ESTELA_DRAIN",
     "ESTELA_CHUNK_COUNT",
@@ -47,20 +51,25 @@ class ScrapySettings:
     def find(self, field: Field) -> Given | None:
         name = variable(field.name, PREFIX)
         value = self._settings.get(name)
-        return None if value is None else Given(name, value)
+        if value is None and not (field.metadata["empty_counts"] and name in self._settings):
+            return None
+        return Given(name, value)
 
 
 class EstelasUnique:
-    """ESTELA_UNIQUE_COLLECTION, by which estela asks for `unique`; only True means it."""
+    """ESTELA_UNIQUE_COLLECTION, by which estela asks for `unique`: the word True or False."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
     def find(self, field: Field) -> Given | None:
         name = "ESTELA_UNIQUE_COLLECTION"
-        if field.name != "unique" or self._environ.get(name) != "True":
+        value = self._environ.get(name)
+        if field.name != "unique" or not value:
             return None
-        return Given(name, True)
+        if value not in ("True", "False"):
+            raise ConfigurationError(f"{name}={shown(value)}: the valid choices are True and False")
+        return Given(name, value)
 
 
 def is_set_by_operator(name: str, settings: BaseSettings, environ: Mapping[str, str]) -> bool:
@@ -76,10 +85,18 @@ def queue_variables(settings: BaseSettings) -> dict[str, str]:
 
 
 def misspelt_names(known: Collection[str], settings: BaseSettings, environ: Mapping[str, str]) -> list[str]:
-    """What to say of each ESTELA_* name that is not `known`, nor estela's or the consumer's."""
-    given = {name for name in (*settings, *environ) if name.startswith(f"{PREFIX}_")}
-    return [
-        unknown_setting(name, known)
-        for name in sorted(given - set(known))
+    """What to say of each ESTELA_* name that is not `known`, nor estela's or the consumer's.
+
+    Also of each of Scrapy's settings that is almost called like one of the queue's; those that begin as the
+    queue's do, and the environment's, are told by whoever opens the queue.
+    """
+    given = {
+        name
+        for name in (*settings, *environ)
         if not any(fnmatchcase(name, pattern) for pattern in (*ESTELAS, *CONSUMERS))
+    }
+    scrapys = {name for name in settings if not name.startswith(QUEUE_PREFIX)}
+    return [
+        *unread_settings(given, variable("", PREFIX), known, lambda: {*known, *READ_BESIDE}),
+        *unread_settings(scrapys, variable(""), (), known_queue_variables),
     ]

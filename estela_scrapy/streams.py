@@ -12,6 +12,7 @@ from estela_queue_adapter.serialization import serialize
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.job.identity import Job
 from estela_scrapy.job.logs import JobLogHandler
+from estela_scrapy.job.runs import keep_stats_published, why_no_stats
 from estela_scrapy.job.stats import stats_payload
 from estela_scrapy.settings import ExtensionSettings
 from estela_terminal.printable import printable_logger
@@ -46,6 +47,11 @@ class Stream:
         self._ids = IdSource()
         self._envelopes = EnvelopeWriter(jid, unique=unique, names=names)
 
+    @property
+    def failures(self) -> int:
+        """The same, with those that whoever makes the payloads has counted."""
+        return self.failed
+
     def publish(self, payload: bytes) -> None:
         """Hand over a payload that is JSON already, under an id of its own. Never blocks."""
         message = self._envelopes.write(self._ids.next(), payload)
@@ -68,10 +74,20 @@ class Stream:
             dataset_name=self._names.get("dataset_name", ""),
             unique=self._unique,
             published=self._publisher.accepted(self.name),
-            failed=self.failed,
+            failed=self.failures,
             first_id=self._ids.first,
             last_id=self._ids.last,
         )
+
+
+class LogStream(Stream):
+    """The log lines, of which the handler counts those that it could not make a payload of."""
+
+    handler: JobLogHandler | None = None
+
+    @property
+    def failures(self) -> int:
+        return self.failed + (self.handler.failed if self.handler is not None else 0)
 
 
 class Streams:
@@ -86,15 +102,10 @@ class Streams:
             publisher, "items", items, job.items_jid or jid, names(job, items), unique=settings.unique
         )
         self.requests = Stream(publisher, "requests", requests, jid, names(job, requests))
-        self._stats, self._logs, self._jobs = (
-            Stream(publisher, name, topic, jid, settings.database_name(job, topic))
-            for name, topic in (
-                ("stats", settings.stats_topic),
-                ("logs", settings.logs_topic),
-                ("jobs", settings.jobs_topic),
-            )
-        )
-        self._handler: JobLogHandler | None = None
+        stats, logs, jobs = settings.stats_topic, settings.logs_topic, settings.jobs_topic
+        self._stats = Stream(publisher, "stats", stats, jid, settings.database_name(job, stats))
+        self._logs = LogStream(publisher, "logs", logs, jid, settings.database_name(job, logs))
+        self._jobs = Stream(publisher, "jobs", jobs, jid, settings.database_name(job, jobs))
         self._run = run
 
     def __iter__(self) -> Iterator[Stream]:
@@ -104,15 +115,14 @@ class Streams:
 
     def begin_logs(self, handler: JobLogHandler) -> None:
         """Publish the lines that the handler has taken so far, and takes until the end."""
-        self._handler = handler
+        self._logs.handler = handler
         handler.begin(self._logs.publish_unless_full)
 
     def end(self, crawler: Crawler, reason: str, opened: datetime) -> None:
         """Publish what a job tells at its end: its stats, and last its closing record."""
         closed = datetime.now(timezone.utc)
-        if self._handler is not None:
-            self._handler.end()
-            self._logs.failed += self._handler.failed
+        if self._logs.handler is not None:
+            self._logs.handler.end()
         if self._stats.topic:
             self._publish_stats(crawler, reason, closed)
         if self._jobs.topic:
@@ -131,6 +141,10 @@ class Streams:
             self._jobs.publish(serialize(record.to_payload()))
 
     def _publish_stats(self, crawler: Crawler, reason: str, closed: datetime) -> None:
+        jobdir, jid = crawler.settings.get("JOBDIR"), self._job.jid
+        if why := why_no_stats(jobdir, jid, reason):
+            logger.info("The stats of this run of job %s are not published: %s.", jid, why)
+            return
         try:
             spider, goal = self._job.spider_name, self._settings.goal
             payload = stats_payload(crawler.stats.get_stats(), spider, reason, closed, goal)
@@ -139,6 +153,7 @@ class Streams:
             logger.exception("The stats of job %s are not published.", self._job.jid)
         else:
             self._stats.publish(payload)
+            keep_stats_published(jobdir, jid)
 
 
 def _counted_by_scrapy(stats: StatsCollector, name: str) -> int | None:

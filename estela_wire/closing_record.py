@@ -2,7 +2,7 @@
 
 It is the contract between the crawl, which writes one, and whoever checks that all of it has been stored. It
 travels as the payload of an envelope, on a topic of its own. A job may have several, as it was run again or
-begun anew: they add up. Copies of one record, with the same envelope id, count once.
+started afresh: they add up. Copies of one record, with the same envelope id, count once.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ class StreamRecord:
         return IdRange(bytes.fromhex(self.first_id), bytes.fromhex(self.last_id))
 
     @classmethod
-    def from_payload(cls, payload: Any, where: str) -> StreamRecord:
-        """Read one entry of `streams`; raises SerializationError that begins with `where`."""
-        fields = _object(payload, where)
+    def from_payload(cls, payload: Any, context: str) -> StreamRecord:
+        """Read one entry of `streams`; raises SerializationError that begins with `context`."""
+        fields = _object(payload, context)
         record = cls(
-            stream=_filled(fields, "stream", where),
-            topic=_filled(fields, "topic", where),
-            jid=_filled(fields, "jid", where),
-            db_name=_field(fields, "db_name", str, where),
-            dataset_name=_field(fields, "dataset_name", str, where),
-            unique=_field(fields, "unique", bool, where),
-            published=_count(fields, "published", where),
-            failed=_count(fields, "failed", where),
-            first_id=_id(fields, "first_id", where),
-            last_id=_id(fields, "last_id", where),
+            stream=_nonempty(fields, "stream", context),
+            topic=_nonempty(fields, "topic", context),
+            jid=_nonempty(fields, "jid", context),
+            db_name=_field(fields, "db_name", str, context),
+            dataset_name=_field(fields, "dataset_name", str, context),
+            unique=_field(fields, "unique", bool, context),
+            published=_count(fields, "published", context),
+            failed=_count(fields, "failed", context),
+            first_id=_id(fields, "first_id", context),
+            last_id=_id(fields, "last_id", context),
         )
-        _check_ids(record, where)
+        _check_ids(record, context)
         return record
 
 
@@ -106,84 +106,84 @@ class ClosingRecord:
 
     @classmethod
     def from_payload(cls, payload: Any) -> ClosingRecord:
-        """Read a payload; what it does not know is left aside. Raises SerializationError."""
-        where = "the closing record"
-        fields = _object(payload, where)
+        """Read a payload; fields that it does not know are ignored. Raises SerializationError."""
+        context = "the closing record"
+        fields = _object(payload, context)
         return cls(
-            job=_filled(fields, "job", where),
-            spider=_filled(fields, "spider", where),
-            project=_filled(fields, "project", where),
-            finish_reason=_field(fields, "finish_reason", str, where),
-            opened=_time(fields, "opened", where),
-            closed=_time(fields, "closed", where),
+            job=_nonempty(fields, "job", context),
+            spider=_nonempty(fields, "spider", context),
+            project=_nonempty(fields, "project", context),
+            finish_reason=_field(fields, "finish_reason", str, context),
+            opened=_time(fields, "opened", context),
+            closed=_time(fields, "closed", context),
             streams=tuple(
-                StreamRecord.from_payload(stream, f"{where}: streams[{number}]")
-                for number, stream in enumerate(_field(fields, "streams", list, where))
+                StreamRecord.from_payload(stream, f"{context}: streams[{number}]")
+                for number, stream in enumerate(_field(fields, "streams", list, context))
             ),
-            item_scraped_count=_count_if_given(fields, "item_scraped_count", where),
-            response_received_count=_count_if_given(fields, "response_received_count", where),
-            run=_count_if_given(fields, "run", where),
+            item_scraped_count=_count_if_given(fields, "item_scraped_count", context),
+            response_received_count=_count_if_given(fields, "response_received_count", context),
+            run=_count_if_given(fields, "run", context),
         )
 
 
-def _object(payload: Any, where: str) -> Mapping[str, Any]:
+def _object(payload: Any, context: str) -> Mapping[str, Any]:
     if not isinstance(payload, dict):
-        raise SerializationError(f"{where} is {shown(payload)}, not an object")
+        raise SerializationError(f"{context} is {shown(payload)}, not an object")
     return payload
 
 
-def _field(fields: Mapping[str, Any], name: str, kind: type[T], where: str) -> T:
+def _field(fields: Mapping[str, Any], name: str, kind: type[T], context: str) -> T:
     if name not in fields:
-        raise SerializationError(f"{where} has no {name}")
+        raise SerializationError(f"{context} has no {name}")
     value = fields[name]
     if type(value) is not kind:
-        raise SerializationError(f"{where}: {name} is {shown(value)}, not {_KINDS[kind]}")
+        raise SerializationError(f"{context}: {name} is {shown(value)}, not {_KINDS[kind]}")
     return value
 
 
-def _filled(fields: Mapping[str, Any], name: str, where: str) -> str:
-    value = _field(fields, name, str, where)
+def _nonempty(fields: Mapping[str, Any], name: str, context: str) -> str:
+    value = _field(fields, name, str, context)
     if not value:
-        raise SerializationError(f"{where}: {name} is empty")
+        raise SerializationError(f"{context}: {name} is empty")
     return value
 
 
-def _count(fields: Mapping[str, Any], name: str, where: str) -> int:
-    value = _field(fields, name, int, where)
+def _count(fields: Mapping[str, Any], name: str, context: str) -> int:
+    value = _field(fields, name, int, context)
     if value < 0:
-        raise SerializationError(f"{where}: {name} is {value}, below 0")
+        raise SerializationError(f"{context}: {name} is {value}, below 0")
     return value
 
 
-def _count_if_given(fields: Mapping[str, Any], name: str, where: str) -> int | None:
+def _count_if_given(fields: Mapping[str, Any], name: str, context: str) -> int | None:
     """None if it is null, or absent as in records of version 0.1."""
-    return None if fields.get(name) is None else _count(fields, name, where)
+    return None if fields.get(name) is None else _count(fields, name, context)
 
 
-def _time(fields: Mapping[str, Any], name: str, where: str) -> datetime:
-    text = _field(fields, name, str, where)
+def _time(fields: Mapping[str, Any], name: str, context: str) -> datetime:
+    text = _field(fields, name, str, context)
     try:
         time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 does not know Z
     except ValueError as error:
-        raise SerializationError(f"{where}: {name} is {shown(text)}, not an ISO 8601 time") from error
+        raise SerializationError(f"{context}: {name} is {shown(text)}, not an ISO 8601 time") from error
     if time.tzinfo is None:
-        raise SerializationError(f"{where}: {name} is {shown(text)}, a time without its zone")
+        raise SerializationError(f"{context}: {name} is {shown(text)}, a time without its zone")
     return time
 
 
-def _id(fields: Mapping[str, Any], name: str, where: str) -> str:
-    text = _field(fields, name, str, where)
+def _id(fields: Mapping[str, Any], name: str, context: str) -> str:
+    text = _field(fields, name, str, context)
     if text and id_bytes(text) is None:
-        raise SerializationError(f"{where}: {name} is {shown(text)}, not 24 hex digits")
+        raise SerializationError(f"{context}: {name} is {shown(text)}, not 24 hex digits")
     return text.lower()
 
 
-def _check_ids(record: StreamRecord, where: str) -> None:
+def _check_ids(record: StreamRecord, context: str) -> None:
     if bool(record.first_id) != bool(record.last_id):
-        raise SerializationError(f"{where} has one of first_id and last_id, not both")
+        raise SerializationError(f"{context} has one of first_id and last_id, not both")
     ids = record.ids
     if ids is None:
         if record.published:
-            raise SerializationError(f"{where}: {record.published} published, but no first_id")
+            raise SerializationError(f"{context}: {record.published} published, but no first_id")
     elif ids.first > ids.last or ids.nonce != nonce_of(ids.last):
-        raise SerializationError(f"{where}: first_id and last_id are not of one run")
+        raise SerializationError(f"{context}: first_id and last_id are not of one run")

@@ -11,7 +11,7 @@ from estela_queue_adapter.serialization import serialize
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """The fields that decide where a payload goes, and as what. Any other is passed over.
+    """The fields that decide where a payload goes, and as what. Any other is ignored.
 
     Foreign data: only the payload is known to be what it should be. None is what is missing.
     """

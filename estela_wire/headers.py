@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from estela_queue_adapter import Message
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 
 PREFIX = "estela-"
 OWN_PREFIX = f"{PREFIX}own-"

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from estela_queue_adapter import open_platform
-from estela_queue_adapter.interfaces import Subscription
+from estela_queue_adapter.subscription import Subscription
 from tests.consumer.commands import publish
 
 ROOT = Path(__file__).parent.parent

@@ -18,10 +18,10 @@ from estela_consumer.cli import data as data_command
 from estela_consumer.cli import dead_letters as dead_letters_command
 from estela_consumer.cli import verify as verify_command
 from estela_consumer.errors import EXIT_MEANINGS, Reason
-from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import settings_of, variable
+from estela_queue_adapter.subscription import Subscription
 from estela_scrapy import cli as outbox_command
 from estela_terminal.exit_codes import ExitCode
 from tests.faults.run import FAULTS

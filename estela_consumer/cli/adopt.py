@@ -117,7 +117,9 @@ def _check_unique(dataset: Dataset, unique: bool) -> None:
 
 def _run(replacement: Replacement, dataset: Dataset, *, dry_run: bool) -> AdoptionReport:
     def say(count: int) -> None:
-        logger.info("Adopting %s: %d of about %d documents are read.", dataset, count, replacement.about)
+        logger.info(
+            "Adopting %s: %d of about %d documents are read.", dataset, count, replacement.estimated_count
+        )
 
     if not dry_run:
         return adopt_collection(replacement, say)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 from estela_wire.headers import headers_bytes
 
 

@@ -12,7 +12,7 @@ from estela_consumer.dead_letters.cutting import Parts, cut
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_queue_adapter import Message, Producer, Unreadable
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError, TopicMissing
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.topic_names import MAX_LENGTH
 from estela_wire import headers as names
 from estela_wire.headers import escaped, origin_of, own_headers, replays_of
@@ -45,9 +45,9 @@ def letter_key(message: Message) -> bytes:
     return f"{origin.topic}:{origin.partition}:{origin.offset}:{content}".encode(errors="replace")
 
 
-def letter_headers(letter: RejectedMessage, parts: Parts, now: datetime, error_characters: int) -> Headers:
+def letter_headers(rejected: RejectedMessage, parts: Parts, now: datetime, error_characters: int) -> Headers:
     """Why the message is here, where it was, and what was cut; its own headers follow."""
-    message, error = letter
+    message, error = rejected
     text = str(error)
     values = {
         names.REASON: error.reason.value,
@@ -68,15 +68,15 @@ def letter_headers(letter: RejectedMessage, parts: Parts, now: datetime, error_c
     return [*headers, *parts.headers]
 
 
-class LettersUndelivered(DeliveryError):
-    """Some dead letters are not confirmed: `letters`."""
+class DeadLettersUndelivered(DeliveryError):
+    """The queue did not confirm some dead letters: those of `rejected`."""
 
-    def __init__(self, letters: Sequence[RejectedMessage], first: QueueError) -> None:
-        super().__init__(len(letters), f"dead letters: {first}")
-        self.letters = letters
+    def __init__(self, rejected: Sequence[RejectedMessage], first: QueueError) -> None:
+        super().__init__(len(rejected), f"dead letters: {first}")
+        self.rejected = rejected
 
 
-class LetterTopicMissing(QueueError):
+class DeadLetterTopicMissing(QueueError):
     """The topic of the dead letters does not exist, and the queue does not create it."""
 
     def __init__(self, topic: str, error: QueueError) -> None:
@@ -88,8 +88,8 @@ class LetterTopicMissing(QueueError):
         )
 
 
-class DeadLetters:
-    """Publishes dead letters; `publish` may be called from several threads."""
+class DeadLetterPublisher:
+    """Publishes dead letters. `publish` may be called from several threads at once."""
 
     def __init__(
         self, producer: Producer, now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
@@ -97,17 +97,17 @@ class DeadLetters:
         self._producer = producer
         self._now = now
 
-    def publish(self, letters: Sequence[RejectedMessage]) -> None:
+    def publish(self, rejected: Sequence[RejectedMessage]) -> None:
         """Block until the queue has confirmed every letter.
 
-        Raises LettersUndelivered, which names those to publish again (copies of a letter share its key), or
-        another QueueError when none was taken. A letter that the queue refuses is cut, further each time,
-        and says what was cut; the original stays where the headers say.
+        Raises DeadLettersUndelivered, which names those to publish again (copies of a letter share its key),
+        or another QueueError if the queue took none. A letter that the queue refuses is cut, further each
+        time, and says what was cut; the original stays where the headers say.
         """
-        outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(letters)
-        refused, cut_short = list(range(len(letters))), 0
+        outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(rejected)
+        refused, cut_short = list(range(len(rejected))), 0
         for budget in _BUDGETS:
-            results = self._send([letters[number] for number in refused], budget)
+            results = self._send([rejected[number] for number in refused], budget)
             for number, result in zip(refused, results, strict=True):
                 outcomes[number] = result
             refused = [number for number in refused if isinstance(outcomes[number], MessageRejected)]
@@ -115,36 +115,40 @@ class DeadLetters:
                 break
             cut_short = len(refused) if budget is None else cut_short
         if cut_short > len(refused):
-            logger.error("%d dead letter(s) too large for the queue were cut.", cut_short - len(refused))
+            logger.error(
+                "%d dead letter(s) were too large for the queue and were cut. The whole messages stay "
+                "where their headers say, until retention removes them.",
+                cut_short - len(refused),
+            )
         failed = [
-            (letter, outcome)
-            for letter, outcome in zip(letters, outcomes, strict=True)
+            (message, outcome)
+            for message, outcome in zip(rejected, outcomes, strict=True)
             if outcome is not None
         ]
         if failed:
-            letter, outcome = failed[0]
+            first, outcome = failed[0]
             if isinstance(outcome, TopicMissing):  # deleted just now
-                failed[0] = letter, LetterTopicMissing(dead_letter_topic(letter.message.topic), outcome)
-            raise LettersUndelivered([letter for letter, _ in failed], failed[0][1])
+                outcome = DeadLetterTopicMissing(dead_letter_topic(first.message.topic), outcome)
+            raise DeadLettersUndelivered([message for message, _ in failed], outcome)
 
-    def _send(self, letters: Sequence[RejectedMessage], budget: int | None) -> list[QueueError | None]:
-        outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(letters)
-        for number, letter in enumerate(letters):
+    def _send(self, rejected: Sequence[RejectedMessage], budget: int | None) -> list[QueueError | None]:
+        outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(rejected)
+        for number, message in enumerate(rejected):
             try:
-                self._send_one(letter, budget, partial(outcomes.__setitem__, number))
+                self._send_one(message, budget, partial(outcomes.__setitem__, number))
             except MessageRejected as error:
                 outcomes[number] = error
         try:
             self._producer.flush(_CONFIRM_TIMEOUT)
         except DeliveryError as error:
             # The flush speaks for every thread's letters; what became of these is in `outcomes`.
-            logger.debug("flush of dead letters: %s", error)
+            logger.debug("Dead letters are not all confirmed: %s", error)
         return list(outcomes)
 
     def _send_one(
-        self, letter: RejectedMessage, budget: int | None, on_delivery: Callable[[QueueError | None], None]
+        self, rejected: RejectedMessage, budget: int | None, on_delivery: Callable[[QueueError | None], None]
     ) -> None:
-        message = letter.message
+        message = rejected.message
         # `bytes` of what is unreadable; a tombstone, which no writer makes a letter of, would settle one.
         parts = Parts(bytes(message.data or b""), message.key, escaped(own_headers(message)))
         error_characters = _ERROR_CHARACTERS
@@ -157,8 +161,8 @@ class DeadLetters:
                 topic,
                 parts.data,
                 key=letter_key(message),
-                headers=letter_headers(letter, parts, self._now(), error_characters),
+                headers=letter_headers(rejected, parts, self._now(), error_characters),
                 on_delivery=on_delivery,
             )
         except TopicMissing as error:
-            raise LetterTopicMissing(topic, error) from error
+            raise DeadLetterTopicMissing(topic, error) from error

@@ -11,12 +11,11 @@ from typing import Any
 from estela_consumer.decoding.envelope import salvaged_envelope
 from estela_queue_adapter import Message, Outgoing, Platform, Transactions, Unreadable
 from estela_queue_adapter.errors import BadName, MessageRejected, TopicMissing
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.serialization import deserialize
 from estela_wire import headers as names
 from estela_wire.dataset import Dataset, dataset_of
 from estela_wire.headers import (
-    PREFIX,
     Origin,
     header_texts,
     headers_bytes,
@@ -185,7 +184,7 @@ class DeadLetterReader:
         """
         counts = ReplayCounts()
         # Opened first: it undoes what a killed replay did by half, and ends one that still runs.
-        with self._platform.transactions(f"{PREFIX}replay-{self._topic}") as transactions:
+        with self._platform.transactions(f"estela-replay-{self._topic}") as transactions:
             batch: list[DeadLetter] = []
             for letter in self.letters(wanted):
                 if letter.not_whole:

@@ -43,9 +43,9 @@ def check_depth(payload: dict[str, Any], data: bytes) -> None:
 
 
 def salvaged_envelope(data: bytes, *, whole: bool = True) -> Envelope:
-    """What an envelope says, be it malformed; of one that was cut short, what it says before its payload.
+    """What can be read of an envelope that may be malformed; no field if nothing can.
 
-    Nothing if that cannot be read.
+    Of one that is not `whole`, because it was cut, only what stands before the payload is read.
     """
     if not whole:
         data = data.partition(b'"payload"')[0].rstrip(b", ") + b"}"

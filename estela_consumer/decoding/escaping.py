@@ -32,7 +32,7 @@ def unescape_key(key: str) -> str:
 
 
 def escape_document(payload: dict[str, Any]) -> dict[str, Any]:
-    """The payload with every key escaped, at any depth; the same object where nothing needs it."""
+    """The payload with every key escaped, at any depth; the same object if nothing needs it."""
     if "_id" not in payload and not _needs_escaping(payload):
         return payload
     escaped: dict[str, Any] = _escaped(payload)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from estela_consumer.dead_letters.publisher import DeadLetters, LettersUndelivered
+from estela_consumer.dead_letters.publisher import DeadLetterPublisher, DeadLettersUndelivered
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, StoreUnreachable, UnknownRefusal
@@ -169,7 +169,7 @@ class BatchWriter:
     def __init__(
         self,
         store: Store,
-        dead_letters: DeadLetters,
+        dead_letters: DeadLetterPublisher,
         retry: RetryPolicy,
         refusals: RefusalHistory | None = None,
     ) -> None:
@@ -228,8 +228,8 @@ class BatchWriter:
             nonlocal unpublished
             try:
                 self._dead_letters.publish(unpublished)
-            except LettersUndelivered as error:
-                unpublished = error.letters
+            except DeadLettersUndelivered as error:
+                unpublished = error.rejected
                 raise
 
         self._retry.call(attempt, self._queue_outage, QueueError)

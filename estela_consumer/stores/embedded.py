@@ -21,8 +21,8 @@ from estela_wire.dataset import Dataset
 
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
 _PAGE = 500  # documents read at a time
-# Inserted by one statement: Python's sqlite3 lets go of the interpreter at each, and must wait for it again.
-# With three values a row they stay below the 999 that old versions of SQLite take.
+# Inserted by one statement: Python's sqlite3 releases the interpreter's lock for each, and must wait for it
+# again. With three values a row they stay below the 999 that old versions of SQLite take.
 _ROWS = 300
 
 _Row: TypeAlias = tuple[int, bytes | str, bytes]
@@ -76,10 +76,10 @@ class EmbeddedStore(Store):
                     db.execute(self._SQL_INSERT_ROWS, list(chain.from_iterable(rows[at : at + _ROWS])))
                 db.executemany(self._SQL_INSERT, rows[whole:])
             return [Outcome.STORED] * len(rows)
-        except sqlite3.IntegrityError:  # some are there already: look at each
+        except sqlite3.IntegrityError:  # some are stored already: check each
             with self._transaction() as db:
                 rows = self._rows(db, dataset, documents)
-                return [self._write_one(db, *both) for both in zip(rows, documents, strict=True)]
+                return [self._write_one(db, *pair) for pair in zip(rows, documents, strict=True)]
 
     def datasets(self) -> Iterator[Summary]:
         with self._connection() as db:
@@ -90,16 +90,16 @@ class EmbeddedStore(Store):
     def read(self, dataset: Dataset, limit: int | None = None) -> Iterator[dict[str, Any]]:
         with self._connection() as db:
             row = db.execute(self._SQL_DATASET, dataset).fetchone()
-        left, last = limit, None
-        while row is not None and left != 0:
-            size = _PAGE if left is None else min(_PAGE, left)
+        remaining, last = limit, None
+        while row is not None and remaining != 0:
+            size = _PAGE if remaining is None else min(_PAGE, remaining)
             page = self._page(row[0], last, size)
             for _, encoded in page:
                 yield bson.decode(encoded)
             if len(page) < size:
                 return
             last = page[-1][0]
-            left = None if left is None else left - size
+            remaining = None if remaining is None else remaining - size
 
     def ids(self, dataset: Dataset, first: ObjectId | str, last: ObjectId | str) -> Iterator[ObjectId | str]:
         at, end = _key(first), _key(last)

@@ -1,4 +1,4 @@
-"""The contract of a store, told once."""
+"""The contract of every store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from estela_wire.dataset import Dataset
 
 
 class Outcome(enum.Enum):
-    """What became of one document, where it was not refused."""
+    """What became of one document that was not refused."""
 
-    STORED = "stored"  # it is there now, safely
-    PRESENT = "present"  # it was there already, safely and with the same content
+    STORED = "stored"  # it is stored now, safely
+    PRESENT = "present"  # it was stored before, safely and with the same content
     RETRY = "retry"  # not yet: write it again
 
 
@@ -38,7 +38,7 @@ class Store(ABC):
     """Keeps documents. `write` may be called from several threads.
 
     Guaranteed: a document reported as STORED or PRESENT outlives the loss of any one server (a
-    majority has it), and of the store's process; a document written twice is there once.
+    majority has it), and of the store's process; a document written twice is stored once.
 
     Third parties register theirs by URL scheme as entry points of `estela.stores`: a callable that
     takes the StoreSettings and raises UsageError for what is wrong with them; it connects to nothing.
@@ -50,7 +50,7 @@ class Store(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Ask for a sign of life. Blocks for some seconds at most; raises StoreUnreachable."""
+        """Check that the store answers. Blocks for some seconds at most; raises StoreUnreachable."""
 
     @abstractmethod
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
@@ -76,4 +76,4 @@ class Store(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Close connections and files."""

@@ -34,7 +34,7 @@ _ONCE = "once each"  # in the place of a count
 
 
 def as_table(found: Verification) -> list[RenderableType]:
-    """The table, the sentence, and what to look at next."""
+    """The table, the sentence, and what to check next."""
     names = [name for name in _TITLES if name not in _IF_ANY or found.total(name)]
     table = data_table("stream", "topic", numbers=tuple(_TITLES[name] for name in names))
     for stream in found.streams:
@@ -44,10 +44,10 @@ def as_table(found: Verification) -> list[RenderableType]:
 
 
 def as_json(found: Verification) -> dict[str, Any]:
-    """The same for machines."""
+    """The same for machines; what nobody has counted is None."""
     return {
         **found.as_json(),
-        **{name: found.total(name) for name in _TITLES},
+        **{name: found.known_total(name) for name in _TITLES},
         "told": sentence(found),
         "advice": list(advice(found)),
         "exit": found.code.name,
@@ -63,41 +63,41 @@ def _cell(stream: StreamCount, name: str) -> str:
 
 
 def sentence(found: Verification) -> str:
-    """How it stands, in one sentence."""
+    """What became of the job, in one sentence."""
     published, job = found.total("published"), found.jid
     if found.code is ExitCode.OK:
         once = ", equal items once" if any(stream.stored is None for stream in found.streams) else ""
         return f"complete: all {published:,} messages of job {job} are stored{once}"
     of_these = ", ".join(_counted(found, _OF_THESE)) or "none is missing"
-    told = f"of the {published:,} messages that job {job} published, {of_these}"
+    account = f"of the {published:,} messages that job {job} published, {of_these}"
     if found.code is ExitCode.DEAD_LETTERS:
-        return f"nothing is missing, but {told}"
+        return f"nothing is missing, but {account}"
     if found.code is ExitCode.CUT_SHORT:
-        return f"cut short: the crawl ended with {found.finish_reason}; {told}"
+        return f"cut short: the crawl ended with {found.finish_reason}; {account}"
     runs = f"{found.unrecorded_runs:,} run(s) left no closing record" if found.unrecorded_runs else ""
     cut = f"the crawl was cut short: {found.finish_reason}" if found.cut_short else ""
-    return "; ".join(filter(None, [f"incomplete: {told}", *_counted(found, _BESIDE_THESE), runs, cut]))
+    return "; ".join(filter(None, [f"incomplete: {account}", *_counted(found, _BESIDE_THESE), runs, cut]))
 
 
 def _counted(found: Verification, names: dict[str, str]) -> Iterator[str]:
-    for name, words in names.items():
+    for name, meaning in names.items():
         if count := found.total(name):
-            yield f"{count:,} {words}"
+            yield f"{count:,} {meaning}"
 
 
 def advice(found: Verification) -> Iterator[str]:
-    """Where to look next, and how far what is said can be trusted."""
+    """What to check next, and how far the counts can be trusted."""
     for stream in found.streams:
         yield from _about(stream)
     if found.cut_short:
         yield (
             f"the last run ended with finish_reason {found.finish_reason}, not {FINISHED}: what it had not "
-            "scraped by then is nowhere; a crawl with JOBDIR goes on if it is started again"
+            "scraped by then is missing; a crawl with JOBDIR goes on if it is started again"
         )
     if found.unrecorded_runs:
         yield (
             f"{found.unrecorded_runs:,} run(s) of this job left no closing record: killed, or the record "
-            "waits in an outbox; how much was published is not known"
+            "waits in an outbox (estela-outbox list); how much was published is not known"
         )
     if found.not_published:
         yield f"{found.not_published:,} items were scraped by a crawl whose ESTELA_ITEMS_TOPIC is empty"
@@ -111,13 +111,13 @@ def _about(stream: StreamCount) -> Iterator[str]:
             f"what {stream.group} has consumed is stored or a dead letter"
         )
     if stream.dead_letters:
-        yield f"{topic}: dead letters are shown by: estela-dead-letters list {topic}"
+        yield f"{topic}: estela-dead-letters list {topic} shows the dead letters"
     if stream.failed:
         yield f"{topic}: what could not be published is named in the crawl's log"
     if stream.missing and stream.lag:
         yield f"{topic}: {stream.lag:,} still to be consumed by {stream.group}; is estela-consume running?"
     elif stream.missing:
-        yield f"{topic}: none left to consume; what could not be delivered is shown by: estela-outbox list"
+        yield f"{topic}: nothing remains to be consumed; estela-outbox list shows what could not be delivered"
     if stream.unaccounted or stream.unscraped:
         yield f"{topic}: Scrapy counted {stream.scraped:,} items as scraped; see the crawl's log for errors"
     if stream.stream == ITEMS and stream.scraped is None:

@@ -27,8 +27,8 @@ class ConsumedCount:
         """How many of the published messages the group has not consumed. Reads the whole topic.
 
         If the beginning of the topic is gone (retention), consumed messages of the run may have been there.
-        If the run is so long that counts in its ids come again, copies cannot be told. In both cases the
-        answer is no more than the group's lag. Blocks; raises QueueError.
+        If the run is so long that counts in its ids come again, copies cannot be recognised. In both cases
+        the answer is no more than the group's lag. Blocks; raises QueueError.
         """
         with self._platform.consumer(self._subscription) as consumer:
             self._positions = {at.partition: at.offset for at in consumer.positions()}

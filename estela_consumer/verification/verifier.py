@@ -30,6 +30,8 @@ _SHORTEST_PAUSE = 0.5  # seconds between two verifications; never shorter than o
 ITEMS = "items"
 FINISHED = "finished"
 """The `finish_reason` of a crawl that was not cut short."""
+_COMPARED = ("unaccounted", "unscraped")
+"""What is found by comparing with Scrapy's own count."""
 _INCOMPLETE = ("missing", "failed", "too_many", "unaccounted", "unscraped")
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class StreamCount:
     group: str
     published: int
     stored: int | None
-    """None if equal items are stored once: no document can be told to be this job's then."""
+    """None if equal items are stored once: no document can be counted as this job's then."""
     dead_letters: int
     failed: int
     missing: int
@@ -60,6 +62,11 @@ class StreamCount:
     lag: int | None
     """Messages, of all jobs, that the topic's group has still to consume; None if nothing is missing."""
 
+    @property
+    def is_items(self) -> bool:
+        """Whether Scrapy counts what the stream carries."""
+        return self.stream == ITEMS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
@@ -72,15 +79,23 @@ class Verification:
     """Of the last run."""
     responses: int | None
     """Received by Scrapy's own count; None if a closing record does not say."""
-    not_published: int
-    """Items scraped by runs that were told to publish no items."""
+    not_published: int | None
+    """Items scraped by runs whose settings publish no items; None if one of their records does not say."""
     unrecorded_runs: int
-    """Runs of a job that can be paused that left no closing record, as one that is killed does."""
+    """Runs without a closing record, of a job that can be paused: they were killed."""
     streams: tuple[StreamCount, ...]
 
     def total(self, count: str) -> int:
         """The sum of one count over the streams."""
         return sum(getattr(stream, count) or 0 for stream in self.streams)
+
+    def known_total(self, count: str) -> int | None:
+        """The same, or None if it is not known: the store cannot tell, or Scrapy has not counted."""
+        if count in _COMPARED:
+            found = self.total(count)
+            return None if not found and self.known_total("scraped") is None else found
+        counted = [stream for stream in self.streams if count != "scraped" or stream.is_items]
+        return _sum(getattr(stream, count) for stream in counted) if counted else None
 
     @property
     def settled(self) -> bool:
@@ -89,7 +104,7 @@ class Verification:
 
     @property
     def cut_short(self) -> bool:
-        """Whether the last run ended before it was through; an earlier one may have been paused."""
+        """Whether the last run ended before it was finished; an earlier one may have been paused."""
         return self.finish_reason != FINISHED
 
     @property
@@ -159,7 +174,7 @@ class Verifier:
     def verify(self, job: str) -> Verification | None:
         """What became of the job's messages so far, or None if it has no closing record.
 
-        Blocks. Raises UsageError where `job` names several, StoreUnreachable, QueueError.
+        Blocks. Raises UsageError if `job` names several, StoreUnreachable, QueueError.
         """
         records = self._closing_records.of(job)
         if not records:
@@ -175,7 +190,7 @@ class Verifier:
             runs=len(records),
             finish_reason=last.finish_reason,
             responses=_sum(record.response_received_count for record in records),
-            not_published=sum(record.item_scraped_count or 0 for record in records if not _items_of(record)),
+            not_published=_sum(record.item_scraped_count for record in records if not _items_of(record)),
             unrecorded_runs=_unrecorded(records),
             streams=tuple(counts),
         )

@@ -14,6 +14,7 @@ from estela_queue_adapter.files import private as private_files
 from estela_terminal.printable import printable_logger
 
 _RETRY_PAUSE = 0.01  # seconds
+_SMALLEST = 512  # bytes: a database has at least one page
 _REMOVAL_GRACE = 0.1  # seconds that a folder which is being removed is given to go, before it is recreated
 _COMPANIONS = ("", "-wal", "-shm")  # a commit is in the second of these, which the third leads to
 
@@ -121,6 +122,8 @@ class SqliteFile:
         """Open what is at the path; once more if that changes meanwhile, so that we know what we have."""
         while True:
             at = private_files.create(self.path)
+            if is_too_small(self.path):
+                raise sqlite3.DatabaseError("file is not a database")
             db = self._connect()
             self._identities = self._identities_now()
             if self._identities[0] == at:
@@ -189,6 +192,11 @@ class SqliteFile:
 
     def _identities_now(self) -> _Identities:
         return tuple([private_files.identity(name) for name in self._names])
+
+
+def is_too_small(path: Path) -> bool:
+    """Whether there is something in the file, and too little for SQLite, which would write over it."""
+    return 0 < path.stat().st_size < _SMALLEST
 
 
 def reason(error: OSError | sqlite3.Error) -> str:

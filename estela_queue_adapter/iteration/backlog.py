@@ -5,10 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from estela_queue_adapter.interfaces import Message, Position
+from estela_queue_adapter.messages import Message, Position
 
 
 class Backlog:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from estela_queue_adapter.errors import TransientError
 from estela_queue_adapter.iteration.backlog import Backlog
+from estela_queue_adapter.messages import Position
 from estela_terminal.printable import printable_logger
 
-if TYPE_CHECKING:
-    from estela_queue_adapter.interfaces import Position
-
-    Commit: TypeAlias = Callable[[Iterable[Position]], None]
+Commit: TypeAlias = Callable[[Iterable[Position]], None]
 
 _COMMIT_INTERVAL = 0.5  # seconds: with the commit itself, within a second after the body ran
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from estela_queue_adapter.errors import ConsumerClosed
 from estela_queue_adapter.iteration.backlog import Backlog
-from estela_queue_adapter.iteration.committer import Committer
+from estela_queue_adapter.iteration.committer import Commit, Committer
+from estela_queue_adapter.messages import Message, Position
+from estela_queue_adapter.subscription import Subscription
 from estela_terminal.printable import printable_logger
 
-if TYPE_CHECKING:
-    from estela_queue_adapter.interfaces import Message, Position, Subscription
-    from estela_queue_adapter.iteration.committer import Commit
-
-    Poll: TypeAlias = Callable[[float, int], Sequence[Message]]
+Poll: TypeAlias = Callable[[float, int], Sequence[Message]]
 
 _FETCH = 500  # messages that are polled at once
 _LONGEST_POLL = 1.0  # seconds

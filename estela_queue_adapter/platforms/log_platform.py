@@ -12,19 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from estela_queue_adapter.errors import CommitRefused, ConsumerClosed, ProducerClosed, QueueError
-from estela_queue_adapter.interfaces import (
-    Consumer,
-    Headers,
-    Message,
-    OnDelivery,
-    PartitionListener,
-    Platform,
-    Position,
-    Producer,
-    Subscription,
-)
+from estela_queue_adapter.interfaces import Consumer, OnDelivery, PartitionListener, Platform, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.messages import Headers, Message, Position
 from estela_queue_adapter.serialization import serialize
+from estela_queue_adapter.subscription import Subscription
 
 PARTITION = 0
 _READ_AT_ONCE = 500  # messages
@@ -107,11 +99,20 @@ class _Turns:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards the dictionary
         self._readers: dict[tuple[str, str], object] = {}
+        watch(self)
 
     def take(self, turn: tuple[str, str], reader: object) -> bool:
         """Whether the turn is this reader's now."""
         with self._lock:
             return self._readers.setdefault(turn, reader) is reader
+
+    def end(self, timeout: float) -> None:
+        """Nothing to do when the interpreter ends."""
+
+    def forked(self) -> None:
+        """This is a copy in a forked process: the readers are the parent's; one may have held the lock."""
+        self._lock = threading.Lock()
+        self._readers.clear()
 
     def release(self, turn: tuple[str, str], reader: object) -> None:
         """Let the next reader have it."""

@@ -47,21 +47,13 @@ class Encoder:
         if not self._every_value:
             try:
                 encoded = orjson.dumps(data, self._simpler, _OPTIONS)
-                return encoded if b"null" not in encoded else self._with_null(data)
-            except Exception:  # noqa: BLE001, S110  (the writer meets it again, and says where)
+                return encoded if b"null" not in encoded else _with_null(data, self._simpler)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # noqa: BLE001, S110  (the writer meets it again, and says where)
                 pass
-        whole = None if self._every_value else self._whole
+        whole = None if self._every_value else _whole
         return Writer(whole, self._simpler_once, converted).encode(data)
-
-    def _whole(self, data: Any) -> bytes:
-        """The same, or any exception; no iterator has been used up then."""
-        encoded = orjson.dumps(data, self._simpler, _OPTIONS)
-        return encoded if b"null" not in encoded else self._with_null(data)
-
-    def _with_null(self, data: Any) -> bytes:
-        """What orjson would write if it knew NaN and the infinities, which it writes as null."""
-        text = json.dumps(data, default=self._simpler_of_all, ensure_ascii=False, separators=(",", ":"))
-        return text.encode(errors="backslashreplace")  # a lone surrogate travels as its JSON escape
 
     def _simpler(self, value: Any) -> Any:
         found = NotImplemented if self._rule is None else self._rule(value)
@@ -77,11 +69,23 @@ class Encoder:
                 return found
         return simpler(value)
 
-    def _simpler_of_all(self, value: Any) -> Any:
-        """The same for the standard library's json, which does not know what orjson knows by itself."""
+
+def _whole(data: Any, simpler: Rule) -> bytes:
+    """`data` as JSON, with every value that JSON has no word for by `simpler`; or any exception."""
+    encoded = orjson.dumps(data, simpler, _OPTIONS)
+    return encoded if b"null" not in encoded else _with_null(data, simpler)
+
+
+def _with_null(data: Any, simpler: Rule) -> bytes:
+    """What orjson would write if it knew NaN and the infinities, which it writes as null."""
+
+    def simpler_of_all(value: Any) -> Any:  # json does not know what orjson knows by itself
         if isinstance(value, enum.Enum):
             return value.value
-        return str(value) if isinstance(value, uuid.UUID) else self._simpler(value)
+        return str(value) if isinstance(value, uuid.UUID) else simpler(value)
+
+    text = json.dumps(data, default=simpler_of_all, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")  # a lone surrogate travels as its JSON escape
 
 
 _ENCODER = Encoder()
@@ -99,7 +103,7 @@ def serialize(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
 
 
 def deserialize(data: bytes) -> Any:
-    """The value in UTF-8 JSON; NaN, Infinity and integers of any size come back as what they are.
+    """The value in UTF-8 JSON; NaN, Infinity and integers (up to 4,300 digits) come back as they were.
 
     Raises SerializationError.
     """

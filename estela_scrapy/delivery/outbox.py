@@ -13,8 +13,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.files.private import LockFile
 from estela_queue_adapter.files.sqlite import SqliteFile, reason
+from estela_queue_adapter.files.usability import why_unusable
 from estela_terminal.printable import printable_logger
 
 logger = printable_logger(__name__)
@@ -103,6 +105,12 @@ class Outbox:
         self._file = SqliteFile(path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT, keep_former=True)
         self._generation = 0
         self._size = 0
+
+    @classmethod
+    def check(cls, path: Path) -> None:
+        """Raise ConfigurationError if the file can never be an outbox. Cheap, and creates nothing."""
+        if why := why_unusable(path, cls._SQL_SCHEMA):
+            raise ConfigurationError(f"ESTELA_OUTBOX_PATH={path} cannot be the outbox's file: {why}")
 
     def exists(self) -> bool:
         """Whether there is a file, perhaps of an earlier crawl."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import reprlib
 import threading
 import weakref
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from estela_queue_adapter.serialization import serialize
 
 MAX_LINE = 256 * 1024  # bytes of one line's payload; what is longer is cut
 _EARLY_BYTES = 1024 * 1024  # of lines from before the spider was open
+
+_ARGUMENTS = reprlib.Repr()  # of a line that cannot be formatted: enough to find its place, and bounded
+_ARGUMENTS.maxstring = _ARGUMENTS.maxother = 200
 
 
 class _ShortNames(logging.Formatter):
@@ -111,12 +115,27 @@ class JobLogHandler(logging.Handler):
             return
         self._publishing.now = True
         try:
-            self._hand_over(line_payload(self.format(record), record.created, self._max_bytes))
+            self._hand_over(line_payload(self._line(record), record.created, self._max_bytes))
         except Exception:  # noqa: BLE001  (whoever logs must not fail for it; logging reports it)
             self.failed += 1
             self.handleError(record)
         finally:
             self._publishing.now = False
+
+    def _line(self, record: logging.LogRecord) -> str:
+        """The record as Scrapy's log has it; if it cannot be formatted, message and arguments as they are.
+
+        Nothing is said of that here: the handlers of Scrapy's own log do.
+        """
+        try:
+            return self.format(record)
+        except Exception:  # noqa: BLE001  (the message, its arguments and the formats are anybody's)
+            raw = copy.copy(record)
+            raw.msg, raw.args = unformatted(record), None
+        try:
+            return self.format(raw)
+        except Exception:  # noqa: BLE001  (LOG_FORMAT itself, or the exception that the record carries)
+            return str(raw.msg)
 
     def _hand_over(self, payload: bytes) -> None:
         if self._publish is None:
@@ -142,6 +161,18 @@ class JobLogHandler(logging.Handler):
             and getattr(record, "crawler", None) in (None, crawler)
             and record.name.partition(".")[0] not in queue_noisy_libraries
         )
+
+
+def unformatted(record: logging.LogRecord) -> str:
+    """A record's message and its arguments as text, without bringing them together. Raises nothing."""
+    return f"{_text(record.msg)} {_text(record.args, _ARGUMENTS.repr)}" if record.args else _text(record.msg)
+
+
+def _text(value: object, convert: Callable[[object], str] = str) -> str:
+    try:
+        return str(convert(value))
+    except Exception as error:  # noqa: BLE001  (it is somebody else's __str__, which may raise anything)
+        return f"<{type(value).__name__}: {type(error).__name__}>"
 
 
 def line_payload(line: str, created: float, max_bytes: int) -> bytes:

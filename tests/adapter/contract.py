@@ -62,8 +62,8 @@ class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract):
         return f"t{uuid.uuid4().hex[:12]}"
 
     @pytest.fixture
-    def elsewhere(self, request: pytest.FixtureRequest) -> dict[str, Any]:
-        """The arguments that open the queue in another process."""
+    def elsewhere(self, platform: Platform, request: pytest.FixtureRequest) -> dict[str, Any]:
+        """The arguments that open the queue of `platform` in another process."""
         if not self.reached_by_processes:
             pytest.skip("declared: no other process reaches this queue")
         arguments: dict[str, Any] = request.getfixturevalue("arguments")

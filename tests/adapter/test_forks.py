@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from estela_queue_adapter.errors import QueueUnreachable
-from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.iteration import Iteration
 from estela_queue_adapter.platforms.kafka.connections.oauth import ClientCredentials
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.subscription import Subscription
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 from devservers.kafka import create_topic
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import SerializationError
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka.records.headers import sendable
 
 ODD: Headers = [(b"soci\xe9t\xe9".decode(errors="surrogateescape"), b"x"), ("none", None), ("", b"")]

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from estela_queue_adapter import (
     get_queue_env_vars,
     open_platform,
     queue_noisy_libraries,
+    registry,
 )
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.interfaces import Subscription
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import Arguments, Variables, read, read_setting, setting, settings_of
+from estela_queue_adapter.subscription import Subscription
 
 KAFKA = {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": "host"}
 
@@ -150,6 +152,10 @@ def test_a_name_that_no_topic_can_have_is_refused_before_anything_is_asked(topic
     ("name", "told"),
     [
         ("QUEUE_PLATFORM_LISTENER", "did you mean QUEUE_PLATFORM_LISTENERS?"),
+        ("QUEUE_PLATFROM", "QUEUE_PLATFROM has no effect; did you mean QUEUE_PLATFORM?"),
+        ("QUEUE_PLATFRM_PORT", "did you mean QUEUE_PLATFORM_PORT?"),
+        ("queue_platform_port", "did you mean QUEUE_PLATFORM_PORT?"),
+        ("QUEUE_PLATFORM_HOST", "QUEUE_PLATFORM_HOST has no effect: no setting is called that"),
         ("QUEUE_PLATFORMS", "did you mean QUEUE_PLATFORM?"),
         ("QUEUE_PLATFORM_FURLONGS_A_FORTNIGHT", "QUEUE_PLATFORM_FURLONGS_A_FORTNIGHT has no effect"),
     ],
@@ -162,6 +168,37 @@ def test_a_variable_that_nobody_reads_is_told_with_the_nearest(
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert told in record.getMessage()
+
+
+def test_the_settings_of_all_platforms_are_known_on_each(caplog: pytest.LogCaptureFixture) -> None:
+    names = ("QUEUE_PLATFORM_LISTENER", "QUEUE_PLATFORM_LISTENERS", "QUEUE_PLATFORM_SSL_CAFILE_FILE", "PATH")
+
+    open_platform("embedded", environ=dict.fromkeys(names, "x"))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "QUEUE_PLATFORM_LISTENER has no effect; did you mean QUEUE_PLATFORM_LISTENERS?",
+        "QUEUE_PLATFORM_LISTENERS has no effect here: it is a setting of another platform",
+        "QUEUE_PLATFORM_SSL_CAFILE_FILE has no effect here: it is a setting of another platform",
+    ]
+
+
+def test_no_other_platform_is_loaded_if_every_name_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "queue_variables", lambda: pytest.fail("it was asked for"))
+
+    open_platform("embedded", environ={"QUEUE_PLATFORM_PATH": "q.db", "HOME": "x", "QUEUE_LENGTH": "1"})
+
+
+def test_a_platform_that_cannot_be_loaded_does_no_harm_to_another(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = EntryPoint("broken", "no.such.module:Platform", registry.ENTRY_POINTS)
+    monkeypatch.setattr(registry, "entry_points", lambda group: (*entry_points(group=group), broken))
+    registry.queue_variables.cache_clear()
+
+    open_platform("embedded", environ={"QUEUE_PLATFORM_LISTENERS": "x"})
+    registry.queue_variables.cache_clear()
+
+    assert "it is a setting of another platform" in caplog.text
 
 
 def test_an_unknown_argument_names_the_valid_ones() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from devservers.ports import wait_until
 from estela_queue_adapter import Outgoing, Platform, Subscription
-from estela_queue_adapter.errors import QueueError, TopicMissing
+from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
 
 
 class TransactionsContract:
@@ -31,6 +31,25 @@ class TransactionsContract:
     def test_a_topic_that_does_not_exist_cannot_be_read(self, platform: Platform, unique: str) -> None:
         with pytest.raises(TopicMissing, match=unique):
             list(platform.read(unique))
+
+    @pytest.mark.parametrize("name", ["", "a/b", ".", "é", "x" * 300, 5, None, ["t"]])
+    def test_what_is_no_name_of_a_topic_is_refused_by_every_way_in(
+        self, platform: Platform, name: Any, unique: str
+    ) -> None:
+        with (
+            platform.producer() as producer,
+            pytest.raises(ConfigurationError, match="not a name for a topic"),
+        ):
+            producer.send(name, 1)
+        with pytest.raises(ConfigurationError, match="not a name for a topic"):
+            platform.consumer(Subscription(topic=name))
+        with pytest.raises(ConfigurationError, match="not a name for a topic"):
+            list(platform.read(name))
+        with (
+            platform.transactions(f"tx-{unique}") as transactions,
+            pytest.raises(ConfigurationError, match="not a name for a topic"),
+        ):
+            transactions.publish([Outgoing(unique, b"1"), Outgoing(name, b"2")])
 
     def test_a_transaction_is_published_whole_and_a_reader_gets_past_it(
         self, transactional: Platform, unique: str

@@ -15,6 +15,7 @@ _TITLES = {
     "stored": "stored",
     "present": "already there",
     "dead_letters": "dead letters",
+    "joined": "further offsets that a letter of unreadable bytes stands for",
     "tombstones": "tombstones",
     "damaged_partitions": "damaged partitions read past the broker",
     "exits": "exits",
@@ -35,6 +36,8 @@ class Books:
     stored: int = 0
     present: int = 0
     dead_letters: int = 0
+    joined: int = 0
+    """Offsets beyond the first of letters that hold messages which cannot be told apart."""
     tombstones: int = 0
     markers: int = 0
     """Good messages between the hostile ones."""
@@ -52,7 +55,7 @@ class Books:
     @property
     def kept(self) -> bool:
         """Whether every promise was."""
-        accounted = self.stored + self.present + self.dead_letters + self.tombstones
+        accounted = self.stored + self.present + self.dead_letters + self.joined + self.tombstones
         return (
             self.exits == self.stalls == self.aborted_stored == 0
             and not self.wrong

@@ -10,6 +10,7 @@ from tests.scrapy_side.crawls import SPIDER, crawl, published
 pytestmark = pytest.mark.processes
 
 FAULTY = """
+    import asyncio
     import dataclasses
     import scrapy
     from scrapy.dupefilters import BaseDupeFilter
@@ -41,6 +42,10 @@ FAULTY = """
         def __str__(self):
             raise RuntimeError("no str")
 
+    class Cancelled:
+        def __str__(self):
+            raise asyncio.CancelledError("no time")
+
     class S(scrapy.Spider):
         name = "books.example"
         custom_settings = {
@@ -57,6 +62,7 @@ FAULTY = """
             yield scrapy.Request(self.base + "/page?1", meta={"product": "a"})
             yield scrapy.Request(self.base + "/page?2")
             yield {"from": "start", "value": Evil()}
+            yield {"from": "start", "value": Cancelled()}
 
         def parse(self, response):
             yield {"good": response.url}
@@ -98,18 +104,19 @@ def test_an_item_that_cannot_be_published_is_named_and_counted_and_the_crawl_goe
         "dict: field nested[0].of.price: TypeError: float() argument must be",
         f"str: not an item; a dict is one, or a scrapy.Item, dataclass, attrs or pydantic object ({page})",
         "dict: field value: RuntimeError: no str (page: none)",
+        "dict: field value: CancelledError: no time (page: none)",
     ):
         assert sum(told in line for line in lines) == 1, (told, lines)
     assert "Record of a request not published: Request: field fingerprint: KeyError: 'product'" in done.log
-    assert "13 message(s) could not be published" in done.log
+    assert "14 message(s) could not be published" in done.log
     assert "2 x Price: field price: ValueError" in done.log
     assert "Error caught on signal handler" not in done.log
     assert "Traceback" not in done.log
-    assert (done.stats["item_scraped_count"], done.stats["estela/items/published"]) == (14, 2)
-    assert (done.stats["estela/items/failed"], done.stats["estela/requests/failed"]) == (12, 1)
+    assert (done.stats["item_scraped_count"], done.stats["estela/items/published"]) == (15, 2)
+    assert (done.stats["estela/items/failed"], done.stats["estela/requests/failed"]) == (13, 1)
     assert (code, summary["exit"]) == (7, "INCOMPLETE")
-    assert (summary["scraped"], summary["failed"], summary["unaccounted"]) == (14, 13, 0)
-    assert "13 more could not be published" in table
+    assert (summary["scraped"], summary["failed"], summary["unaccounted"]) == (15, 14, 0)
+    assert "14 more could not be published" in table
 
 
 def test_values_without_a_word_in_json_are_stored_and_the_job_is_complete(
@@ -158,18 +165,27 @@ def test_a_crawl_that_is_stopped_by_a_signal_is_cut_short_until_it_has_gone_on(
         "            if not hasattr(self, 'told'):\n"
         "                self.told = os.kill(os.getpid(), signal.SIGINT)  # a second one would be force",
     )
-    settings = {"JOBDIR": "paused", "CONCURRENT_REQUESTS": 1}
+    settings = {"JOBDIR": "paused", "CONCURRENT_REQUESTS": 1, "ESTELA_STATS_TOPIC": "job_stats"}
+    topics = ("items_topic", "requests_topic", "job_stats")
 
-    crawl(stopped, "-a", base, **settings)
+    stopping = crawl(stopped, "-a", base, **settings)
     drain("items_topic", "requests_topic")
     first, paused, table = verify()
     crawl(spider, "-a", base, **settings)
-    drain("items_topic", "requests_topic")
+    drain(*topics)
     second, finished, _ = verify()
+    again = crawl(spider, "-a", base, **settings)
+    drain(*topics)
+    third, repeated, _ = verify()
 
     assert (first, paused["exit"], paused["finish_reason"]) == (14, "CUT_SHORT", "shutdown")
     assert "cut short: the crawl ended with shutdown" in table
     assert (second, finished["runs"], finished["scraped"]) == (0, 2, 27)
+    assert "are not published: it ended with shutdown, and the run that finishes" in stopping.log
+    assert "are not published: an earlier run that finished has published them" in again.log
+    assert (third, repeated["runs"], repeated["dead_letters"]) == (0, 3, 0)
+    [stats] = exported("p/job_stats")
+    assert stats["finish_reason"] == "finished"
 
 
 def test_a_run_that_was_killed_keeps_its_job_from_being_complete(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime
 import enum
+import functools
 import gc
 import io
 import json
@@ -18,12 +20,14 @@ from types import MappingProxyType
 from typing import Any
 
 import attrs
+import pydantic
 import pytest
 import scrapy
 from scrapy.exporters import JsonItemExporter
 from scrapy.http import Request, Response
 
 from estela_queue_adapter.errors import ConfigurationError, SerializationError
+from estela_queue_adapter.serialization.writing import Converted
 from estela_scrapy.job.identity import identify, new_job_id
 from estela_scrapy.payloads import ItemSerializer, load_serializer, request_payload
 
@@ -213,6 +217,48 @@ def test_a_function_of_the_users_own_is_asked_before_all_others() -> None:
     assert len(asked) == 5
 
 
+def test_a_function_that_forgets_to_return_changes_nothing() -> None:
+    def forgetful(value: Any) -> Any:
+        if isinstance(value, Stock):
+            value.place.encode()
+
+    item = {"at": NOW.date(), "price": Decimal(1), "stock": Stock("Lima", NOW.date()), "nothing": None}
+
+    assert ItemSerializer(forgetful).serialize(item) == ItemSerializer().serialize(item)
+
+
+class Lenient(pydantic.BaseModel, extra="allow"):
+    name: str
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_a_pydantic_model_was_given_beyond_its_fields_is_written(nested: bool) -> None:
+    model = Lenient.model_validate({"name": "kettle", "colour": b"red"})
+
+    written = json.loads(ItemSerializer().serialize({"model": model} if nested else model))
+
+    assert (written["model"] if nested else written) == {"name": "kettle", "colour": "red"}
+
+
+class Unlooked(type):
+    def __getattr__(cls, name: str) -> Any:
+        raise RuntimeError(f"no {name}")
+
+
+class Opaque(metaclass=Unlooked):
+    def __str__(self) -> str:
+        return "opaque"
+
+
+def test_a_value_whose_class_cannot_be_looked_at_is_written_as_its_text() -> None:
+    converted: list[Converted] = []
+
+    written = json.loads(ItemSerializer().serialize({"a": [Opaque()]}, converted))
+
+    assert written == {"a": ["opaque"]}
+    assert [where for where, _ in converted] == ["a[0]"]
+
+
 def test_an_error_in_a_function_of_the_users_own_costs_the_item() -> None:
     def own(value: Any) -> Any:
         raise KeyError("rate")
@@ -231,6 +277,24 @@ def test_a_function_is_named_or_given(given: Any) -> None:
     assert callable(load_serializer("ESTELA_SERIALIZER", given))
 
 
+class Later:
+    async def __call__(self, value: Any) -> Any:
+        return value
+
+
+class Several:
+    def __call__(self, value: Any) -> Any:
+        yield value
+
+
+def generating(value: Any) -> Any:
+    yield value
+
+
+async def generating_later(value: Any) -> Any:
+    yield value
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -239,6 +303,11 @@ def test_a_function_is_named_or_given(given: Any) -> None:
         ("json.to_json", "to_json"),
         ("json.decoder", "is a module that cannot be called"),
         ("asyncio.sleep", "is a function that cannot be called here"),
+        (Later(), "cannot be called here"),
+        (functools.partial(asyncio.sleep, 1), "cannot be called here"),
+        (Several(), "cannot be called here"),
+        (generating, "cannot be called here"),
+        (generating_later, "cannot be called here"),
         ("operator.add", "does not take one value"),
         (7, "ESTELA_SERIALIZER=7"),
         ("raising_at_import.to_json", "ZeroDivisionError"),

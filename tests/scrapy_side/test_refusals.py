@@ -31,6 +31,23 @@ WRONG = [
     ({"ESTELA_CLOSE_TIMEOUT": "-1"}, "ESTELA_CLOSE_TIMEOUT=-1.0 is not above 0"),
     ({"ESTELA_LOGS_LEVEL": "LOUD"}, "ESTELA_LOGS_LEVEL=LOUD: the valid choices are DEBUG"),
     ({"ESTELA_SERIALIZER": "nowhere.to_json"}, "ESTELA_SERIALIZER=nowhere.to_json"),
+    (
+        {"QUEUE_PLATFORM_PATH": "scrapy.cfg"},
+        "scrapy.cfg cannot be the queue's file: it is not an SQLite database",
+    ),
+    (
+        {"QUEUE_PLATFORM_PATH": "/proc/q.db"},
+        "QUEUE_PLATFORM_PATH=/proc/q.db cannot be the queue's file: /proc",
+    ),
+    (
+        {"ESTELA_OUTBOX_PATH": "/dev/null"},
+        "ESTELA_OUTBOX_PATH=/dev/null cannot be the outbox's file: it is not a",
+    ),
+    (
+        {"ESTELA_OUTBOX_PATH": "scrapy.cfg"},
+        "scrapy.cfg cannot be the outbox's file: it is not an SQLite database",
+    ),
+    ({"ESTELA_OUTBOX_PATH": "/proc/x/y"}, "/proc/x/y cannot be the outbox's file: /proc: "),
     ({"ESTELA_SPIDER_JOB": "12"}, "ESTELA_SPIDER_JOB=12 is not <job>.<spider>.<project>"),
 ]
 _AT_ONCE = 3  # crawls: each has a core to itself for a second

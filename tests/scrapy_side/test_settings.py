@@ -55,10 +55,33 @@ def test_a_setting_is_the_same_from_the_environment_as_from_scrapy(
     assert getattr(read({variable: "nonsense, for all that"}, **{variable: expected}), field) == expected
 
 
-def test_false_switches_a_stream_off_and_true_is_no_topic() -> None:
-    assert read(ESTELA_REQUESTS_TOPIC=False).requests_topic == ""
-    with pytest.raises(ConfigurationError, match="ESTELA_REQUESTS_TOPIC=True is not a topic"):
-        read(ESTELA_REQUESTS_TOPIC=True)
+@pytest.mark.parametrize("off", [False, None, "", "False", "false", "None"])
+def test_false_and_none_switch_a_stream_off(off: Any) -> None:
+    """Also as the words that `-s` and the environment make of them."""
+    assert read({"ESTELA_REQUESTS_TOPIC": "t"}, ESTELA_REQUESTS_TOPIC=off).requests_topic == ""
+    assert read({"ESTELA_REQUESTS_TOPIC": str(off)}).requests_topic == ""
+
+
+@pytest.mark.parametrize("on", [True, "True", "true"])
+def test_true_is_no_topic(on: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"ESTELA_REQUESTS_TOPIC=[Tt]rue is not a topic"):
+        read(ESTELA_REQUESTS_TOPIC=on)
+
+
+@pytest.mark.parametrize(
+    ("given", "unique"), [("True", True), ("False", False), ("", False), ("yes", None), ("true", None)]
+)
+def test_estelas_wish_for_a_unique_collection_is_read_as_estela_sets_it(
+    given: str, unique: bool | None
+) -> None:
+    environ = {"ESTELA_UNIQUE_COLLECTION": given}
+
+    assert read(environ, ESTELA_UNIQUE=True).unique is True
+    if unique is None:
+        with pytest.raises(ConfigurationError, match=f"ESTELA_UNIQUE_COLLECTION={given}: the valid"):
+            read(environ)
+    else:
+        assert read(environ).unique is unique
 
 
 @pytest.mark.parametrize("brokers", [["a:1", "b"], ("a:1", "b"), "a:1,b"])
@@ -88,6 +111,11 @@ def test_a_secret_of_the_wrong_kind_is_not_told() -> None:
         (["ESTELA_ITEM_TOPIC"], ["did you mean ESTELA_ITEMS_TOPIC?"]),
         (["ESTELA_OUTBOX_SIZE_IN_FURLONGS"], ["ESTELA_OUTBOX_SIZE_IN_FURLONGS has no effect"]),
         (["ESTELA_ENABLE", "ESTELA_LOG_TOPIC"], ["ESTELA_ENABLED?", "ESTELA_LOGS_TOPIC?"]),
+        (["ESTELA_", "ESTELA_FOO"], ["ESTELA_ has no effect: no", "ESTELA_FOO has no effect: no setting"]),
+        (["ESTELA_HOST"], ["ESTELA_HOST has no effect: no setting is called that"]),
+        (["ESTLEA_ITEMS_TOPIC"], ["ESTLEA_ITEMS_TOPIC has no effect; did you mean ESTELA_ITEMS_TOPIC?"]),
+        (["ESTELA_COLECTION"], ["did you mean ESTELA_COLLECTION?"]),
+        (["ESTELAR_THINGS", "MY_ESTELA_TOPIC", "LANG", "QUEUE_LENGTH"], []),
         (["ESTELA_SPIDER_JOB", "ESTELA_SPIDER_NAME", "ESTELA_API_HOST", "ESTELA_AUTH_TOKEN"], []),
         (["ESTELA_COLLECTION", "ESTELA_UNIQUE_COLLECTION", "ESTELA_SPIDER_ARGS", "ESTELA_PROXY_URL"], []),
         (["ESTELA_CHUNK_COUNT", "ESTELA_DRAIN", "ESTELA_ITEMS_TOPIC", "ESTELA_ENABLED"], []),
@@ -105,6 +133,14 @@ def test_a_name_that_nobody_reads_is_told_with_the_nearest_and_never_one_of_othe
     ):
         assert len(found) == len(told)
         assert all(part in line for part, line in zip(told, found, strict=True))
+
+
+def test_a_setting_of_scrapys_that_is_almost_the_queues_is_told() -> None:
+    settings = Settings({"QUEUE_PLATFROM": "kafka", "QUEUE_PLATFORM_PATH": "q.db"})
+
+    assert ExtensionSettings.misspelt(settings, {}) == [
+        "QUEUE_PLATFROM has no effect; did you mean QUEUE_PLATFORM?"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,35 @@ def test_a_closing_record_says_what_was_published(base: str) -> None:
     assert (record.item_scraped_count, record.response_received_count, record.run) == (3, 1, None)
 
 
+def test_the_stats_and_the_closing_record_agree_on_the_lines_that_failed(base: str) -> None:
+    """Given a line that cannot be formatted, and more lines at the start than memory may hold."""
+    spider = SPIDER.replace(
+        'name = "books.example"',
+        'name = "books.example"; custom_settings = {"ITEM_PIPELINES": {Talkative: 1}}',
+    ).replace(
+        "class S(",
+        """class Talkative:
+        def __init__(self):
+            import logging
+            logging.getLogger("talk").info("%s %d", "badly formatted")
+            for n in range(12):
+                logging.getLogger("talk").info("x" * 200_000)
+        def process_item(self, item):
+            return item
+
+    class S(""",
+    )
+
+    done = crawl(spider, "-a", base, ESTELA_LOGS_TOPIC="job_logs", LOG_FILE="scrapy.log")
+
+    [closing] = payloads("jobs_topic")
+    [logs] = [stream for stream in closing["streams"] if stream["stream"] == "logs"]
+    lines = [payload["log"] for payload in payloads("job_logs")]
+    assert done.stats["estela/logs/failed"] == logs["failed"] == 7  # 5 of 12 fit
+    assert any(line.endswith("INFO: %s %d ('badly formatted',)") for line in lines)
+    assert logs["published"] == len(lines)
+
+
 def test_the_add_on_is_one_line_and_publishes_every_stream(base: str) -> None:
     crawl(SPIDER, "-a", base, EXTENSIONS="{}", ADDONS='{"estela_scrapy.Addon": 0}', ESTELA_LOGS_TOPIC="lines")
 

@@ -43,7 +43,7 @@ def evil(word: str) -> str:
 
 
 JID = f"7.{evil('spider')}.project"  # MongoDB would take no such database
-TOPIC = evil("items")
+TOPIC = "items"  # no platform takes another one
 VALUE, KEY, DATASET = evil("value"), evil("key"), evil("dataset")
 HEADER_NAME, HEADER_VALUE, MESSAGE_KEY = evil("header"), evil("content"), evil("messagekey")
 JOB = evil("job")

@@ -62,7 +62,7 @@ SHOWN = [
     ("estela-dead-letters", ["list", world.TOPIC], 0, ["bad_name", "undecodable"]),
     ("estela-dead-letters", ["show", world.TOPIC, "0:2"], 0, [world.TOPIC, f"header {world.HEADER_NAME}",
      world.HEADER_VALUE, world.MESSAGE_KEY, world.VALUE]),
-    ("estela-dead-letters", ["list", evil("other")], 0, [evil("other")]),
+    ("estela-dead-letters", ["list", evil("other")], 2, ["not a name for a topic"]),
     ("estela-dead-letters", ["show", world.TOPIC, evil("place")], 2, ["place", "PARTITION:OFFSET"]),
     ("estela-dead-letters", ["list", f"{evil('x')}_dead_letters"], 2, [evil("x")]),
     ("estela-outbox", ["list"], 0, [world.TOPIC, world.REFUSED]),

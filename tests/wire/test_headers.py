@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from estela_consumer.decoding.decoder import decode
 from estela_queue_adapter import Message
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 from estela_wire.headers import Origin, escaped, origin_of, own_headers, replay_headers, unescaped
 
 HERE = Origin("t", 2, 100, 1_700_000_000.5)

@@ -28,7 +28,7 @@ _PATIENCE = 30.0  # seconds for which a `create` that fails with an unknown erro
 _IN_VAIN_REMEMBERED = 600.0  # seconds for which no other collection waits for the same error
 _MAX_CODES = 100
 _CLUSTERED_SINCE = [5, 3]  # MongoDB's version
-_IDLE = 60.0  # seconds without a write after which a collection may have been dropped and nobody told us
+_IDLE = 60.0  # seconds without a write after which a collection may have been dropped without our knowledge
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,9 @@ class ClusteredCollections:
         self._write_concern = write_concern  # or a failover could undo it, and an insert make a plain one
         self._clock = clock
         self._written: OrderedDict[Dataset, float] = OrderedDict()  # when last, the oldest first
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # guards all that is remembered
         self._failing: dict[int, float] = {}  # unknown codes of `create`, and since when
-        self._told: set[int] = set()  # codes
+        self._warned_of: set[int] = set()  # codes
 
     def prepare(self, dataset: Dataset) -> OperationFailure | None:
         """Make the collection unless it is known to be there; the server's refusal if it will not. Blocks.
@@ -97,26 +97,26 @@ class ClusteredCollections:
             raise error
 
     def written(self, dataset: Dataset, refusal: OperationFailure | None) -> None:
-        """A write has succeeded, so the collection is there. Tells of the first refusal with each code."""
+        """A write has succeeded, so the collection is there. Warns of the first refusal with each code."""
         with self._lock:
             self._written[dataset] = self._clock()
             self._written.move_to_end(dataset)
             if len(self._written) > _REMEMBERED:
                 self._written.popitem(last=False)
         if refusal is not None:
-            self._tell(dataset, refusal)
+            self._warn(dataset, refusal)
 
     def forget(self, dataset: Dataset) -> None:
         """A write has failed: the collection may have been dropped, or never made."""
         with self._lock:
             self._written.pop(dataset, None)
 
-    def _tell(self, dataset: Dataset, refusal: OperationFailure) -> None:
+    def _warn(self, dataset: Dataset, refusal: OperationFailure) -> None:
         code = refusal.code or 0
         with self._lock:
-            if code in self._told or len(self._told) >= _MAX_CODES:
+            if code in self._warned_of or len(self._warned_of) >= _MAX_CODES:
                 return
-            self._told.add(code)
+            self._warned_of.add(code)
         logger.warning(
             "MongoDB does not create %s clustered on _id (code %s: %s). It is a plain collection now, as is "
             "each that is refused so later, and estela's downloads of it may miss documents.%s",

@@ -1,4 +1,4 @@
-"""Why a MongoDB deployment cannot be used now: what it is, and what to do, in words and without secrets."""
+"""Why a MongoDB deployment cannot be used now: what it is, and what to do, without secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-_TOLD = 3  # servers that a text names at most
+_MOST_SERVERS = 3  # servers that a text names at most
 _PROBE_TIMEOUT = 3.0  # seconds
 _APPENDED = re.compile(
     r", full error: |, lsid: | \(configured timeouts|, Timeout: |, Topology Description|"
@@ -74,7 +74,7 @@ def reason(client: MongoClient[Any], hosts: str, ca_file: str, error: PyMongoErr
     return _plain(error)
 
 
-def told(error: PyMongoError) -> str:
+def plain_text(error: PyMongoError) -> str:
     """What it says, without the raw answer, the settings and the deployment that pymongo appends."""
     if isinstance(error, BulkWriteError) and (failed := (error.details or {}).get("writeConcernErrors")):
         return str(failed[0].get("errmsg"))
@@ -97,7 +97,7 @@ def _of_configuration(error: ConfigurationError) -> str:
 
 
 def _of_command(error: OperationFailure) -> str:
-    said = told(error)[:300]
+    said = plain_text(error)[:300]
     known = _CODES.get(error.code or 0)
     return known.format(said.rstrip(".")) if known else f"it cannot take it now: {said}"
 
@@ -109,10 +109,10 @@ def _of_deployment(client: MongoClient[Any], hosts: str, ca_file: str) -> str:
     failed = {at: server.error for at, server in servers.items() if server.error is not None}
     sentences = [
         _of_server(_address(at), hosts, _of_error(server_error, at, ca_file))
-        for at, server_error in list(failed.items())[:_TOLD]
+        for at, server_error in list(failed.items())[:_MOST_SERVERS]
     ]
-    if len(failed) > _TOLD:
-        sentences.append(f"And {len(failed) - _TOLD} more")
+    if len(failed) > _MOST_SERVERS:
+        sentences.append(f"And {len(failed) - _MOST_SERVERS} more")
     if topology.replica_set_name and not servers:
         sentences.append(
             f"none of the servers is in a replica set named {topology.replica_set_name}; "

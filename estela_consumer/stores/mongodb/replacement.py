@@ -55,7 +55,7 @@ class MongoReplacement(Replacement):
         dataset: Dataset,
         unreachable: Callable[[PyMongoError], StoreUnreachable],
     ) -> None:
-        """Raises UsageError for what is not there, or is no plain collection, and StoreUnreachable."""
+        """Raises UsageError for what is not there, or is not a plain collection, and StoreUnreachable."""
         try:
             dataset_of("", None, *dataset)
         except BadName as error:
@@ -77,7 +77,7 @@ class MongoReplacement(Replacement):
             if tuple(client.server_info()["versionArray"][:2]) < _OLDEST:
                 raise UsageError(f"adopt needs MongoDB {_OLDEST[0]}.{_OLDEST[1]} or later")
             self._check()
-            self.about = self._old.estimated_document_count()
+            self.estimated_count = self._old.estimated_document_count()
         self.clustered = "clusteredIndex" in self._options(dataset)
 
     def documents(self) -> Iterator[bytes]:
@@ -157,7 +157,7 @@ class MongoReplacement(Replacement):
             others.append("sharded")
         if others:
             raise UsageError(
-                f"{self._dataset} is no plain collection ({', '.join(others)}); estela writes plain ones"
+                f"{self._dataset} is not a plain collection ({', '.join(others)}); estela writes plain ones"
             )
 
     def _copy_indexes(self) -> None:
@@ -203,10 +203,11 @@ class MongoReplacement(Replacement):
         except OperationFailure as error:
             if is_transient(error, error.code):
                 raise self._unreachable(error) from error
-            told = (error.details or {}).get("errmsg", error)
+            answer = (error.details or {}).get("errmsg", error)
             raise UsageError(
-                f"{self._store.describe()} refuses {command} on {self._dataset} (code {error.code}): {told}. "
-                f"adopt needs the roles readWrite and dbAdmin on the database {self._dataset.database}"
+                f"{self._store.describe()} refuses {command} on {self._dataset} (code {error.code}): "
+                f"{answer}. adopt needs the roles readWrite and dbAdmin on the database "
+                f"{self._dataset.database}"
             ) from error
         except PyMongoError as error:
             raise self._unreachable(error) from error

@@ -1,4 +1,4 @@
-"""The store that MongoDB is."""
+"""The MongoDB store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from estela_consumer.decoding.document import Document, is_stored_as
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
-from estela_consumer.stores.mongodb.outages import reason, told
+from estela_consumer.stores.mongodb.outages import plain_text, reason
 from estela_consumer.stores.mongodb.replacement import MongoReplacement, is_held
 from estela_consumer.stores.mongodb.rules import (
     BAD_DOCUMENT,
@@ -34,7 +34,7 @@ from estela_consumer.stores.mongodb.rules import (
 from estela_consumer.stores.opening import StoreSettings
 from estela_wire.dataset import SERVER_DATABASES, Dataset
 
-# No call may hang for ever. Milliseconds; the URL wins where it says otherwise.
+# No call may hang for ever. Milliseconds; the URL wins if it says otherwise.
 _TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
 _MAJORITY = WriteConcern("majority", wtimeout=30_000)  # milliseconds
 _IDS_AT_ONCE = 10_000  # the server would send 16 MiB of them, which are ten times as much here
@@ -53,7 +53,7 @@ class _Encoded(RawBSONDocument):
     __slots__ = ("raw",)
 
     def __init__(self, encoded: bytes) -> None:
-        self.raw = encoded  # type: ignore[misc]  # where pymongo has a property
+        self.raw = encoded  # type: ignore[misc]  # pymongo has a property in its place
 
     def __repr__(self) -> str:
         return f"<{len(self.raw)} bytes of BSON>"
@@ -84,8 +84,8 @@ class MongoStore(Store):
                     **options,
                 )
         except Exception as error:  # noqa: BLE001  (pyOpenSSL has its own, and there are others)
-            told = _USERINFO.sub("//", str(error))
-            raise UsageError(f"the store's URL (--store, DB_CONNECTION) cannot be used: {told}") from None
+            text = _USERINFO.sub("//", str(error))
+            raise UsageError(f"the store's URL (--store, DB_CONNECTION) cannot be used: {text}") from None
         self._clustered = ClusteredCollections(self._client, _MAJORITY)
 
     def describe(self) -> str:
@@ -153,7 +153,7 @@ class MongoStore(Store):
         self._client.close()
 
     def _collection(self, dataset: Dataset) -> Collection[Any]:
-        # Made anew each time: that takes 8 µs, and to keep one for each dataset a kilobyte.
+        # Created each time: that takes 8 µs, and to keep one for each dataset takes a kilobyte.
         # Reading back with majority too: what a duplicate is compared with must not be rolled back either.
         return self._client[dataset.database].get_collection(
             dataset.collection,
@@ -212,13 +212,13 @@ class MongoStore(Store):
     ) -> list[Verdict]:
         """The whole command was refused: for all of it, or for one document that the server cannot parse.
 
-        If nobody knows which of the two the code means, whoever writes finds out.
+        If the code may mean either, the caller finds out by writing each alone.
         """
         if is_transient(error, error.code):
             raise error
         if len(documents) == 1 or error.code not in BAD_DOCUMENT:
             alone = len(documents) == 1
-            return [verdict(error.code, told(error), alone=alone) for _ in documents]
+            return [verdict(error.code, plain_text(error), alone=alone) for _ in documents]
         half = len(documents) // 2
         return self._insert(dataset, documents[:half]) + self._insert(dataset, documents[half:])
 

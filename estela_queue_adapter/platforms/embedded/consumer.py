@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from estela_queue_adapter.errors import CommitRefused, ConsumerClosed, QueueUnreachable
-from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
+from estela_queue_adapter.interfaces import Consumer, PartitionListener
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.messages import Message, Position
 from estela_queue_adapter.platforms.embedded.inherited import keep_inherited
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
 from estela_queue_adapter.platforms.embedded.turn import ReaderTurn
+from estela_queue_adapter.subscription import Subscription
+from estela_queue_adapter.topic_names import checked_topic
 
 _LOOK_AGAIN = 0.02  # seconds between looks at a log that has nothing new
 
@@ -23,7 +26,7 @@ class EmbeddedConsumer(Consumer):
         self._path = path
         self._subscription = subscription
         self._listener = listener
-        self._group, self._topic = subscription.group_id, subscription.topic
+        self._group, self._topic = subscription.group_id, checked_topic(subscription.topic)
         self._turn = ReaderTurn(path, self._group, self._topic)
         self._log: EmbeddedLog | None = None
         self._offset = 0

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from estela_queue_adapter.errors import PermanentError, QueueUnreachable, TopicMissing
 from estela_queue_adapter.files.sqlite import SqliteFile, reason
-from estela_queue_adapter.interfaces import Headers, Message, Outgoing
+from estela_queue_adapter.files.usability import why_unusable
+from estela_queue_adapter.messages import Headers, Message, Outgoing
 
 PARTITION = 0  # a topic of the log is one sequence
 _READ_BYTES = 8 * 1024 * 1024  # after which a read has enough: bounds the memory
@@ -43,6 +44,11 @@ class EmbeddedLog:
     _SQL_EPOCH = "SELECT epoch FROM epochs WHERE name = ?"
     _SQL_NEXT_EPOCH = "INSERT INTO epochs VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1"
     _SQL_COMMIT = "INSERT OR REPLACE INTO positions (group_id, topic, offset) VALUES (?, ?, ?)"
+
+    @classmethod
+    def why_unusable(cls, path: Path) -> str:
+        """Why the file can never be a log, for people; empty if it can."""
+        return why_unusable(path, cls._SQL_SCHEMA)
 
     def __init__(self, path: Path) -> None:
         self._path = path

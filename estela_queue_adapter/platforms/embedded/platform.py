@@ -8,19 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
-from estela_queue_adapter.interfaces import (
-    Consumer,
-    Message,
-    Outgoing,
-    PartitionListener,
-    Platform,
-    Producer,
-    Subscription,
-    Transactions,
-)
+from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
+from estela_queue_adapter.messages import Message, Outgoing
 from estela_queue_adapter.platforms.embedded.consumer import EmbeddedConsumer
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from estela_queue_adapter.platforms.embedded.producer import EmbeddedProducer
+from estela_queue_adapter.subscription import Subscription
+from estela_queue_adapter.topic_names import checked_topic
 
 _READ_AT_ONCE = 500  # messages
 
@@ -41,6 +35,8 @@ class EmbeddedTransactions(Transactions):
         self._epoch = self._log.open_epoch(name)
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
+        for message in messages:
+            checked_topic(message.topic)
         self._log.append(messages, epoch=(self._name, self._epoch))
 
     def close(self) -> None:
@@ -59,6 +55,10 @@ class EmbeddedPlatform(Platform):
                 f"QUEUE_PLATFORM_PATH={self._path} is a directory; it names the queue's file"
             )
 
+    def check(self) -> None:
+        if why := EmbeddedLog.why_unusable(self._path):
+            raise ConfigurationError(f"QUEUE_PLATFORM_PATH={self._path} cannot be the queue's file: {why}")
+
     def producer(self) -> Producer:
         return EmbeddedProducer(self._path)
 
@@ -66,6 +66,7 @@ class EmbeddedPlatform(Platform):
         return EmbeddedConsumer(self._path, subscription, listener or PartitionListener())
 
     def read(self, topic: str) -> Iterator[Message]:
+        checked_topic(topic)
         with contextlib.closing(EmbeddedLog(self._path)) as log:
             offset, end = 0, log.end(topic)
             while offset < end:

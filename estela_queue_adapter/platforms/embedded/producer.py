@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from estela_queue_adapter.errors import ProducerClosed, QueueError
-from estela_queue_adapter.interfaces import Headers, OnDelivery, Outgoing, Producer
+from estela_queue_adapter.interfaces import OnDelivery, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.messages import Headers, Outgoing
 from estela_queue_adapter.platforms.embedded.inherited import keep_inherited
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from estela_queue_adapter.serialization import serialize
+from estela_queue_adapter.topic_names import checked_topic
 
 
 class EmbeddedProducer(Producer):
@@ -40,6 +42,7 @@ class EmbeddedProducer(Producer):
         on_delivery: OnDelivery | None = None,
     ) -> None:
         self._check_open()
+        checked_topic(topic)
         value = serialize(data)
         try:
             with self._lock:  # so that nobody closes the log meanwhile

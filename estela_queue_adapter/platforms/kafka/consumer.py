@@ -11,8 +11,9 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import QueueError
-from estela_queue_adapter.interfaces import Consumer, Message, PartitionListener, Position, Subscription
+from estela_queue_adapter.interfaces import Consumer, PartitionListener
 from estela_queue_adapter.lifecycle import watch
+from estela_queue_adapter.messages import Message, Position
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.connections.connections import needed_addresses
@@ -22,8 +23,10 @@ from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
 from estela_queue_adapter.platforms.kafka.queries import ANSWER_TIMEOUT_MS, TopicQueries, beginning
 from estela_queue_adapter.platforms.kafka.rebalances import LoopsThenListener, RebalanceListener
 from estela_queue_adapter.platforms.kafka.records.fetches import read_as_messages
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import denied, look_up
+from estela_queue_adapter.subscription import Subscription
+from estela_queue_adapter.topic_names import checked_topic
 from estela_terminal.printable import printable_logger
 
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from estela_queue_adapter.interfaces import (
-    Consumer,
-    Message,
-    PartitionListener,
-    Platform,
-    Producer,
-    Subscription,
-    Transactions,
-)
+from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
+from estela_queue_adapter.messages import Message
 from estela_queue_adapter.platforms.kafka.consumer import KafkaGroupConsumer
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
 from estela_queue_adapter.platforms.kafka.reading import read_topic
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.transactions import KafkaTransactions
+from estela_queue_adapter.subscription import Subscription
 
 
 class KafkaPlatform(Platform):

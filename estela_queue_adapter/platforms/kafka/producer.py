@@ -18,8 +18,9 @@ from estela_queue_adapter.errors import (
     QueueUnreachable,
     TransientError,
 )
-from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
+from estela_queue_adapter.interfaces import OnDelivery, Producer
 from estela_queue_adapter.lifecycle import watch
+from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.deliveries import Deliveries
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
@@ -31,9 +32,10 @@ from estela_queue_adapter.platforms.kafka.producer_client import (
     let_go,
 )
 from estela_queue_adapter.platforms.kafka.records.headers import sendable
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import absence
 from estela_queue_adapter.serialization import serialize
+from estela_queue_adapter.topic_names import checked_topic
 from estela_terminal.printable import printable_logger
 
 _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself

@@ -9,12 +9,13 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import QueueUnreachable
-from estela_queue_adapter.interfaces import Position, Subscription
+from estela_queue_adapter.messages import Position
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import absence, partitions_of
+from estela_queue_adapter.subscription import Subscription
 
 ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from kafka import KafkaConsumer, TopicPartition
 
 from estela_queue_adapter.errors import QueueUnreachable
-from estela_queue_adapter.interfaces import Message
+from estela_queue_adapter.messages import Message
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.records.fetches import read_as_messages
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings, checked_topic
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import partitions_of
+from estela_queue_adapter.topic_names import checked_topic
 
 _ANSWER_TIMEOUT_MS = 10_000
 _SILENT_POLLS = 6  # of 5 s each without a step forward, before the queue counts as unavailable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -14,8 +13,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.platforms.kafka.connections.logins import check_login, login_options, token_provider
-from estela_queue_adapter.topic_names import is_topic
+from estela_queue_adapter.platforms.kafka.connections.logins import LoginSettings, check_login, login_options
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _ASSIGNORS = {
@@ -28,27 +26,12 @@ _RECONNECT_MS = 2_000  # the longest pause between two tries to reach a broker
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as `token_provider` is kept
-class KafkaSettings:
+@dataclass(frozen=True, kw_only=True)
+class KafkaSettings(LoginSettings):
     """The brokers, and how to log in. Empty means the client's own default."""
 
     listeners: str = field(metadata={"example": " the brokers, as host1,host2 or host1:9092,host2:9093"})
     port: int = 9092
-    security_protocol: str = ""
-    sasl_mechanism: str = ""
-    sasl_username: str = ""
-    sasl_password: str = field(default="", repr=False)
-    sasl_oauth_token_provider: str = ""
-    """What gives tokens, as `package.module:name`: a function, or what has a method `token`, or its class."""
-    sasl_oauth_token_url: str = ""
-    """Where tokens are had for `sasl_oauth_client_id` and its secret."""
-    sasl_oauth_client_id: str = ""
-    sasl_oauth_client_secret: str = field(default="", repr=False)
-    sasl_oauth_scope: str = ""
-    sasl_oauth_cafile: str = ""
-    """Who signs the certificate of `sasl_oauth_token_url`; the system's authorities if empty."""
-    sasl_kerberos_service_name: str = ""
-    sasl_kerberos_domain_name: str = ""
     ssl_cafile: str = ""
     ssl_certfile: str = ""
     ssl_keyfile: str = ""
@@ -78,11 +61,6 @@ class KafkaSettings:
         check_login(self)
         self.token_provider  # noqa: B018  (raises for one that cannot be had)
         self.bootstrap_servers  # noqa: B018  (raises for a list that names no broker)
-
-    @functools.cached_property
-    def token_provider(self) -> Any:
-        """What gives tokens to every client of these settings; None if they need none."""
-        return token_provider(self)
 
     @property
     def bootstrap_servers(self) -> list[str]:
@@ -150,16 +128,6 @@ class KafkaSettings:
             **{name: value for name, value in options.items() if value},
             **login_options(self),
         }
-
-
-@functools.lru_cache(maxsize=1024)
-def checked_topic(topic: str) -> str:
-    """The topic itself; raises ConfigurationError for a name that no broker takes."""
-    if not is_topic(topic):
-        raise ConfigurationError(
-            f"{topic!r} is not a name for a topic: 1 to 249 of the ASCII letters, digits, '.', '_' and '-'"
-        )
-    return topic
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

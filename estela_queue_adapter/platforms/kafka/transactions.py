@@ -8,12 +8,14 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.producer.future import FutureRecordMetadata
 
-from estela_queue_adapter.interfaces import Outgoing, Transactions
+from estela_queue_adapter.interfaces import Transactions
+from estela_queue_adapter.messages import Outgoing
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.records.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.topic_names import checked_topic
 
 _TRANSACTION_TIMEOUT_MS = 10_000  # after which the broker undoes what a killed process left open
 _DELIVERY_TIMEOUT = 30.0  # seconds for one message
@@ -29,6 +31,8 @@ class KafkaTransactions(Transactions):
         self._client: KafkaProducer | None = self._open()
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
+        for message in messages:
+            checked_topic(message.topic)
         if self._client is None:
             self._client = self._open()
         try:

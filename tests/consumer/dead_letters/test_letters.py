@@ -16,7 +16,7 @@ from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.dead_letters.replay import DeadLetter
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message, Unreadable, get_producer_interface, open_platform
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 from estela_wire.headers import escaped, own_headers
 from estela_wire.topics import dead_letter_topic
 from tests.consumer.commands import drain, envelope, exported, publish, run

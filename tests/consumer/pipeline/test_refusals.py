@@ -13,7 +13,7 @@ from bson.objectid import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estela_consumer.dead_letters.publisher import DeadLetters
+from estela_consumer.dead_letters.publisher import DeadLetterPublisher
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UnknownRefusal
 from estela_consumer.pipeline.refusals import RETRY_SECONDS, RefusalHistory
@@ -67,7 +67,7 @@ class Writing:
         self.clock = Clock()
         retry = RetryPolicy(cancelled=self.clock, clock=self.clock, random=lambda: 1.0)
         store = cast(Store, ScriptedStore(answer))
-        self.writer = BatchWriter(store, cast(DeadLetters, None), retry)
+        self.writer = BatchWriter(store, cast(DeadLetterPublisher, None), retry)
 
     def write(self, count: int, dataset: Dataset = DATASET) -> tuple[WriteResult, list[int], float]:
         """One batch: what became of it, the numbers of its dead letters, and how long it took."""
@@ -104,7 +104,9 @@ class TestAnUnknownError:
     def test_is_said_in_the_dead_letter_with_what_was_tried(self) -> None:
         clock = Clock()
         retry = RetryPolicy(cancelled=clock, clock=clock, random=lambda: 1.0)
-        writer = BatchWriter(cast(Store, ScriptedStore(refusing({0}))), cast(DeadLetters, None), retry)
+        writer = BatchWriter(
+            cast(Store, ScriptedStore(refusing({0}))), cast(DeadLetterPublisher, None), retry
+        )
 
         [letter] = writer.write_chunk(DATASET, [document(0)], WriteResult(), writer.retry_window())
 

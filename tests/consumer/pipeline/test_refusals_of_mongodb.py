@@ -10,7 +10,7 @@ import pytest
 from bson.objectid import ObjectId
 
 from devservers.mongodb import FAIL_POINTS, MongoStandalone
-from estela_consumer.dead_letters.publisher import DeadLetters
+from estela_consumer.dead_letters.publisher import DeadLetterPublisher
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, UnknownRefusal
 from estela_consumer.pipeline.refusals import RefusalHistory
@@ -79,7 +79,7 @@ class TestOnMongoDB:
     ) -> None:
         self._write(store, Dataset(unique, "c"), 1)
 
-        writer = BatchWriter(store, cast(DeadLetters, None), RetryPolicy())
+        writer = BatchWriter(store, cast(DeadLetterPublisher, None), RetryPolicy())
         dataset = Dataset(unique.upper(), "c")
         letters = writer.write_chunk(
             dataset, [document(n, dataset) for n in range(3)], WriteResult(), writer.retry_window()
@@ -130,7 +130,7 @@ class TestOnMongoDB:
     ) -> tuple[WriteResult, list[str]]:
         retry = RetryPolicy()
         writer = BatchWriter(
-            store, cast(DeadLetters, None), retry, RefusalHistory(retry.clock, retry_seconds)
+            store, cast(DeadLetterPublisher, None), retry, RefusalHistory(retry.clock, retry_seconds)
         )
         written = WriteResult()
         documents = [document(number, dataset) for number in range(count)]

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 import pytest
 
-from estela_consumer.dead_letters.publisher import DeadLetters
+from estela_consumer.dead_letters.publisher import DeadLetterPublisher
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
@@ -67,7 +67,7 @@ def threads() -> Iterator[Start]:
 
         def start(answer: Callable[[str], Verdict], letters: NotedLetters, count: int = 3) -> WriterThreads:
             store = cast(Store, ScriptedStore(answer))
-            writer = BatchWriter(store, cast(DeadLetters, letters), RetryPolicy(max_wait=0.0))
+            writer = BatchWriter(store, cast(DeadLetterPublisher, letters), RetryPolicy(max_wait=0.0))
             writers = WriterThreads(writer, count)
             writers.start()
             started.callback(writers.close, timeout=10)
@@ -163,7 +163,7 @@ def test_after_close_no_thread_is_left_and_what_was_not_begun_is_cancelled() -> 
         return Outcome.STORED
 
     store = cast(Store, ScriptedStore(answer))
-    writers = WriterThreads(BatchWriter(store, cast(DeadLetters, NotedLetters()), RetryPolicy()), 1)
+    writers = WriterThreads(BatchWriter(store, cast(DeadLetterPublisher, NotedLetters()), RetryPolicy()), 1)
     writers.start()
     writing, waiting = writers.submit(batch_of("a")), writers.submit(batch_of("b", "c"))
     assert begun.wait(20)
@@ -189,7 +189,7 @@ def test_an_outage_does_not_keep_threads_from_their_end_once_the_retries_are_can
         return StoreUnreachable("no")
 
     store = cast(Store, ScriptedStore(answer))
-    writers = WriterThreads(BatchWriter(store, cast(DeadLetters, NotedLetters()), retry), 2)
+    writers = WriterThreads(BatchWriter(store, cast(DeadLetterPublisher, NotedLetters()), retry), 2)
     writers.start()
     future = writers.submit(batch_of("a"))
     assert failed.wait(20)
@@ -202,6 +202,6 @@ def test_an_outage_does_not_keep_threads_from_their_end_once_the_retries_are_can
 
 
 def test_threads_that_were_never_started_are_closed_too() -> None:
-    writer = BatchWriter(cast(Store, None), cast(DeadLetters, None), RetryPolicy())
+    writer = BatchWriter(cast(Store, None), cast(DeadLetterPublisher, None), RetryPolicy())
 
     WriterThreads(writer, 2).close(timeout=0.0)

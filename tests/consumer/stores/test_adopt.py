@@ -258,11 +258,11 @@ def test_of_two_at_once_one_says_so_and_nothing_is_lost(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"capped": True, "size": 10_000}, "no plain collection (capped, size)"),
-        ({"validator": {"n": 1}}, "no plain collection (validator)"),
-        ({"timeseries": {"timeField": "at"}}, "no plain collection (timeseries"),
-        ({"viewOn": "other"}, "no plain collection (view"),
-        ({"collation": {"locale": "fr"}}, "no plain collection (collation)"),
+        ({"capped": True, "size": 10_000}, "not a plain collection (capped, size)"),
+        ({"validator": {"n": 1}}, "not a plain collection (validator)"),
+        ({"timeseries": {"timeField": "at"}}, "not a plain collection (timeseries"),
+        ({"viewOn": "other"}, "not a plain collection (view"),
+        ({"collation": {"locale": "fr"}}, "not a plain collection (collation)"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -206,6 +206,20 @@ class TestEverywhere:
 
         assert counts(verified(job)) == {"published": 6, "stored": None, "missing": 2}
 
+    def test_what_nobody_has_counted_is_null(self, job: EndedJob, unique: str) -> None:
+        """Given a unique dataset of a crawl without Scrapy's own counts, and a crawl without items."""
+        job.stream(unique, payloads(2), unique=True)
+        job.close()
+        drain(unique)
+        without = EndedJob(f"2.s.{unique}", job.jobs_topic)
+        without.close(scraped=4)
+
+        found, empty = verified(job).summary, verified(without).summary
+
+        names = ("scraped", "stored", "unaccounted", "unscraped", "not_published", "responses", "missing")
+        assert [found[name] for name in names] == [None, None, None, None, 0, None, 0]
+        assert (empty["scraped"], empty["not_published"]) == (None, 4)
+
     def test_the_stats_of_a_job_are_one_document(self, job: EndedJob, unique: str) -> None:
         job.stream("job_stats", [{"item_scraped_count": 3}], "stats")
         job.close()

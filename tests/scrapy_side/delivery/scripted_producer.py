@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from estela_queue_adapter.errors import QueueError
-from estela_queue_adapter.interfaces import Headers, OnDelivery, Producer
+from estela_queue_adapter.interfaces import OnDelivery, Producer
+from estela_queue_adapter.messages import Headers
 
 
 class ScriptedProducer(Producer):

@@ -124,6 +124,44 @@ def test_a_publish_that_fails_does_not_fail_the_caller_and_is_counted(
     assert "no room" in capsys.readouterr().err
 
 
+class Odd:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("msg", "args", "told"),
+    [
+        ("%s %d", ("bad",), "%s %d ('bad',)"),
+        ("%d", ("x" * 10_000_000,), "%d ('xxx"),
+        ("no place", (1, 2), "no place (1, 2)"),
+        ("%(a)s", ({"b": 1},), "%(a)s {'b': 1}"),
+        ("%s", (Odd(),), "%s (<Odd instance at"),
+        (Odd(), (), "<Odd: RuntimeError>"),
+    ],
+)
+def test_a_line_that_cannot_be_formatted_is_published_as_message_and_arguments(
+    log: Log, unique: str, msg: object, args: tuple[object, ...], told: str
+) -> None:
+    log.handler.handle(logging.LogRecord(unique, logging.INFO, "", 0, msg, args, None))
+
+    [line] = log.lines
+    assert line.startswith(f"[{unique}] {told}")
+    assert len(line) < 1000
+    assert log.handler.failed == 0
+
+
+def test_a_log_format_that_nothing_fits_costs_no_line(unique: str) -> None:
+    log = Log(crawler(LOG_FORMAT="%(message)d"), unique)
+
+    log.handler.handle(logging.makeLogRecord({"name": unique, "msg": "a line", "levelno": logging.INFO}))
+    log.logger.removeHandler(log.handler)
+
+    assert (log.lines, log.handler.failed) == (["a line"], 0)
+
+
 @pytest.mark.parametrize("name", ["kafka", "kafka.client"])
 def test_lines_of_the_queues_client_are_not_taken(name: str) -> None:
     log = Log(crawler(), name)

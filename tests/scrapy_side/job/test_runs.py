@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from estela_scrapy.job.runs import count_run
+from estela_scrapy.job.runs import count_run, keep_stats_published, why_no_stats
 
 pytestmark = pytest.mark.processes
 
@@ -27,3 +27,27 @@ def test_a_number_that_cannot_be_kept_is_told_and_costs_nothing_else(
 
     assert count_run(str(tmp_path), "1.s.p") is None
     assert "the number of this run cannot be kept" in caplog.text
+
+
+def test_of_a_jobs_runs_the_first_that_finishes_publishes_its_stats(tmp_path: Path) -> None:
+    jobdir = str(tmp_path / "new" / "crawl-1")
+
+    for reason in ("shutdown", "closespider_itemcount", "forced", ""):
+        assert "the run that finishes" in why_no_stats(jobdir, "1.s.p", reason)
+        assert why_no_stats(None, "1.s.p", reason) == ""
+    assert why_no_stats(jobdir, "1.s.p", "finished") == ""
+    keep_stats_published(jobdir, "1.s.p")
+    assert "an earlier run" in why_no_stats(jobdir, "1.s.p", "finished")
+    assert why_no_stats(jobdir, "2.s.p", "finished") == ""  # another job with the same folder
+    keep_stats_published(None, "1.s.p")
+
+
+def test_that_stats_are_published_and_it_cannot_be_kept_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "estela-job-stats").mkdir()
+
+    assert why_no_stats(str(tmp_path), "1.s.p", "finished") == ""
+    keep_stats_published(str(tmp_path), "1.s.p")
+
+    assert "its stats become a dead letter" in caplog.text

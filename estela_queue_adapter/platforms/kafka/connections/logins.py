@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.platforms.kafka.connections.oauth import ClientCredentials, NamedProvider
-
-if TYPE_CHECKING:
-    from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _WITH_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _WITH_PACKAGE = {"GSSAPI": "gssapi", "AWS_MSK_IAM": "botocore"}
@@ -18,12 +17,38 @@ _LOGS_OF_BYTES = ("kafka.net.connection", "kafka.protocol.parser")
 _TOKEN = "QUEUE_PLATFORM_SASL_OAUTH_"
 
 
+@dataclass(frozen=True, kw_only=True)  # without slots, as `token_provider` is kept
+class LoginSettings:
+    """How to log in. Empty means the client's own default."""
+
+    security_protocol: str = ""
+    sasl_mechanism: str = ""
+    sasl_username: str = ""
+    sasl_password: str = field(default="", repr=False)
+    sasl_oauth_token_provider: str = ""
+    """What gives tokens, as `package.module:name`: a function, or what has a method `token`, or its class."""
+    sasl_oauth_token_url: str = ""
+    """Where tokens are had for `sasl_oauth_client_id` and its secret."""
+    sasl_oauth_client_id: str = ""
+    sasl_oauth_client_secret: str = field(default="", repr=False)
+    sasl_oauth_scope: str = ""
+    sasl_oauth_cafile: str = ""
+    """Who signs the certificate of `sasl_oauth_token_url`; the system's authorities if empty."""
+    sasl_kerberos_service_name: str = ""
+    sasl_kerberos_domain_name: str = ""
+
+    @functools.cached_property
+    def token_provider(self) -> Any:
+        """What gives tokens to every client of these settings; None if they need none."""
+        return token_provider(self)
+
+
 def mechanisms() -> list[str]:
     """Those that can work here."""
     return [*_WITH_PASSWORD, "OAUTHBEARER", *filter(_is_installed, _WITH_PACKAGE)]
 
 
-def check_login(settings: KafkaSettings) -> None:
+def check_login(settings: LoginSettings) -> None:
     """Raise ConfigurationError if the login cannot work, whatever the brokers say."""
     mechanism, protocol = settings.sasl_mechanism, settings.security_protocol
     if not mechanism:
@@ -59,7 +84,7 @@ def check_login(settings: KafkaSettings) -> None:
         )
 
 
-def token_provider(settings: KafkaSettings) -> Any:
+def token_provider(settings: LoginSettings) -> Any:
     """What gives the client tokens; None unless the mechanism is OAUTHBEARER. Raises ConfigurationError."""
     if settings.sasl_mechanism != "OAUTHBEARER":
         return None
@@ -90,7 +115,7 @@ def token_provider(settings: KafkaSettings) -> Any:
     )
 
 
-def login_options(settings: KafkaSettings) -> dict[str, Any]:
+def login_options(settings: LoginSettings) -> dict[str, Any]:
     """The login as kafka-python's clients take it; what is empty is omitted."""
     options = {
         "sasl_mechanism": settings.sasl_mechanism,

@@ -21,7 +21,7 @@ from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords
 
-from estela_queue_adapter.interfaces import Message
+from estela_queue_adapter.messages import Message
 from estela_queue_adapter.platforms.kafka.records.batches import Batch
 from estela_queue_adapter.platforms.kafka.records.legacy import is_intact, messages_of_old
 from estela_queue_adapter.platforms.kafka.records.parsing import messages_of, unreadable

@@ -14,7 +14,7 @@ from kafka.producer import record_accumulator
 from kafka.record.memory_records import MemoryRecordsBuilder
 
 from estela_queue_adapter.errors import SerializationError
-from estela_queue_adapter.interfaces import Headers
+from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka.records.batches import Batch
 from estela_queue_adapter.platforms.kafka.records.fetches import raw_batches
 from estela_queue_adapter.platforms.kafka.records.parsing import messages_of

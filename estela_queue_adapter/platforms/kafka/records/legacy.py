@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from kafka import TopicPartition
 
-from estela_queue_adapter.interfaces import Message
+from estela_queue_adapter.messages import Message
 from estela_queue_adapter.platforms.kafka.records.decompression import decompress
 from estela_queue_adapter.platforms.kafka.records.parsing import unreadable
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from kafka import TopicPartition
 from kafka.record.util import decode_varint
 
-from estela_queue_adapter.interfaces import Headers, Message, Unreadable
+from estela_queue_adapter.messages import Headers, Message, Unreadable
 from estela_queue_adapter.platforms.kafka.records.batches import Batch
 from estela_queue_adapter.platforms.kafka.records.decompression import decompress
 from estela_terminal.printable import printable_logger
