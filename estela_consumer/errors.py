@@ -12,7 +12,8 @@ EXIT_MEANINGS = {
     ExitCode.FAILED: "a fault of the program; nothing is committed that is not safe",
     ExitCode.USAGE: "wrong arguments or settings",
     ExitCode.DEAD_LETTERS: "drained; some messages went to the dead letters",
-    ExitCode.QUEUE_UNREACHABLE: "--drain gave up on the queue, or the queue is too old for this program",
+    ExitCode.QUEUE_UNREACHABLE: "--drain gave up on the queue or on a dead-letter topic that does not exist, "
+    "or the queue is too old for this program",
     ExitCode.STORE_UNREACHABLE: "--drain gave up on the store",
     ExitCode.TOPIC_MISSING: "--drain found no such topic",
     ExitCode.STOPPED: "a signal stopped --drain before it was done; the next one goes on",

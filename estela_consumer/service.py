@@ -11,12 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import NamedTuple
 
-from estela_consumer.dead_letters.publisher import DeadLetterPublisher, warn_of_shortened
+from estela_consumer.dead_letters.publisher import (
+    DeadLetterPublisher,
+    DeadLetterTopicMissing,
+    warn_of_shortened,
+)
 from estela_consumer.errors import EXIT_MEANINGS, StoreUnreachable, UsageError
 from estela_consumer.pipeline.drain import DrainReport
+from estela_consumer.pipeline.final_lag import final_lag
 from estela_consumer.pipeline.pipeline import Pipeline, PipelineSettings
 from estela_consumer.pipeline.progress import Progress
 from estela_consumer.pipeline.stop_request import StopRequest
@@ -30,6 +36,7 @@ from estela_terminal.exit_codes import ExitCode
 
 _TICK = 0.1  # seconds between looks at the threads, and between two pictures of the progress
 _CLOSE_TIMEOUT = 5.0  # seconds for the writers and the clients of queue and store to let go
+_LAG_TIMEOUT = 3.0  # seconds of these for the queue to say how much remains
 _WRITERS_CLOSE_TIMEOUT = 0.5  # seconds of these for writers that still wait for the store
 _RESERVE = 0.5  # seconds of the grace, or a tenth of it, that are kept for the summary and the end
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -144,16 +151,20 @@ class ConsumerService:
         platform = open_platform()
         store = open_store(self._settings.store)
         producer = platform.producer()
-        warn_of_shortened(self._settings.topics)
         writer = BatchWriter(store, DeadLetterPublisher(producer), self._retry)
         settings, writers = self._settings.pipeline, []
         for topic in self._settings.topics:
             writers.append(WriterThreads(writer, settings.writers))
-            subscription = Subscription(topic=topic, group=self._settings.group)
             self._pipelines.append(
-                Pipeline(platform, subscription, writers[-1], settings, self._retry, self.progress)
+                Pipeline(
+                    platform, self._subscription(topic), writers[-1], settings, self._retry, self.progress
+                )
             )
+        warn_of_shortened(self._settings.topics)  # now that their names are known to be some
         return _Parts(platform, store, producer, self._pipelines, writers)
+
+    def _subscription(self, topic: str) -> Subscription:
+        return Subscription(topic=topic, group=self._settings.group)
 
     def _consume(self, parts: _Parts, tick: Callable[[], None]) -> None:
         if not self._stop_request.is_made:
@@ -164,8 +175,27 @@ class ConsumerService:
             pipelines = zip(self._settings.topics, parts.pipelines, strict=True)
             self._run_threads({topic: pipeline.run for topic, pipeline in pipelines}, tick)
         self._retry.cancelled.set()
+        self.progress.forget_lag()  # or an old one would stand beside what the drain says
         if not self._hangs:
+            lags = self._ask_lags(parts.platform)
             self._run_threads({"close": parts.close}, tick, time.monotonic() + _CLOSE_TIMEOUT)
+            until = min(time.monotonic() + _LAG_TIMEOUT, self._stop_request.deadline)
+            if not lags.close(lambda: until, tick):
+                self._hangs = True  # nothing is lost by it, and the process can end soon
+
+    def _ask_lags(self, platform: Platform) -> _Threads:
+        """Have the queue asked how much remains, while the rest is closed."""
+
+        def ask(topic: str) -> None:
+            lag = final_lag(platform, self._subscription(topic))
+            if lag is not None:
+                self.progress.set_lag(topic, lag)
+
+        threads = _Threads(lambda error: logger.debug("lag not known: %s", error))
+        if not any(isinstance(error, QueueError) for error in self._errors):
+            for topic in self._settings.topics:
+                threads.start(f"lag-{topic}", partial(ask, topic))
+        return threads
 
     def _run_threads(
         self, work: dict[str, Callable[[], None]], tick: Callable[[], None], until: float = math.inf
@@ -231,7 +261,9 @@ class ConsumerService:
 
     def _exit_code(self) -> ExitCode:
         for error in self._errors:
-            if isinstance(error, (QueueError, StoreUnreachable)):
+            if isinstance(error, DeadLetterTopicMissing):  # which says itself what to do
+                logger.error("%s", error)
+            elif isinstance(error, (QueueError, StoreUnreachable)):
                 logger.error("%s. %s", error, _ADVICE.get(_code_of(error), ""))
             else:
                 logger.error(

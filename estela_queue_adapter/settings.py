@@ -6,15 +6,16 @@ from `QUEUE_PLATFORM*` variables; the extension adds Scrapy's settings to them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, get_type_hints
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.files.values import SUFFIX, value_of
+from estela_queue_adapter.files.values import SUFFIX, hidden, value_of
 
 PREFIX = "QUEUE_PLATFORM"
 
@@ -32,6 +33,8 @@ class Given(NamedTuple):
 
     name: str
     value: Any
+    from_file: bool = False
+    """Whether no error may quote it."""
 
 
 class Source(Protocol):
@@ -64,7 +67,11 @@ class Variables:
         name = variable(field.name, self._prefix)
         from_file = value_of(name, self._environ) if self._files else ""
         value = from_file or self._environ.get(name)
-        return None if value is None else Given(name, value)
+        return (
+            None
+            if value is None
+            else Given(name, value, from_file=bool(from_file and self._environ.get(f"{name}{SUFFIX}")))
+        )
 
 
 def setting(kind: Kind, default: Any, *, empty_counts: bool = False) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def settings_of(cls: type[Any]) -> dict[str, Field]:
 def read_setting(field: Field, sources: Sequence[Source]) -> Any:
     """The value of one such field. Raises ConfigurationError."""
     given = _first(field, sources)
-    name, value = given if given is not None else (field.name, field.metadata["default"])
+    name, value = (field.name, field.metadata["default"]) if given is None else given[:2]
     return field.metadata["kind"](name, value)
 
 
@@ -108,18 +115,38 @@ def read(cls: type[T], environ: Mapping[str, str], arguments: Mapping[str, Any])
     hints = get_type_hints(cls)
     sources = (Arguments(arguments), Variables(environ, PREFIX, files=True))
     values: dict[str, Any] = {}
+    from_files: dict[str, str] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T has no bound that says dataclass
         if "default" in field.metadata:
             values[field.name] = read_setting(field, sources)
         elif (given := _first(field, sources)) is not None:
             kind = field.metadata.get("kind") or _kind_of(hints[field.name], secret=not field.repr)
-            values[field.name] = kind(*given)
+            if given.from_file:
+                from_files[given.name] = given.value
+            with _without(from_files):
+                values[field.name] = kind(given.name, given.value)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigurationError(
                 f"{variable(field.name)} is not set: give it{field.metadata.get('example', '')}, "
                 f"or pass {field.name}=..."
             )
-    return cls(**values)
+    with _without(from_files):
+        return cls(**values)
+
+
+@contextlib.contextmanager
+def _without(from_files: Mapping[str, str]) -> Iterator[None]:
+    """Have no ConfigurationError quote what came from a file."""
+    try:
+        yield
+    except ConfigurationError as error:
+        text = str(error)
+        for name, value in from_files.items():
+            if name in text:
+                text = hidden(text, name, value)
+        if text == str(error):
+            raise
+        raise ConfigurationError(text) from None
 
 
 def _first(field: Field, sources: Sequence[Source]) -> Given | None:

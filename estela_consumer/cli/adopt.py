@@ -6,12 +6,15 @@ import logging
 import re
 import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 import click
 
 from estela_consumer.adoption import AdoptionFailed, AdoptionReport, Replacement, survey
 from estela_consumer.adoption import adopt as adopt_collection
 from estela_consumer.cli.dataset_argument import dataset_argument
+from estela_consumer.cli.store_options import pass_store
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Store
 from estela_terminal.commands import DataCommand
@@ -29,13 +32,25 @@ _NOT_CLUSTERED = (
 logger = logging.getLogger(__name__)
 
 
+class _Ended(BaseException):
+    """A signal asks for the end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Ended(number)
+
+
 @click.command(cls=DataCommand)
 @dataset_argument
 @click.option("--dry-run", is_flag=True, help="Say what would become of the documents, and change nothing.")
 @click.option("--unique", is_flag=True, help="It stores equal items once, though its name does not say so.")
 @click.option("--cancel", is_flag=True, help="Undo what an interrupted run began: consumers go on.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as one JSON object.")
-@click.pass_obj
+@pass_store
 def adopt(store: Store, dataset: Dataset, dry_run: bool, unique: bool, cancel: bool, as_json: bool) -> None:
     """Give the documents of a unique collection that estela wrote the ids that estela-consume gives them.
 
@@ -43,8 +58,23 @@ def adopt(store: Store, dataset: Dataset, dry_run: bool, unique: bool, cancel: b
     consumer first. Readers, and consumers of this package, may go on: they see the old collection until the
     new one takes its place, and writes wait so long. It can be interrupted at any time, and run again.
     """
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # in good order, so that consumers go on
-        signal.signal(ending, lambda number, _: sys.exit(ended_by(number)))
+    endings = (signal.SIGTERM, signal.SIGHUP)  # in good order, so that consumers go on
+    try:
+        for ending in endings:
+            signal.signal(ending, _end)
+        _adopt(store, dataset, dry_run=dry_run, unique=unique, cancel=cancel, as_json=as_json)
+        for ending in endings:
+            signal.signal(ending, signal.SIG_DFL)
+    except _Ended as end:
+        say_error(
+            f"{dataset}: stopped by {end.signal.name}. Run the command again; if all was done, it says so"
+        )
+        sys.exit(ended_by(end.signal))
+
+
+def _adopt(
+    store: Store, dataset: Dataset, *, dry_run: bool, unique: bool, cancel: bool, as_json: bool
+) -> None:
     try:
         replacement = _replacement(store, dataset)
         if cancel:

@@ -139,7 +139,7 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
     return ConsumerSettings(
         topics=tuple(dict.fromkeys(options["topics"])),
         group=options["group"] or "",
-        store=store_settings(url, options["tls_ca_file"]),
+        store=store_settings(options["store"], options["tls_ca_file"]),
         pipeline=PipelineSettings(
             limits=ChunkLimits(
                 count=options["chunk_count"],

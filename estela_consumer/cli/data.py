@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -15,10 +16,10 @@ from estela_consumer.cli import logs
 from estela_consumer.cli.adopt import adopt
 from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.cli.extended_json import extended_json
-from estela_consumer.cli.store_options import store_settings, store_to_look_into
+from estela_consumer.cli.store_options import pass_store, store_settings, store_to_look_into
 from estela_consumer.decoding.escaping import unescape_document, unescape_key
-from estela_consumer.errors import StoreUnreachable, UsageError
-from estela_consumer.stores import Store, open_store
+from estela_consumer.errors import StoreUnreachable
+from estela_consumer.stores import Store
 from estela_terminal.commands import DataGroup
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import (
@@ -57,16 +58,12 @@ def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> 
     JSON is MongoDB's relaxed Extended JSON.
     """
     logs.set_up()
-    try:
-        context.obj = open_store(store_settings(store, tls_ca_file))
-    except UsageError as error:
-        raise click.UsageError(str(error)) from None
-    context.call_on_close(context.obj.close)
+    context.obj = partial(store_settings, store, tls_ca_file)  # for `pass_store`
 
 
 @data.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.pass_obj
+@pass_store
 def list_(store: Store, as_json: bool) -> None:
     """Every dataset and how many documents it holds."""
     with _reachable():
@@ -89,7 +86,7 @@ def list_(store: Store, as_json: bool) -> None:
 @data.command()
 @dataset_argument
 @click.option("-n", "--number", type=click.IntRange(min=1), default=5, show_default=True, help="How many.")
-@click.pass_obj
+@pass_store
 def show(store: Store, dataset: Dataset, number: int) -> None:
     """The first documents of DATASET (DATABASE/COLLECTION) as a table, or each as its own if it is wide."""
     with _reachable():
@@ -124,7 +121,7 @@ def _one_below_the_other(document: dict[str, Any]) -> DataTable:
 @data.command()
 @dataset_argument
 @click.option("--raw", is_flag=True, help="With _id, and keys as they are stored.")
-@click.pass_obj
+@pass_store
 def export(store: Store, dataset: Dataset, raw: bool) -> None:
     """DATASET (DATABASE/COLLECTION) as JSON lines on standard output, in the order of scraping."""
     found = False

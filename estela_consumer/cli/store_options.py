@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -10,10 +11,10 @@ import click
 
 from estela_consumer.cli import estela_variables
 from estela_consumer.errors import UsageError
-from estela_consumer.stores import StoreSettings
+from estela_consumer.stores import StoreSettings, open_store
 from estela_consumer.stores.opening import DEFAULT_URL
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.files.values import value_of
+from estela_queue_adapter.files.values import SUFFIX, value_of
 
 _VARIABLE = "DB_CONNECTION"
 
@@ -40,6 +41,22 @@ def store_to_look_into(command: _Command) -> _Command:
     return store(tls_ca_file_option(command))
 
 
+def pass_store(command: _Command) -> _Command:
+    """Hand the command the store of its group, which is opened only now: not for a --help or a mistake."""
+
+    @functools.wraps(command)
+    def with_store(*arguments: Any, **options: Any) -> Any:
+        context = click.get_current_context()
+        try:
+            store = open_store(context.obj())
+        except UsageError as error:
+            raise click.UsageError(str(error)) from None
+        context.call_on_close(store.close)
+        return command(store, *arguments, **options)
+
+    return with_store
+
+
 def store_url(given: str | None) -> str:
     """The option, or what is in the file that DB_CONNECTION_FILE names. Raises UsageError."""
     if given and given != os.environ.get(_VARIABLE):
@@ -52,6 +69,7 @@ def store_url(given: str | None) -> str:
 
 def store_settings(url: str | None, tls_ca_file: str | None) -> StoreSettings:
     """What the options and estela's variables say together. Raises UsageError."""
+    from_file = url in (None, "", os.environ.get(_VARIABLE)) and bool(os.environ.get(f"{_VARIABLE}{SUFFIX}"))
     url, tls_ca_file = store_url(url), tls_ca_file or ""
     tls = url.startswith("mongodb") and estela_variables.wants_tls(os.environ, tls_ca_file)
-    return StoreSettings(url=url, tls=tls, tls_ca_file=tls_ca_file if tls else "")
+    return StoreSettings(url=url, url_from_file=from_file, tls=tls, tls_ca_file=tls_ca_file if tls else "")

@@ -11,7 +11,7 @@ from functools import partial
 from estela_consumer.dead_letters.cutting import Parts, cut
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_queue_adapter import Message, Producer, Unreadable
-from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
+from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError, TopicMissing
 from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.topic_names import MAX_LENGTH
 from estela_wire import headers as names
@@ -76,6 +76,18 @@ class DeadLettersUndelivered(DeliveryError):
         self.rejected = rejected
 
 
+class DeadLetterTopicMissing(QueueError):
+    """The topic of the dead letters does not exist, and the queue does not create it."""
+
+    def __init__(self, topic: str, error: QueueError) -> None:
+        super().__init__(
+            f"the dead-letter topic {topic} does not exist, and the queue does not create it at its first "
+            f"use ({error}): auto.create.topics.enable may be off, the login may lack Create, or a topic may "
+            "have the same name but for '.' and '_'. Create it; until then nothing behind the rejected "
+            "messages is committed"
+        )
+
+
 class DeadLetterPublisher:
     """Publishes dead letters. `publish` may be called from several threads at once."""
 
@@ -114,7 +126,10 @@ class DeadLetterPublisher:
             if outcome is not None
         ]
         if failed:
-            raise DeadLettersUndelivered([message for message, _ in failed], failed[0][1])
+            first, outcome = failed[0]
+            if isinstance(outcome, TopicMissing):  # deleted just now
+                outcome = DeadLetterTopicMissing(dead_letter_topic(first.message.topic), outcome)
+            raise DeadLettersUndelivered([message for message, _ in failed], outcome)
 
     def _send(self, rejected: Sequence[RejectedMessage], budget: int | None) -> list[QueueError | None]:
         outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(rejected)
@@ -140,10 +155,14 @@ class DeadLetterPublisher:
         if budget is not None:
             parts = cut(parts, budget)
             error_characters = max(_FEWEST_ERROR_CHARACTERS, min(budget, _ERROR_CHARACTERS))
-        self._producer.send(
-            dead_letter_topic(message.topic),
-            parts.data,
-            key=letter_key(message),
-            headers=letter_headers(rejected, parts, self._now(), error_characters),
-            on_delivery=on_delivery,
-        )
+        topic = dead_letter_topic(message.topic)
+        try:
+            self._producer.send(
+                topic,
+                parts.data,
+                key=letter_key(message),
+                headers=letter_headers(rejected, parts, self._now(), error_characters),
+                on_delivery=on_delivery,
+            )
+        except TopicMissing as error:
+            raise DeadLetterTopicMissing(topic, error) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import bson
 from bson.objectid import ObjectId
@@ -86,11 +86,17 @@ def same_content(one: bytes, other: bytes) -> bool:
 def is_stored_as(stored: bytes, document: Document) -> bool:
     """Whether what is stored under the document's `_id` is the document.
 
-    A job's stats are the same if fields were added to them: estela's API does so.
+    A job's stats are the same if fields were added to them, at whatever depth: estela's API does so.
     """
     if same_content(stored, document.bson):
         return True
     if document.message.topic != STATS_TOPIC:
         return False
-    found, given = bson.decode(stored), bson.decode(document.bson)
-    return all(key in found and canonical(found[key]) == canonical(value) for key, value in given.items())
+    return _extends(bson.decode(stored), bson.decode(document.bson))
+
+
+def _extends(found: Any, given: Any) -> bool:
+    """Whether every field of `given` is in `found` unchanged; a list has none of its own."""
+    if isinstance(found, dict) and isinstance(given, dict):
+        return all(key in found and _extends(found[key], value) for key, value in given.items())
+    return bool(canonical({"": found}) == canonical({"": given}))

@@ -27,7 +27,8 @@ class Snapshot:
     other_datasets: dict[str, int]
     """The counts of all that are not among the most recent ones; together with these they are the total."""
     lag: dict[str, int]
-    """Topic to messages still to come, as last asked."""
+    """Topic to messages still to come, as last asked; at the end those that the group has not committed, and
+    without the topics of which the queue does not tell."""
     seconds: float
     drains: dict[str, DrainReport] | None = None
     """By topic; None if nothing was to be drained."""
@@ -124,6 +125,11 @@ class Progress:
         """Note how many messages are still to come."""
         with self._lock:
             self._lag[topic] = messages
+
+    def forget_lag(self) -> None:
+        """Note that what was asked for is out of date."""
+        with self._lock:
+            self._lag.clear()
 
     def set_outcome(self, drains: dict[str, DrainReport] | None, *, stopped: bool) -> None:
         """Note how far each topic's drain came, if there was one, and whether a signal ended it."""

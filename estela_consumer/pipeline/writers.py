@@ -53,6 +53,7 @@ class _ChunkWrite:
         self._result = result
         self._retry_window = retry_window
         self._refused: list[tuple[Sequence[Document], UnknownRefusal]] = []
+        self._waiting: dict[int, UnknownRefusal] = {}  # why a document waits, by its `id()`
         self._others_accepted = False
         self._attempts = 1
 
@@ -67,7 +68,7 @@ class _ChunkWrite:
                 self._unwritten.pop()
                 if verdicts.count(Outcome.STORED) == len(documents):  # nearly always
                     self._result.stored[self._dataset] += len(documents)
-                    self._others_accepted = True
+                    self._note_accepted(documents)
                     continue
                 error = self._apply(verdicts, documents, again) or error
         finally:
@@ -75,8 +76,6 @@ class _ChunkWrite:
                 self._unwritten.append(again)
         if again:
             raise StoreUnreachable(f"{len(again)} documents of {self._dataset} not written yet: {error}")
-        if self._others_accepted:
-            self._retry_window.history.add_accepted(self._dataset)
 
     def _apply(
         self, verdicts: Sequence[Verdict], documents: Sequence[Document], again: list[Document]
@@ -84,6 +83,7 @@ class _ChunkWrite:
         """Do what each verdict says; returns a reason to wait, if there is one."""
         reason = None
         refused_together: list[Document] = []
+        accepted: list[Document] = []
         for document, verdict in zip(documents, verdicts, strict=True):
             if verdict is Outcome.STORED:
                 self._result.stored[self._dataset] += 1
@@ -101,10 +101,23 @@ class _ChunkWrite:
             else:
                 refused_together.append(document)
                 refusal = verdict
-            self._others_accepted |= verdict in (Outcome.STORED, Outcome.PRESENT)
+            if verdict in (Outcome.STORED, Outcome.PRESENT):
+                accepted.append(document)
         if refused_together:
             self._refused.append((refused_together, refusal))
+        if accepted:
+            self._note_accepted(accepted)
         return reason
+
+    def _note_accepted(self, documents: Sequence[Document]) -> None:
+        """Have it known that the store takes documents, also such as it refused before."""
+        history = self._retry_window.history
+        self._others_accepted = True
+        history.add_accepted(self._dataset)
+        if self._waiting:
+            for document in documents:
+                if refusal := self._waiting.pop(id(document), None):
+                    history.add_passed(self._dataset, refusal)
 
     def requeue_refused(self) -> UnknownRefusal | None:
         """Decide what was refused: to be written again, or rejected. Returns why again, or None.
@@ -114,12 +127,16 @@ class _ChunkWrite:
         """
         refused, self._refused = self._refused, []
         waiting: list[Document] = []
+        # Those that are halved are not among it: some are stored as they are apart, and the error stays.
+        why: dict[int, UnknownRefusal] = {}
         first = refused[0][1] if refused else None
         if first:
             self._retry_window.start()
         for documents, refusal in refused:
+            self._retry_window.history.add_refused(self._dataset, refusal)
             if not self._retry_window.is_over(self._dataset, refusal) or self._attempts == 1:
                 waiting += documents
+                why.update((id(document), refusal) for document in documents)
             elif len(documents) == 1:
                 self._reject_after_retries(documents[0], refusal)
             else:
@@ -127,6 +144,7 @@ class _ChunkWrite:
                 self._unwritten += [documents[:half], documents[half:]]
         if waiting:
             self._unwritten.append(waiting)
+        self._waiting = why
         if not self._unwritten:
             return None
         self._attempts += 1
@@ -134,7 +152,9 @@ class _ChunkWrite:
 
     def _reject_after_retries(self, document: Document, refusal: UnknownRefusal) -> None:
         window = self._retry_window
-        window.history.add_retried_in_vain(self._dataset, refusal, others_accepted=self._others_accepted)
+        window.history.add_retried_in_vain(
+            self._dataset, refusal, since=window.started_at, others_accepted=self._others_accepted
+        )
         text = f"{refusal}; tried {self._attempts} times in {window.elapsed:.0f} s"
         self._reject(document, BadMessage(refusal.reason, text))
 

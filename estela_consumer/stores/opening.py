@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 
 from estela_consumer.errors import UsageError
 from estela_consumer.stores.interface import Store
+from estela_queue_adapter.files.values import hidden
 
 ENTRY_POINTS = "estela.stores"
 DEFAULT_URL = "sqlite:///.estela/store.db"
@@ -21,6 +22,8 @@ class StoreSettings:
     """Which store, and how to reach it."""
 
     url: str = field(default="", repr=False)  # it may carry a password
+    url_from_file: bool = False
+    """Whether no error may quote the URL."""
     tls: bool = False
     """Insist on TLS, whatever the URL says."""
     tls_ca_file: str = ""
@@ -28,6 +31,15 @@ class StoreSettings:
 
 def open_store(settings: StoreSettings) -> Store:
     """The store for the URL's scheme; connects to nothing yet. Raises UsageError."""
+    if not settings.url_from_file:
+        return _open(settings)
+    try:
+        return _open(settings)
+    except UsageError as error:
+        raise UsageError(hidden(str(error), "DB_CONNECTION", settings.url)) from None
+
+
+def _open(settings: StoreSettings) -> Store:
     scheme, separator, _ = (settings.url or DEFAULT_URL).partition("://")
     registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if not separator or scheme not in registered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from estela_queue_adapter.errors import ConfigurationError
 
 SUFFIX = "_FILE"
 _MAX_BYTES = 1024 * 1024
+# Between the parts of a list or a URL; the name of a URL's option is no secret.
+_SEPARATORS = re.compile(r"[,\s/@:?&]+|\b\w+=")
+_PUBLIC = frozenset({"mongodb", "mongodb+srv", "sqlite", "true", "false"})
 
 
 def value_of(name: str, environ: Mapping[str, str]) -> str:
@@ -20,6 +24,16 @@ def value_of(name: str, environ: Mapping[str, str]) -> str:
     if given and path:
         raise ConfigurationError(f"{name} and {name}{SUFFIX} are both set; set one of them")
     return _read(f"{name}{SUFFIX}", path) if path else given
+
+
+def hidden(text: str, name: str, value: str) -> str:
+    """The text without the value that came from the file which `<name>_FILE` names, and without its parts."""
+    parts = {value, value.strip(), *_SEPARATORS.split(value)} - _PUBLIC - {""}
+    if not parts:
+        return text
+    longest_first = sorted(parts, key=lambda part: (-len(part), part))
+    any_part = "|".join(re.escape(shown) for part in longest_first for shown in {part, repr(part)[1:-1]})
+    return re.sub(rf"(?<!\w)(?:{any_part})(?!\w)", f"(from {name}{SUFFIX})", text)
 
 
 def _read(name: str, path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import errors as kafka_errors
@@ -9,6 +10,7 @@ from kafka import errors as kafka_errors
 from estela_queue_adapter.errors import AccessDenied, QueueUnreachable
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.connections.failures import Failure, failure
+from estela_queue_adapter.platforms.kafka.errors import translate
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 
@@ -106,3 +108,20 @@ def test_an_error_that_causes_itself_has_a_reason_too() -> None:
     error.__context__.__context__ = error
 
     assert failure(error, b"").reason == "round and round"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (kafka_errors.KafkaTimeoutError("Failed to get offsets"), "does not answer in time (Failed to get"),
+        (kafka_errors.RequestTimedOutError(), "error 7, request timed out"),
+        (kafka_errors.NotLeaderForPartitionError("p 3"), "error 6, not leader for partition (p 3)"),
+        (kafka_errors.NodeNotReadyError(), "node not ready"),
+        (kafka_errors.KafkaConnectionError("it is gone"), "it is gone"),
+    ],
+)
+def test_an_error_of_the_client_is_told_in_words(error: Exception, told: str) -> None:
+    text = str(translate(error, brokers()))
+
+    assert told in text
+    assert type(error).__name__ not in text

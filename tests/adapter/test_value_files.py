@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.files.values import value_of
+from estela_queue_adapter.files.values import hidden, value_of
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import read
 
@@ -99,3 +100,38 @@ def test_a_value_and_its_file_together_are_refused_without_telling_either(tmp_pa
 def test_any_path_that_leads_nowhere_is_told(path: str) -> None:
     with pytest.raises(ConfigurationError, match="VALUE_FILE"):
         value_of("VALUE", {"VALUE_FILE": f"/no/such/{path}"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECURITY_PROTOCOL", "Mellon-7"),
+        ("SASL_MECHANISM", "Mellon-7"),
+        ("PORT", "Mellon-7"),
+        ("LISTENERS", "a:1,b:Mellon-7"),
+        ("LISTENERS", "Mellon-7 and more:9092"),
+        ("SSL_CAFILE", "/no/such/Mellon-7"),
+        ("SESSION_TIMEOUT", "Mellon-7"),
+        ("MAX_REQUEST_SIZE", "Mellon-7"),
+        ("COMPRESSION_TYPE", "Mellon-7"),
+        ("PARTITION_ASSIGNMENT", "Mellon-7"),
+    ],
+)
+def test_no_error_quotes_a_value_that_came_from_a_file(name: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(value)
+    others = {} if name == "LISTENERS" else LISTENERS
+    environ = {**others, f"QUEUE_PLATFORM_{name}_FILE": str(tmp_path / "secret")}
+
+    with pytest.raises(ConfigurationError, match=f"QUEUE_PLATFORM_{name}") as caught:
+        read(KafkaSettings, environ, {})
+
+    assert "Mellon" not in str(caught.value)
+    assert "Mellon" not in "".join(traceback.format_exception(caught.value))
+
+
+@given(st.from_regex(r"[A-Z0-9!#%;|\\]{4,20}", fullmatch=True), st.sampled_from(["", "a:1,", "mongodb://u:"]))
+def test_what_is_hidden_is_in_no_text(secret: str, before: str) -> None:
+    shown = hidden(f"X={before}{secret} is not known: {secret!r}, {[secret]}", "VALUE", before + secret)
+
+    assert secret not in shown
+    assert "VALUE_FILE" in shown

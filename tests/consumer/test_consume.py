@@ -31,6 +31,7 @@ class TestEverywhere:
 
         assert (first.code, again.code) == (0, 0), first.err
         assert first.summary["topics"][topic]["stored"] == 500
+        assert first.summary["lag"] == {topic: 0}
         assert again.summary["topics"][topic]["read"] == 0
         stored = exported(f"{unique}/books-12-{topic}", "--raw")
         assert sorted(document["n"] for document in stored) == list(range(500))

@@ -11,6 +11,7 @@ from pymongo import MongoClient
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
+    ConfigurationError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -68,7 +69,9 @@ def reason(client: MongoClient[Any], hosts: str, ca_file: str, error: PyMongoErr
         return _of_command(error)
     if isinstance(error, AutoReconnect):
         return _of_connection(_plain(error), None, ca_file)
-    return f"{type(error).__name__}: {_plain(error)}"
+    if isinstance(error, ConfigurationError):
+        return _of_configuration(error)
+    return _plain(error)
 
 
 def plain_text(error: PyMongoError) -> str:
@@ -80,6 +83,17 @@ def plain_text(error: PyMongoError) -> str:
 
 def _plain(error: BaseException) -> str:
     return _APPENDED.split(str(error))[0][:300]
+
+
+def _of_configuration(error: ConfigurationError) -> str:
+    """A URL of mongodb+srv is looked up when it is first used."""
+    said = _plain(error)
+    lower = said.lower()
+    if "does not exist" in lower or "no answer" in lower or "does not contain an answer" in lower:
+        return f"no mongodb+srv host of this name is in the DNS ({said}); check DB_CONNECTION"
+    if "nameserver" in lower or "dns" in lower or "resolution" in lower:
+        return f"the DNS does not tell the servers of mongodb+srv ({said}); check DB_CONNECTION and the DNS"
+    return f"DB_CONNECTION cannot be used: {said}"
 
 
 def _of_command(error: OperationFailure) -> str:

@@ -83,7 +83,15 @@ BAD_DOCUMENT = {
     171: Reason.REFUSED,  # CannotIndexParallelArrays
     201: Reason.REFUSED,  # CannotBuildIndexKeys
     10334: Reason.TOO_LARGE,  # BSONObjectTooLarge
+    13026: Reason.REFUSED,  # no pair of coordinates, in an index of such
+    13027: Reason.REFUSED,  # coordinates out of range
+    13068: Reason.REFUSED,  # one coordinate alone
+    16746: Reason.REFUSED,  # a key that is a number, in an array that an index looks into
     16755: Reason.REFUSED,  # no place on earth, in an index of such
+    16766: Reason.REFUSED,  # an array, in a hashed index
+    16804: Reason.REFUSED,  # an array of no coordinates
+    17261: Reason.REFUSED,  # a language that is no text, in an index of texts
+    17262: Reason.REFUSED,  # a language that is unknown, in an index of texts
     17280: Reason.TOO_LARGE,  # KeyTooLong
 }
 # Codes that every document for this dataset shares.
@@ -91,7 +99,26 @@ BAD_DATASET = {
     13: Reason.NOT_PERMITTED,  # Unauthorized
     73: Reason.BAD_NAME,  # InvalidNamespace
     166: Reason.REFUSED,  # CommandNotSupportedOnView
+    13297: Reason.BAD_NAME,  # DatabaseDifferCase: one is there whose name differs in case alone
 }
+# Codes of `create` that say that no collection can be clustered here; an insert still can make a plain one.
+CANNOT_CLUSTER = frozenset(
+    {
+        2,  # BadValue
+        9,  # FailedToParse
+        13,  # Unauthorized: createCollection is another permission than insert
+        59,  # CommandNotFound
+        67,  # CannotCreateIndex
+        72,  # InvalidOptions
+        115,  # CommandNotSupported
+        197,  # InvalidIndexSpecificationOption
+        238,  # NotImplemented
+        303,  # as Amazon DocumentDB says it: feature not supported
+        323,  # APIStrictError
+        8000,  # AtlasError: not in this tier
+        40415,  # an unknown field
+    }
+)
 
 
 def is_transient(error: PyMongoError, code: int | None) -> bool:

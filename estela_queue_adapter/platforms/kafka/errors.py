@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from kafka import errors as kafka_errors
@@ -33,6 +34,7 @@ _REJECTIONS = (
     kafka_errors.InvalidRecordError,
     kafka_errors.InvalidTopicError,
 )
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")  # the seams of a class's name
 _PERMISSIONS = {
     kafka_errors.TopicAuthorizationFailedError: "no permission for the topic",
     kafka_errors.GroupAuthorizationFailedError: "no permission for the consumer group",
@@ -55,8 +57,8 @@ def translate(error: BaseException, brokers: Brokers, *, reading: bool = False) 
 
     A writer may have sent the message that the error is about, a reader has sent none: see `_PASSING`.
     """
-    name, message = type(error).__name__, str(error)
-    text = f"Kafka at {brokers}: {message if message.startswith(name) else f'{name}: {message}'}"
+    message = str(error)
+    text = f"Kafka at {brokers}: {in_words(error)}"
     if isinstance(error, _REFUSED_COMMITS):
         return CommitRefused(text)
     if isinstance(error, tuple(_PERMISSIONS)):
@@ -81,6 +83,20 @@ def translate(error: BaseException, brokers: Brokers, *, reading: bool = False) 
     if isinstance(error, (kafka_errors.RetriableError, OSError)) or (reading and isinstance(error, _PASSING)):
         return brokers.outage() or QueueUnreachable(text)
     return PermanentError(text)
+
+
+def in_words(error: BaseException) -> str:
+    """What kafka-python's exception says, without the name of its class."""
+    name = type(error).__name__
+    said = re.sub(rf"^(\[Error -?\d+\] )?{name}(: |$)", "", str(error)).strip()
+    if isinstance(error, kafka_errors.KafkaTimeoutError):
+        meaning = "it does not answer in time"
+    elif isinstance(error, kafka_errors.BrokerResponseError):
+        words = _WORDS.sub(" ", name.removesuffix("Error")).lower()
+        meaning = f"it answers with the error {error.errno}, {words}"
+    else:
+        meaning = "" if said else _WORDS.sub(" ", name.removesuffix("Error")).lower()
+    return f"{meaning} ({said})" if meaning and said else meaning or said
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import bson
 import pymongo
@@ -107,3 +108,37 @@ class TestBadInput:
         assert "127.0.0.1:1" in result.err
         assert "secret" not in result.err
         assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("subcommand", ["list", "show", "export", "adopt"])
+@pytest.mark.parametrize("url", ["nonsense", "mongodb://127.0.0.1:1/?ssl=perhaps", "mongodb://h:port"])
+def test_the_help_of_a_subcommand_asks_nothing_of_the_store(subcommand: str, url: str) -> None:
+    result = run("estela-data", subcommand, "--help", DB_CONNECTION=url)
+
+    assert (result.code, result.err) == (0, "")
+    assert "Usage: " in result.out
+
+
+@pytest.mark.usefixtures("workdir")
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mellon-7",
+        "Mellon-7://h",
+        "sqlite://Mellon-7",
+        "mongodb://u:Mellon-7@h:Mellon-7/",
+        "mongodb://h/?readPreference=Mellon-7",
+        "mongodb://h/?authMechanism=Mellon-7",
+        "mongodb://h/?w=1&journal=Mellon-7",
+        "mongodb://h/?tlsCAFile=/no/Mellon-7",
+    ],
+)
+def test_a_url_that_came_from_a_file_is_not_quoted(value: str, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(value)
+
+    for arguments in (["estela-data", "list"], ["estela-consume", "topic", "--drain"]):
+        result = run(*arguments, DB_CONNECTION_FILE=str(tmp_path / "url"))
+
+        assert result.code == 2
+        assert "Mellon" not in result.err
+        assert "DB_CONNECTION" in result.err or "sqlite:///" in result.err

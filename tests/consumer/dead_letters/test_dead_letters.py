@@ -143,5 +143,21 @@ class TestBadInput:
         assert (result.code, result.out) == (0, "topic has no dead letters.\n")
 
 
+@pytest.mark.usefixtures("on_servers")
+def test_a_letter_topic_that_kafka_does_not_create_is_told_as_what_it_is(unique: str) -> None:
+    # Given another topic whose name differs in "." and "_" alone, which Kafka does not allow.
+    publish(f"{unique}.a_dead_letters", [b"x"])
+    publish(f"{unique}_a", [b"rubbish"])
+
+    result = run("estela-consume", f"{unique}_a", "--drain", "--json", "--max-wait", "2")
+
+    assert result.code == 4
+    [told] = result.errors
+    assert f"the dead-letter topic {unique}_a_dead_letters does not exist" in told
+    assert "Create it" in told
+    assert "Check its name" not in result.err
+    assert sum(result.summary["drain"]["remaining"][f"{unique}_a"].values()) == 1
+
+
 def _messages(topic: str) -> int:
     return sum(1 for _ in open_platform().read(topic))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import bson
 import pytest
@@ -13,17 +13,15 @@ from bson.objectid import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devservers.mongodb import FAIL_POINTS, MongoStandalone
 from estela_consumer.dead_letters.publisher import DeadLetterPublisher
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UnknownRefusal
 from estela_consumer.pipeline.refusals import RETRY_SECONDS, RefusalHistory
 from estela_consumer.pipeline.writers import BatchWriter, WriteResult
 from estela_consumer.retry import RetryPolicy
-from estela_consumer.stores import Outcome, Store, StoreSettings, Verdict, open_store
+from estela_consumer.stores import Outcome, Store, Verdict
 from estela_queue_adapter import Message
 from estela_wire.dataset import Dataset
-from tests.conftest import or_skip
 
 DATASET = Dataset("d", "c")
 
@@ -69,14 +67,13 @@ class Writing:
         self.clock = Clock()
         retry = RetryPolicy(cancelled=self.clock, clock=self.clock, random=lambda: 1.0)
         store = cast(Store, ScriptedStore(answer))
-        self._writer = BatchWriter(store, cast(DeadLetterPublisher, None), retry)
+        self.writer = BatchWriter(store, cast(DeadLetterPublisher, None), retry)
 
-    def write(self, count: int) -> tuple[WriteResult, list[int], float]:
+    def write(self, count: int, dataset: Dataset = DATASET) -> tuple[WriteResult, list[int], float]:
         """One batch: what became of it, the numbers of its dead letters, and how long it took."""
         written, began = WriteResult(), self.clock.now
-        letters = self._writer.write_chunk(
-            DATASET, [document(number) for number in range(count)], written, self._writer.retry_window()
-        )
+        documents = [document(number, dataset) for number in range(count)]
+        letters = self.writer.write_chunk(dataset, documents, written, self.writer.retry_window())
         return written, [letter.message.offset for letter in letters], self.clock.now - began
 
 
@@ -177,6 +174,95 @@ class TestAnUnknownError:
         assert (written.stored.total(), letters) == (2, [1])
 
 
+class TestAnUnknownErrorOfManyDatasets:
+    @staticmethod
+    def names(count: int) -> list[Dataset]:
+        return [Dataset("Other", str(number)) for number in range(count)]
+
+    def test_is_waited_for_once_if_the_store_takes_the_other_documents(self) -> None:
+        def answer(documents: Sequence[Document]) -> list[Verdict]:
+            return [unknown() if one.dataset.database == "Other" else Outcome.STORED for one in documents]
+
+        writing = Writing(answer)
+        took, letters = [], 0
+
+        for name in self.names(40):
+            _, rejected, seconds = writing.write(1, name)
+            took.append(seconds)
+            letters += len(rejected)
+            writing.clock.now += 0.01
+            writing.write(10)
+
+        assert letters == 40
+        assert took[0] == pytest.approx(RETRY_SECONDS)
+        assert max(took[1:]) < 2
+
+    def test_in_one_batch_is_waited_for_by_all_of_them_together_and_then_no_more(self) -> None:
+        writing = Writing(lambda documents: [unknown() for _ in documents])
+        window, began = writing.writer.retry_window(), writing.clock.now
+
+        for name in self.names(40):
+            writing.writer.write_chunk(name, [document(0, name)], WriteResult(), window)
+
+        assert writing.clock.now - began < RETRY_SECONDS + 40 * 0.2
+
+    def test_is_an_outage_while_the_store_takes_nothing_and_each_has_its_time(self) -> None:
+        writing = Writing(lambda documents: [unknown() for _ in documents])
+        writing.write(10)
+
+        took = [writing.write(1, name)[2] for name in self.names(8)]
+
+        assert took == pytest.approx([RETRY_SECONDS] * 8)
+
+    def test_has_its_time_again_once_it_has_passed(self) -> None:
+        overloaded = True
+
+        def answer(documents: Sequence[Document]) -> list[Verdict]:
+            return [unknown() if overloaded else Outcome.STORED for _ in documents]
+
+        writing = Writing(answer)
+        writing.write(1)  # an overload of more than a minute
+        overloaded = False
+        writing.write(10)
+        overloaded = True  # and the next one
+
+        assert writing.write(1)[2] == pytest.approx(RETRY_SECONDS)
+
+    def test_that_passes_while_it_is_held_to_be_permanent_has_its_time_again(self) -> None:
+        refusals = 0
+
+        def answer(documents: Sequence[Document]) -> list[Verdict]:
+            nonlocal refusals
+            if documents[0].dataset == DATASET:
+                return refusing({0})(documents)
+            refusals += 1
+            return [unknown() if refusals in (1, 2) else Outcome.STORED for _ in documents]
+
+        writing = Writing(answer)
+        writing.write(2)  # permanent, as the dataset took the other one
+        assert writing.write(2)[2] < 2
+        _, letters, seconds = writing.write(1, Dataset("other", "c"))  # two tries fail, the third does not
+
+        assert letters == []
+        assert seconds == pytest.approx(0.3)
+        assert writing.write(2)[2] == pytest.approx(RETRY_SECONDS)
+
+    def test_without_a_code_tells_only_of_its_dataset(self) -> None:
+        def answer(documents: Sequence[Document]) -> list[Verdict]:
+            no_code = UnknownRefusal("no", 0, alone=True)
+            return [no_code if number == 0 else Outcome.STORED for number in numbers(documents)]
+
+        writing = Writing(answer)
+
+        took = [writing.write(2, name)[2] for name in (DATASET, DATASET, Dataset("other", "c"))]
+
+        assert took == [
+            pytest.approx(RETRY_SECONDS),
+            pytest.approx(1.0, abs=0.5),
+            pytest.approx(RETRY_SECONDS),
+        ]
+
+
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 1 << 32), count=st.integers(1, 40))
 def test_whatever_a_store_answers_each_document_is_stored_or_a_letter_once(seed: int, count: int) -> None:
@@ -218,82 +304,8 @@ def test_what_is_remembered_has_a_bound() -> None:
 
     for number in range(5_000):
         for accepted in (True, False):
-            refusals.add_retried_in_vain(
-                Dataset("d", f"{number}{accepted}"), unknown(), others_accepted=accepted
-            )
+            error = UnknownRefusal("no", 2 * number + accepted + 1, alone=True)
+            refusals.add_retried_in_vain(DATASET, error, since=-60.0, others_accepted=accepted)
 
     assert len(refusals._permanent) <= 1_000
-    assert len(refusals._all_refused) <= 1_000
-
-
-@pytest.fixture(scope="module")
-def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoStandalone]:
-    """A mongod whose answers can be made errors."""
-    with or_skip("mongod"):
-        server = MongoStandalone(tmp_path_factory.mktemp("mongod"), *FAIL_POINTS)
-        server.start()
-    yield server
-    server.kill()
-
-
-@pytest.mark.servers
-class TestOnMongoDB:
-    @pytest.fixture
-    def store(self, failing: MongoStandalone) -> Iterator[Store]:
-        store = open_store(StoreSettings(url=f"mongodb://{failing.address}/?heartbeatFrequencyMS=500"))
-        yield store
-        store.close()
-
-    @pytest.mark.parametrize("code", [91, 215, 264, 16500, 314, 8, 96, 46, 1, 4711])
-    def test_what_the_server_says_once_costs_no_message(
-        self, store: Store, failing: MongoStandalone, code: int, unique: str
-    ) -> None:
-        self._fail(failing, {"times": 1}, errorCode=code)
-
-        written, letters = self._write(store, Dataset(unique, "c"), 3)
-
-        assert (written.stored.total(), letters) == (3, [])
-        assert len(list(store.read(Dataset(unique, "c")))) == 3
-
-    def test_what_it_says_for_ever_is_a_dead_letter_with_its_code(
-        self, store: Store, failing: MongoStandalone, unique: str
-    ) -> None:
-        self._fail(failing, "alwaysOn", errorCode=8)
-
-        written, letters = self._write(store, Dataset(unique, "c"), 3)
-        self._fail(failing, "off")
-
-        assert written.stored.total() == 0
-        assert len(letters) == 3
-        assert all("code 8" in text for text in letters)
-
-    def test_a_view_takes_no_documents_and_is_not_waited_for(
-        self, store: Store, failing: MongoStandalone, unique: str
-    ) -> None:
-        with failing.client() as client:
-            client[unique].create_collection("view", viewOn="c", pipeline=[])
-
-        _, letters = self._write(store, Dataset(unique, "view"), 3, retry_seconds=600.0)
-
-        assert len(letters) == 3
-        assert "code 166" in letters[0]
-
-    def _fail(self, server: MongoStandalone, mode: Any, **data: Any) -> None:
-        with server.client() as client:
-            client.admin.command({
-                "configureFailPoint": "failCommand",
-                "mode": mode,
-                "data": {"failCommands": ["insert"], "appName": "estela-consume", **data},
-            })  # fmt: skip
-
-    def _write(
-        self, store: Store, dataset: Dataset, count: int, retry_seconds: float = 1.0
-    ) -> tuple[WriteResult, list[str]]:
-        retry = RetryPolicy()
-        writer = BatchWriter(
-            store, cast(DeadLetterPublisher, None), retry, RefusalHistory(retry.clock, retry_seconds)
-        )
-        written = WriteResult()
-        documents = [document(number, dataset) for number in range(count)]
-        letters = writer.write_chunk(dataset, documents, written, writer.retry_window())
-        return written, [str(letter.error) for letter in letters]
+    assert len(refusals._in_vain) <= 1_000

@@ -34,6 +34,7 @@ class TestSignals:
         assert (draining.process.returncode, summary["exit"], summary["stopped"]) == (9, "STOPPED", True)
         stored = summary["topics"]["topic"]["stored"]
         assert summary["drain"]["remaining"] == {"topic": {"0": 500 - stored}}
+        assert summary["lag"] == {"topic": 500 - stored}
         assert not summary["drain"]["drained"]
         assert draining.says("STOPPED")()
         assert (rest.code, rest.summary["topics"]["topic"]["stored"]) == (0, 500 - stored)
@@ -126,3 +127,32 @@ class TestSettingsAtTheirExtremes:
 def _processor_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.usefixtures("workdir")
+def test_a_name_that_no_topic_can_have_is_one_error_and_nothing_else() -> None:
+    result = drain("x" * 245 + "ü", QUEUE_PLATFORM="embedded", DB_CONNECTION="sqlite:///.estela/store.db")
+
+    assert (result.code, result.out) == (2, "")
+    [line] = result.err.splitlines()
+    assert " ERROR " in line
+    assert "is not a name for a topic" in line
+
+
+@pytest.mark.usefixtures("workdir")
+@pytest.mark.parametrize("milliseconds", [1, 100, 300, 600, 1000])
+def test_a_signal_in_the_first_moments_leaves_no_half_summary(milliseconds: int) -> None:
+    publish("topic", [envelope({"n": 1})])
+    process = subprocess.Popen(
+        [*command("estela-consume"), "topic", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(milliseconds / 1000)
+
+    process.terminate()
+    out, err = process.communicate(timeout=30)
+
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert "Traceback" not in err
+    assert (process.returncode == 0) == bool(out)
+    assert not out or json.loads(out)["exit"] == "OK"

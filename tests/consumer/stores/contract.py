@@ -92,22 +92,29 @@ class StoreContract:
     def test_stats_that_somebody_has_added_to_are_there_already_and_changed_ones_are_not(
         self, store: Store, dataset: Dataset
     ) -> None:
-        payload = {"item_scraped_count": 3, "nested": {"a": [1.5, None]}}
+        payload: dict[str, Any] = {"item_scraped_count": 3, "nested": {"a": [1.5, None]}}
 
         def stats(topic: str, payload: dict[str, Any]) -> Document:
             made = document(dataset, payload, "s-1-job_stats")
             return made._replace(message=made.message._replace(topic=topic))
 
         store.write(dataset, [stats("job_stats", {"coverage": {"total_items": 3}, "more": 1, **payload})])
-        changed = [{**payload, "item_scraped_count": 4}, {**payload, "nested": {}}, {**payload, "new": 1}]
+        changed = [
+            {**payload, "item_scraped_count": 4},
+            {**payload, "nested": {"a": [1.5]}},
+            {**payload, "new": 1},
+            {**payload, "nested": {**payload["nested"], "new": 1}},
+        ]
 
         again = store.write(dataset, [stats("job_stats", payload)])
+        of_a_part = store.write(dataset, [stats("job_stats", {**payload, "nested": {}})])
         of_another_topic = store.write(dataset, [stats("items", payload)])
         of_others = [reasons(store.write(dataset, [stats("job_stats", other)])) for other in changed]
 
         assert again == [Outcome.PRESENT]
         assert reasons(of_another_topic) == [Reason.DUPLICATE_ID]
-        assert of_others == [[Reason.DUPLICATE_ID]] * 3
+        assert of_a_part == [Outcome.PRESENT]
+        assert of_others == [[Reason.DUPLICATE_ID]] * 4
 
     def test_datasets_do_not_mix(self, store: Store, dataset: Dataset) -> None:
         other = Dataset(dataset.database, "other")

@@ -214,11 +214,16 @@ def test_a_sigterm_leaves_it_as_it_was(client: MongoClient[Any], dataset: Datase
     stored = client[dataset.database][dataset.collection]
     stored.insert_many([{"n": n, "text": "x" * 300} for n in range(_MANY)])
 
-    process = subprocess.Popen([*command("estela-data"), "adopt", str(dataset)])
+    process = subprocess.Popen(
+        [*command("estela-data"), "adopt", str(dataset)], stderr=subprocess.PIPE, text=True
+    )
     wait_until(lambda: any("adopting-" in name for name in collections(client, dataset)), "a new one")
     process.terminate()
+    _, told = process.communicate()
 
-    assert process.wait() == 128 + signal.SIGTERM
+    assert process.returncode == 128 + signal.SIGTERM
+    assert told.splitlines()[-1].startswith(f"Error: {dataset}: stopped by SIGTERM. Run ")
+    assert "Traceback" not in told
     assert collections(client, dataset).keys() == {dataset.collection}
     stored.insert_one({"n": _MANY})
     assert stored.count_documents({}) == _MANY + 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient, WriteConcern
+from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from devservers.mongodb import MongoStandalone
@@ -185,7 +186,8 @@ def test_a_collection_that_is_dropped_between_writes_loses_nothing_that_comes_af
     assert [one["n"] for one in store.read(dataset)] == [2]
 
 
-# What servers answer that do not know the option: MongoDB 5.0 and 4.4, and others that speak its protocol.
+# What servers answer that do not know the option: MongoDB 5.0 and 4.4, and others that speak its protocol. (A
+# real server cannot be made to answer 303 or 323.)
 @pytest.mark.parametrize("code", [40415, 72, 115, 2, 9, 59, 238, 13, 8000])
 def test_a_server_that_refuses_is_told_of_once_and_stores_as_before(
     faulty: MongoClient[Any], unique: str, code: int, caplog: pytest.LogCaptureFixture
@@ -219,6 +221,46 @@ def test_an_outage_at_the_creation_is_waited_out_and_the_collection_is_clustered
     assert store.write(dataset, [document(dataset, {"n": 1})]) == [Outcome.STORED]
     assert "clusteredIndex" in options(faulty, dataset)
     store.close()
+
+
+@pytest.mark.parametrize("code", [1, 8, 96, 4711])
+def test_an_unknown_error_at_the_creation_is_waited_for_and_the_collection_is_clustered_afterwards(
+    faulty: MongoClient[Any], unique: str, code: int
+) -> None:
+    host, port = faulty.address or ("", 0)
+    store = open_store(StoreSettings(url=f"mongodb://{host}:{port}"))
+    dataset = Dataset(unique, "one")
+    refuse_create(faulty, code, times=2)
+
+    for _ in range(2):
+        with pytest.raises(StoreUnreachable):
+            store.write(dataset, [document(dataset, {"n": 1})])
+
+    assert store.write(dataset, [document(dataset, {"n": 1})]) == [Outcome.STORED]
+    assert "clusteredIndex" in options(faulty, dataset)
+    store.close()
+
+
+def test_an_unknown_error_that_stays_is_waited_for_once_and_then_collections_are_plain(
+    faulty: MongoClient[Any], unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    collections = ClusteredCollections(faulty, WriteConcern("majority"), clock=lambda: now[0])
+    one, other = Dataset(unique, "one"), Dataset(unique, "other")
+    refuse_create(faulty, 4711, times=4)
+
+    for now[0] in (0.0, 29.0):
+        with pytest.raises(OperationFailure):
+            collections.prepare(one)
+    now[0] = 31.0
+    refusals = [collections.prepare(dataset) for dataset in (one, other)]
+    for refusal in refusals:
+        collections.written(one, refusal)
+
+    assert [refusal and refusal.code for refusal in refusals] == [4711, 4711]
+    [told] = [record.getMessage() for record in caplog.records]
+    assert "(code 4711: " in told
+    assert "5.3" not in told  # this server is new enough
 
 
 def test_a_refusal_is_not_told_if_nothing_can_be_inserted_either(
@@ -278,5 +320,6 @@ def test_a_server_of_before_5_3_stores_and_adopts_as_it_can(
 
     assert verdicts == [Outcome.STORED] * 2
     assert "'clusteredIndex' option is not supported" in caplog.text
+    assert "It is a plain collection now" in caplog.text
     assert (report.adopted, report.merged, report.changed, report.clustered) == (2, 1, True, False)
     store.close()

@@ -7,8 +7,11 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError
 
 from devservers.certificates import make_certificate
 from devservers.mongodb import MongoReplicaSet, MongoStandalone
@@ -16,6 +19,7 @@ from devservers.ports import wait_until
 from devservers.token_endpoint import TokenEndpoint
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import StoreSettings, open_store
+from estela_consumer.stores.mongodb.outages import reason
 
 pytestmark = pytest.mark.servers
 
@@ -152,3 +156,21 @@ def test_a_set_without_a_primary_says_so_and_which_members_are_missing(tmp_path:
         assert all(member.address in said[0] for member in missing)
     finally:
         replica_set.stop()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("The DNS query name does not exist: _mongodb._tcp.h.example.", "no mongodb+srv host of this name"),
+        ("All nameservers failed to answer the query", "the DNS does not tell the servers"),
+        ("something else", "DB_CONNECTION cannot be used: something else"),
+    ],
+)
+def test_a_host_of_mongodb_srv_that_is_not_found_is_told_in_words(said: str, told: str) -> None:
+    client: MongoClient[Any] = MongoClient(connect=False)
+
+    text = reason(client, "h.example", "", ConfigurationError(said))
+
+    assert told in text
+    assert "ConfigurationError" not in text
+    client.close()
