@@ -106,7 +106,7 @@ def _of_deployment(client: MongoClient[Any], hosts: str, ca_file: str) -> str:
     """Why no server could be chosen, by what the client knows of each."""
     topology = client.topology_description
     servers = topology.server_descriptions()
-    failed = {at: server.error for at, server in servers.items() if server.error is not None}
+    failed = {at: server.error for at, server in sorted(servers.items()) if server.error is not None}
     sentences = [
         _of_server(_address(at), hosts, _of_error(server_error, at, ca_file))
         for at, server_error in list(failed.items())[:_MOST_SERVERS]

@@ -293,7 +293,7 @@ def test_a_certificate_with_an_encrypted_key_opens_a_listener_that_wants_one(
 def test_a_password_is_in_no_log_however_much_is_logged(
     broker: ManyListeners, unique: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "kafka"):
         assert round_trip(broker, "LOGIN", unique, **LOGIN) == ["LOGIN"]
 
     assert len(caplog.text) > 1_000

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,20 @@ from tests.consumer.commands import command, drain, envelope, publish
 pytestmark = pytest.mark.processes
 
 
+@pytest.fixture
+def hang_ups_are_heard() -> Iterator[None]:
+    """Under nohup SIGHUP is ignored, here and in what is started here."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.usefixtures("workdir")
 class TestSignals:
     @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-    def test_half_way_it_is_exit_9_and_what_remains_is_told(self, name: str, tmp_path: Path) -> None:
+    def test_half_way_it_is_exit_9_and_what_remains_is_told(
+        self, name: str, tmp_path: Path, hang_ups_are_heard: None
+    ) -> None:
         publish("topic", (envelope({"n": n}) for n in range(500)))
 
         with background("topic", tmp_path / "log", "--rate", "50") as draining:
