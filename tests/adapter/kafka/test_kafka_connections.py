@@ -205,7 +205,7 @@ def test_a_group_that_is_full_is_an_outage_and_not_the_end(broker: ManyListeners
                 second.poll(1.0, 1)
                 first.poll(0.1, 1)
 
-        with pytest.raises(QueueUnreachable, match="GroupMaxSizeReached"):
+        with pytest.raises(QueueUnreachable, match="group max size reached"):
             poll_both()
 
 
