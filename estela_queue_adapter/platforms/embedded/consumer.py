@@ -82,12 +82,6 @@ class EmbeddedConsumer(Consumer):
                 log.commit(self._group, self._topic, position.offset)
             self.iteration.committed([position])
 
-    def pause(self) -> None:
-        self.iteration.paused = True
-
-    def resume(self) -> None:
-        self.iteration.paused = False
-
     def positions(self) -> Sequence[Position]:
         log = self._open()
         log.end(self._topic)
