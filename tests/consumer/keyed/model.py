@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
@@ -90,7 +91,7 @@ def expected(mode: str, messages: Iterable[Scraped]) -> Expected:
             "last_seen": max(one.at for one in seen),
         }
         if mode == "track":
-            for one, other in zip(versions, versions[1:], strict=False):
+            for one, other in itertools.pairwise(versions):
                 if one.content != other.content:
                     found.changes[other.id] = (other.job, *_difference(one.content, other.content))
     return found
