@@ -15,6 +15,7 @@ PACKAGES = (
     "estela_wire",
     "estela_terminal",
     "estela_queue_adapter",
+    "estela_config",
     "estela_scrapy",
     "estela_consumer",
     "devservers",
@@ -22,7 +23,7 @@ PACKAGES = (
     "bench",
     "tests",
 )
-INSTALLED = PACKAGES[:5]
+INSTALLED = PACKAGES[:6]
 MAX_LINES = 400
 MAX_FILES = 14  # of a folder of the installed packages
 MAX_ATTRIBUTES = 12  # of a class but plain data
@@ -40,13 +41,16 @@ ONLY_IN = {
         "estela_consumer/cli/",
         *OUTSIDE,
     ),
-    "scrapy": ("estela_scrapy/", *OUTSIDE),
+    "scrapy": ("estela_scrapy/", "estela_config/scrapy_project.py", *OUTSIDE),
+    "dotenv": ("estela_config/env_file.py",),
+    "estela_config": ("estela_config/", "estela_scrapy/", "estela_consumer/cli/", *OUTSIDE),
     "estela_scrapy": ("estela_scrapy/", *OUTSIDE),
     "estela_consumer": ("estela_consumer/", *OUTSIDE),
     "estela_wire": ("estela_wire/", "estela_scrapy/", "estela_consumer/", *OUTSIDE),
     "estela_queue_adapter": (
         "estela_queue_adapter/",
         "estela_wire/",
+        "estela_config/",
         "estela_scrapy/",
         "estela_consumer/",
         *OUTSIDE,

@@ -24,6 +24,7 @@ class Site:
         for name in (
             "estela_wire",
             "estela_terminal",
+            "estela_config",
             "estela_scrapy",
             "estela_queue_adapter",
             "estela_consumer",
