@@ -192,8 +192,3 @@ def _as_json(message: RefusedMessage) -> dict[str, Any]:
         return {**described, "text": pending.data.decode()}
     except UnicodeDecodeError:
         return {**described, "base64": base64.b64encode(pending.data).decode()}
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    outbox()

@@ -119,6 +119,8 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     cannot be stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the
     database is waited out.
     """
+    settle_into_consuming()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     console = logs.set_up(verbose=verbose)
     log_notes()
     try:
@@ -186,6 +188,4 @@ def _published_topics(configuration: Configuration) -> tuple[str, ...]:
 
 def main() -> None:
     """Entry point of the console script."""
-    settle_into_consuming()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
     consume()

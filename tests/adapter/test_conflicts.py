@@ -28,6 +28,7 @@ class Site:
             "estela_scrapy",
             "estela_queue_adapter",
             "estela_consumer",
+            "estela_cli",
         ):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.describe(
