@@ -143,12 +143,17 @@ def export(settings: ExtensionSettings) -> None:
             print_json(_as_json(message))
 
 
+def scrapy_settings(configuration: Configuration) -> Settings:
+    """A copy of the project's, or Scrapy's own if there is no project."""
+    return configuration.project.settings.copy() if configuration.project else Settings()
+
+
 def extension_settings(configuration: Configuration) -> ExtensionSettings:
     """What a crawl with this configuration would have. Raises ConfigurationError.
 
     Other than in a crawl the environment wins over the project, as for every command.
     """
-    settings = configuration.project.settings.copy() if configuration.project else Settings()
+    settings = scrapy_settings(configuration)
     for name, value in configuration.environ.items():
         if not value or not name.startswith(("ESTELA_", "QUEUE_PLATFORM")):
             continue

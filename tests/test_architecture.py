@@ -43,6 +43,7 @@ ONLY_IN = {
         "estela_consumer/verification/report.py",
         "estela_consumer/cli/",
         "estela_demo/",
+        "estela_cli/doctor/report.py",
         *OUTSIDE,
     ),
     "scrapy": (
