@@ -31,8 +31,8 @@ _REASONS = {
     "the server's (`admin`, `config`, `local`, `system.`)",
     Reason.UNREADABLE: "the queue's own bytes are not a message: damaged, or written so; the letter "
     "holds them raw",
-    Reason.BAD_KEY: "a field of the key is missing, null, a list, an object or no finite number, or the whole "
-    "key is empty text",
+    Reason.BAD_KEY: "a field of the key is missing, null, a list, an object or no finite number, or the "
+    "whole key is empty text",
     Reason.KEY_MISMATCH: "the dataset holds documents of another kind: without a key, with another key, or "
     "without the message's having one; or somebody has edited the document's `_estela`",
     Reason.BAD_VALUE: "an integer beyond 64 bits, a NUL in a key, a lone surrogate, too deep a nesting",
