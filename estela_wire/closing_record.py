@@ -36,6 +36,10 @@ class StreamRecord:
     dataset_name: str = ""
     unique: bool = False
     """Whether equal payloads are stored once, under an `_id` that is not the message's."""
+    key: tuple[str, ...] = ()
+    """The fields that tell its documents apart, under an `_id` that is not the message's; maybe none."""
+    on_existing: str = ""
+    """What becomes of a document that is there; empty if there is no key."""
     published: int = 0
     """Messages handed over for delivery."""
     failed: int = 0
@@ -62,6 +66,8 @@ class StreamRecord:
             db_name=_field(fields, "db_name", str, context),
             dataset_name=_field(fields, "dataset_name", str, context),
             unique=_field(fields, "unique", bool, context),
+            key=_names(fields, "key", context),
+            on_existing=_field({"on_existing": "", **fields}, "on_existing", str, context),
             published=_count(fields, "published", context),
             failed=_count(fields, "failed", context),
             first_id=_id(fields, "first_id", context),
@@ -101,7 +107,7 @@ class ClosingRecord:
             **asdict(self),
             "opened": self.opened.astimezone(timezone.utc).isoformat(),
             "closed": self.closed.astimezone(timezone.utc).isoformat(),
-            "streams": [asdict(stream) for stream in self.streams],
+            "streams": [{**asdict(stream), "key": list(stream.key)} for stream in self.streams],
         }
 
     @classmethod
@@ -158,6 +164,14 @@ def _count(fields: Mapping[str, Any], name: str, context: str) -> int:
 def _count_if_given(fields: Mapping[str, Any], name: str, context: str) -> int | None:
     """None if it is null, or absent as in records of version 0.1."""
     return None if fields.get(name) is None else _count(fields, name, context)
+
+
+def _names(fields: Mapping[str, Any], name: str, context: str) -> tuple[str, ...]:
+    """Texts; none if it is absent."""
+    names = fields.get(name, [])
+    if type(names) is not list or not all(isinstance(each, str) for each in names):
+        raise SerializationError(f"{context}: {name} is {shown(names)}, not a list of names")
+    return tuple(names)
 
 
 def _time(fields: Mapping[str, Any], name: str, context: str) -> datetime:
