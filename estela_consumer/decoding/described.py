@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, Document, document_of, too_large
-from estela_consumer.decoding.identity import identity_of, message_id_of
+from estela_consumer.decoding.identity import identity_of, is_unique, message_id_of
 from estela_consumer.decoding.metadata import (
     keyed_subdocument,
     metadata_of,
@@ -22,6 +22,8 @@ def described_document(message: Message, envelope: Envelope, dataset: Dataset) -
     metadata = metadata_of(envelope.jid, envelope.metadata)
     if envelope.key is None:
         plain = document_of(message, envelope, dataset, identity_of(message, envelope))
+        if is_unique(envelope):
+            return plain  # it stands for all messages with this payload, which are from no one page
         return plain._replace(bson=_checked(with_element(plain.bson, plain_subdocument(metadata))))
     names, mode = key_and_mode(envelope)
     if mode is OnExisting.TRACK:
