@@ -14,7 +14,13 @@ from bson.objectid import ObjectId
 
 from estela_consumer.decoding.document import Document, with_id
 from estela_consumer.decoding.escaping import unescape_document
-from estela_consumer.decoding.metadata import SUBDOCUMENT, Metadata, keyed_subdocument, with_element
+from estela_consumer.decoding.metadata import (
+    SUBDOCUMENT,
+    Metadata,
+    keyed_subdocument,
+    url_bytes,
+    with_element,
+)
 from estela_consumer.decoding.version import Version, document_id, seen_at, sorted_names
 from estela_consumer.errors import BadMessage, StoreUnreachable
 from estela_consumer.stores import Outcome, Store
@@ -101,11 +107,10 @@ def _versioned(found: dict[str, Any], target: Dataset, key: tuple[str, ...], mod
 def _metadata(ours: dict[str, Any]) -> Metadata:
     job, spider, project = (ours.get(name) for name in ("job", "spider", "project"))
     parts = [part for part in (job, spider, project) if isinstance(part, str) and part]
-    url, scraped_at = ours.get("url"), ours.get("scraped_at")
     return Metadata(
         make_jid(*parts) if len(parts) == 3 else None,
-        url if isinstance(url, str) else None,
-        _milliseconds(scraped_at),
+        url_bytes(ours.get("url")),
+        _milliseconds(ours.get("scraped_at")),
     )
 
 

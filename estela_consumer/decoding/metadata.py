@@ -22,12 +22,14 @@ SUBDOCUMENT_ELEMENT = b"\x03_estela\x00"
 """How it begins in BSON; it is the last element of what is written here."""
 
 _MAX_URL = 8_192  # characters; a longer one is left out
+_USUAL_LENGTH = len("2026-01-31T09:30:15.123Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
 _ISO_8601 = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _DATE = Struct("<q")
 _INT32 = Struct("<i")
 _ID = b"\x07id\x00"
+_URL = b"\x02url\x00"
 _SCRAPED_AT = b"\x09scraped_at\x00"
 _FIRST_SEEN, _LAST_SEEN, _REVISION = b"\x09first_seen\x00", b"\x09last_seen\x00", b"\x10revision\x00"
 _END = b"\x00"
@@ -39,7 +41,8 @@ class Metadata(NamedTuple):
     """Where and when a payload was scraped; None is what is not known, or not what it should be."""
 
     jid: str | None
-    url: str | None
+    url: bytes | None
+    """In UTF-8."""
     scraped_at: int | None
     """Milliseconds since 1970."""
 
@@ -47,16 +50,36 @@ class Metadata(NamedTuple):
 def metadata_of(jid: Any, given: Any) -> Metadata:
     """What an envelope says of itself. A value that is not as it should be costs itself alone."""
     fields = given if isinstance(given, dict) else {}
-    url, scraped_at = fields.get("url"), fields.get("scraped_at")
+    scraped_at = fields.get("scraped_at")
     return Metadata(
         jid if isinstance(jid, str) and _parts(jid) is not None else None,
-        url if isinstance(url, str) and len(url) <= _MAX_URL and _is_utf8(url) else None,
+        url_bytes(fields.get("url")),
         milliseconds_of(scraped_at) if isinstance(scraped_at, str) else None,
     )
 
 
+def url_bytes(url: Any) -> bytes | None:
+    """The URL in UTF-8; None if it is not one that is kept."""
+    return _utf8(url) if isinstance(url, str) and len(url) <= _MAX_URL else None
+
+
+def _utf8(text: str) -> bytes | None:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
+
+
 def milliseconds_of(text: str) -> int | None:
     """Milliseconds since 1970 of a moment in ISO 8601 with its time zone; None for any other text."""
+    if len(text) == _USUAL_LENGTH and text[19] == "." and text[23] == "Z":  # as ours write it
+        second, fraction = _milliseconds_of(text[:19] + "Z"), text[20:23]
+        return None if second is None or not fraction.isdecimal() else second + int(fraction)
+    return _milliseconds_of(text)
+
+
+@functools.lru_cache(maxsize=256)
+def _milliseconds_of(text: str) -> int | None:
     found = _ISO_8601.fullmatch(text)
     if found is None:
         return None
@@ -119,7 +142,7 @@ def _parts(jid: str) -> JidParts | None:
         parts = parse_jid(jid)
     except BadName:
         return None
-    return parts if _is_utf8(jid) else None
+    return None if _utf8(jid) is None else parts
 
 
 @functools.lru_cache(maxsize=2048)
@@ -133,20 +156,6 @@ def _key_element(key: tuple[str, ...]) -> bytes:
 
 
 def _page(metadata: Metadata) -> bytes:
-    url = b"" if metadata.url is None else _text_element(b"url", metadata.url)
-    if metadata.scraped_at is None:
-        return url
-    return url + _SCRAPED_AT + _DATE.pack(metadata.scraped_at)
-
-
-def _text_element(name: bytes, value: str) -> bytes:
-    encoded = value.encode()
-    return b"\x02%b\x00%b%b\x00" % (name, (len(encoded) + 1).to_bytes(4, "little"), encoded)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    _, url, scraped_at = metadata
+    element = b"" if url is None else b"%b%b%b\x00" % (_URL, (len(url) + 1).to_bytes(4, "little"), url)
+    return element if scraped_at is None else element + _SCRAPED_AT + _DATE.pack(scraped_at)

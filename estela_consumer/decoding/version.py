@@ -38,7 +38,12 @@ class Version(NamedTuple):
 def key_and_mode(envelope: Envelope) -> tuple[tuple[str, ...], OnExisting]:
     """The key's fields and what becomes of a document that is there. Raises BadMessage."""
     try:
-        names = checked_key(envelope.key)
+        # Nearly all messages of a topic have one of a few keys.
+        names = _checked_names(tuple(envelope.key)) if type(envelope.key) is list else None
+    except TypeError:  # a list or an object among the names
+        names = None
+    try:
+        names = names or checked_key(envelope.key)
     except BadName as error:
         raise BadMessage(Reason.BAD_ENVELOPE, str(error)) from error
     mode = _MODES.get(envelope.on_existing) if isinstance(envelope.on_existing, str) else None
@@ -48,6 +53,14 @@ def key_and_mode(envelope: Envelope) -> tuple[tuple[str, ...], OnExisting]:
             f"on_existing is {shown(envelope.on_existing)}; with a key it must be one of {', '.join(_MODES)}",
         )
     return names, mode
+
+
+@functools.lru_cache(maxsize=256)
+def _checked_names(names: tuple[Any, ...]) -> tuple[str, ...] | None:
+    try:
+        return checked_key(list(names))
+    except BadName:
+        return None
 
 
 def document_id(names: tuple[str, ...], payload: dict[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 from bson.objectid import ObjectId
 
 from estela_consumer.dead_letters.replay import DeadLetterReader
+from estela_queue_adapter.errors import QueueError
 from tests.faults.bad_messages import Bad
 from tests.faults.fault import Fault
 from tests.faults.outcome import Outcome
@@ -56,7 +57,11 @@ class KeyedWorld(World):
         }).encode()  # fmt: skip
 
     def _stored(self) -> int:
-        return sum(at.offset for at in self._positions())
+        """How far the consumers are: the count of documents stands still once every key is there."""
+        try:
+            return sum(at.offset for at in self._positions())
+        except QueueError:  # a topic that has only just appeared, say
+            return 0
 
     def balance(self, recovered: float) -> Outcome:
         with self._client() as client:

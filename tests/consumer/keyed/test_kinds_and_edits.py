@@ -285,7 +285,7 @@ def test_a_store_without_keyed_writes_says_so_in_one_line(dataset: Dataset) -> N
 
     Plain.__abstractmethods__ = frozenset()
 
-    [verdict] = Plain().write_keyed(dataset, versions(dataset, "keep", 1))  # type: ignore[abstract]
+    [verdict] = Plain().write_keyed(dataset, versions(dataset, "keep", 1))
 
     assert isinstance(verdict, BadMessage)
     assert str(verdict) == "a plain store has no keyed writes: it cannot store messages with a key"
