@@ -17,12 +17,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import bson
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.dbref import DBRef
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, OBJECT_ID_ELEMENT, with_id
+from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, OBJECT_ID_ELEMENT, decoded, with_id
 from estela_consumer.decoding.escaping import escape_document, unescape_document
 from estela_consumer.decoding.identity import content_id
 from estela_consumer.errors import ConsumerError
@@ -30,7 +29,6 @@ from estela_consumer.errors import ConsumerError
 _CHUNK_DOCUMENTS = 1_000
 _CHUNK_BYTES = 4 * 1024 * 1024
 _REPORT_INTERVAL = 5.0  # seconds
-_ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 # Bytes of an ObjectId's `_id` in a document, behind the 4 of its size.
 _ID_ELEMENT = len(OBJECT_ID_ELEMENT) + 12
 _OF_JSON = frozenset({str, int, Int64, float, bool, type(None)})
@@ -191,7 +189,7 @@ def adopt(replacement: Replacement, report_progress: Callable[[int], None]) -> A
 
 
 def _decoded(stored: bytes) -> dict[str, Any]:
-    document = bson.decode(stored, _ANY_DATE)
+    document = decoded(stored)
     return _without_references(document) if b"\x02$ref\x00" in stored else document
 
 
@@ -300,4 +298,4 @@ class _KnownIds:
 def _encoded_id(document: bytes) -> bytes:
     if document.startswith(OBJECT_ID_ELEMENT, 4):
         return document[4 : 4 + _ID_ELEMENT]
-    return bson.encode({"_id": bson.decode(document, _ANY_DATE)["_id"]})
+    return bson.encode({"_id": decoded(document)["_id"]})

@@ -104,7 +104,7 @@ class QueueExtension:
         crawler, settings = self._crawler, self._settings
         failures, conversions = FailureLog(), ConversionLog()
         self._backpressure = Backpressure(crawler, lambda: publisher.full)
-        self._items = ItemRecords(streams.items, settings.serializer, failures, conversions)
+        self._items = ItemRecords(streams.items, settings.serializer, failures, conversions, settings.types)
         self._requests = RequestRecords(streams.requests, crawler, failures)
         report = DeliveryReport(
             crawler, publisher, streams, conversions, self._backpressure, settings.outbox_path

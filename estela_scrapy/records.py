@@ -30,10 +30,11 @@ class ItemRecords:
         serializer: Callable[[Any], Any] | None,
         failures: FailureLog,
         conversions: ConversionLog,
+        types: str,
     ) -> None:
-        """`serializer` is the user's function for values that are not JSON."""
+        """`serializer` is the user's function for values that are not JSON; `types` as the setting has it."""
         self._stream = stream
-        self._serializer = ItemSerializer(serializer)
+        self._serializer = ItemSerializer(serializer, types)
         self._failures = failures
         self._conversions = conversions
 

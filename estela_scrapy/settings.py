@@ -20,6 +20,7 @@ from estela_scrapy.job.stats import Goal
 from estela_scrapy.payloads import load_serializer
 from estela_scrapy.setting_sources import (
     PREFIX,
+    EstelasTypes,
     EstelasUnique,
     ScrapySettings,
     misspelt_names,
@@ -27,6 +28,7 @@ from estela_scrapy.setting_sources import (
 )
 from estela_wire.dataset import Dataset, dataset_of
 from estela_wire.topics import ITEMS_TOPIC, JOBS_TOPIC, REQUESTS_TOPIC
+from estela_wire.typed_values import BSON, JSON
 
 _OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
 _BUFFER_BYTES = 4 * 1024 * 1024
@@ -69,6 +71,8 @@ class ExtensionSettings:
     """Whether equal items are stored once."""
     serializer: Callable[[Any], Any] | None = field(metadata=setting(load_serializer, None))
     """What the user has for values that JSON has no word for."""
+    types: str = field(metadata=setting(kinds.one_of(BSON, JSON), BSON))
+    """Whether items keep the types that BSON has, such as dates, or become plain JSON."""
     buffer_bytes: int = field(metadata=setting(kinds.whole_number, _BUFFER_BYTES))
     """Bytes that memory may hold of what the queue has not acknowledged; never more than the outbox may."""
     close_timeout: float = field(metadata=setting(kinds.number, 30.0))
@@ -167,7 +171,7 @@ class ExtensionSettings:
 
 
 def _sources(settings: BaseSettings, environ: Mapping[str, str]) -> tuple[Source, ...]:
-    return ScrapySettings(settings), Variables(environ, PREFIX), EstelasUnique(environ)
+    return ScrapySettings(settings), Variables(environ, PREFIX), EstelasUnique(environ), EstelasTypes(environ)
 
 
 def _values(job: Job, topic: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from estela_queue_adapter.serialization import serialize
+from estela_wire.typed_values import ExtendedJson
 
 
 class Envelope(msgspec.Struct, gc=False):
@@ -27,6 +28,8 @@ class Envelope(msgspec.Struct, gc=False):
     """The database, instead of the jid's project."""
     dataset_name: Any = None
     """The collection, instead of one named after the jid and the topic."""
+    types: Any = None
+    """`bson` if the payload is MongoDB's Extended JSON."""
 
 
 class EnvelopeWriter:
@@ -37,5 +40,10 @@ class EnvelopeWriter:
         self._head = serialize({"jid": jid, "unique": str(unique), **names})[:-1]
 
     def write(self, identity: bytes, payload: bytes) -> bytes:
-        """The envelope around a payload that is JSON already; `identity` is 24 hex digits."""
+        """The envelope around a payload that is JSON already; `identity` is 24 hex digits.
+
+        It says so if the payload is Extended JSON.
+        """
+        if type(payload) is ExtendedJson:
+            return b'%b,"id":"%b","types":"bson","payload":%b}' % (self._head, identity, payload)
         return b'%b,"id":"%b","payload":%b}' % (self._head, identity, payload)
