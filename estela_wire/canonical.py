@@ -37,7 +37,7 @@ def canonical_type(value: Any) -> Any:
     cls = type(value)
     if isinstance(value, Mapping):
         return dict(value)
-    if cls is Decimal128:
+    if isinstance(value, Decimal128):
         return {"\0decimal": str(value)}
     if cls is ObjectId:
         return {"\0oid": str(value)}

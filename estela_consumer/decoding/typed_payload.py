@@ -39,11 +39,9 @@ _DOUBLE = re.compile(r"-?(?:Infinity|[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][+-]?
 _DECIMAL = re.compile(
     r"[+-]?(?:Infinity|Inf|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?)|[+-]?NaN", re.IGNORECASE
 )
-_SHORT_DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 _LONGEST_DECIMAL = 10_000  # characters
 _DECIMAL128_DIGITS = 34
 _DECIMAL128_BIAS = 6176
-_DECIMAL128_SIGN = 1 << 127
 _OID = re.compile(r"[0-9a-fA-F]{24}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SUBTYPE = re.compile(r"[0-9a-fA-F]{1,2}")
@@ -165,15 +163,26 @@ def _date_of_text(text: str) -> datetime:
     return moment.astimezone(timezone.utc).replace(tzinfo=None)
 
 
+class _Decimal(Decimal128):
+    """One that is made of what BSON has for it, and gives it: the class itself computes both each time."""
+
+    __slots__ = ("bid",)
+
+    def __init__(self, bid: bytes) -> None:
+        self.bid = bid  # type: ignore[misc]  # pymongo has a property in its place
+
+    def to_decimal(self) -> decimal.Decimal:
+        return Decimal128.from_bid(self.bid).to_decimal()
+
+
 @lru_cache(maxsize=4096)  # prices come again and again
 def _short_decimal(text: str) -> Decimal128 | None:
     """What pymongo makes of at most 34 plain digits, in a tenth of the time; None if they are not plain."""
-    found = _SHORT_DECIMAL.fullmatch(text)
-    if found is None:
+    whole, _, fraction = text.partition(".")
+    digits = whole + fraction
+    if not whole or not digits.isdecimal() or not digits.isascii():
         return None
-    sign, whole, fraction = found.groups("")
-    bits = (_DECIMAL128_BIAS - len(fraction)) << 113 | int(whole + fraction)
-    return Decimal128.from_bid((bits | _DECIMAL128_SIGN if sign else bits).to_bytes(16, "little"))
+    return _Decimal(((_DECIMAL128_BIAS - len(fraction)) << 113 | int(digits)).to_bytes(16, "little"))
 
 
 def _decimal(held: Any) -> Decimal128:
