@@ -48,7 +48,7 @@ class Kind(enum.Enum):
 
     ADOPTED = "adopted"  # it gets an id by its content
     OURS = "ours"  # it has it already
-    KEPT = "kept"  # no message can say it, so it stays as it is
+    KEPT = "kept"  # no message of estela's can say it, so it stays as it is
 
 
 class Adopted(NamedTuple):
@@ -57,7 +57,7 @@ class Adopted(NamedTuple):
     kind: Kind
     bson: bytes
     reasons: tuple[str, ...] = ()
-    """What no message can say; of KEPT alone."""
+    """What no message of estela's can say; of KEPT alone."""
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class AdoptionReport:
     """How many of these are gone, because an equal one remains."""
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    """Why documents were kept: what no message can say, and in how many of them it is."""
+    """Why documents were kept: what no message of estela's can say, and in how many of them it is."""
     clustered: bool = False
     changed: bool = False
     """Whether the collection was replaced."""
@@ -136,16 +136,16 @@ def adopted(stored: bytes) -> Adopted:
         document = _decoded(stored)
     except (bson.errors.BSONError, UnicodeError):
         return Adopted(Kind.KEPT, stored, ("invalid BSON",))
-    if foreign := _foreign({key: value for key, value in document.items() if key != "_id"}):
-        return Adopted(Kind.KEPT, stored, foreign)
     identity = document.pop("_id")
+    if isinstance(identity, ObjectId) and identity.binary == content_id(unescape_document(document)):
+        return Adopted(Kind.OURS, stored)
+    if foreign := _foreign(document):
+        return Adopted(Kind.KEPT, stored, foreign)
     if not isinstance(identity, ObjectId):
         if foreign := _foreign(identity):
             return Adopted(Kind.KEPT, stored, tuple(f"{name} as _id" for name in foreign))
         # estela takes an item's own `_id` for the document's.
         return _with_content_id(stored, _estelas_payload({"_id": identity, **document}), None)
-    if identity.binary == content_id(unescape_document(document)):
-        return Adopted(Kind.OURS, stored)
     return _with_content_id(stored, _estelas_payload(document), document)
 
 
@@ -226,7 +226,7 @@ def _estelas_payload(value: Any) -> Any:
 
 
 def _foreign(value: Any) -> tuple[str, ...]:
-    """The kinds of values in it that JSON, and so a message, does not know."""
+    """The kinds of values in it that JSON, and so a message of estela's, does not know."""
     found: dict[str, None] = {}
     level = [value]
     while level:

@@ -126,18 +126,21 @@ def test_every_value_arrives_as_pymongo_would_have_written_it(item: dict[str, An
     assert document.bson == with_id(bytes.fromhex(_ID.decode()), bson.encode(as_pymongo_has_it(item)))
 
 
-@given(st.dictionaries(_KEYS, st.recursive(_PLAIN, lambda inner: st.lists(inner, max_size=3))))
+@given(
+    st.dictionaries(
+        _KEYS,
+        st.recursive(
+            st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text() | _KEYS
+            | st.uuids().map(str),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
+        ),
+    )
+)  # fmt: skip
 def test_an_item_without_such_values_is_byte_for_byte_what_it_is_as_json(item: dict[str, Any]) -> None:
-    for number in (value for value in item.values() if isinstance(value, int)):
-        if not -(2**63) <= number < 2**63:
-            return
-    if any(isinstance(value, list) for value in item.values()):
-        item = json.loads(json.dumps(item, default=str), parse_int=lambda text: int(text) % 2**62)
-
     written = ItemSerializer(types="bson").serialize(item)
 
     assert written == ItemSerializer(types="json").serialize(item)
-    assert b'"types"' not in sent(written).partition(b',"payload"')[0]
+    assert b'"types":' not in sent(written).partition(b',"payload"')[0]
 
 
 @given(st.dictionaries(st.text("ab", min_size=1, max_size=3), _TYPED | _PLAIN, min_size=1))
