@@ -13,6 +13,7 @@ import click
 from bson.objectid import ObjectId
 from rich import box
 
+from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.adopt import adopt
 from estela_consumer.cli.dataset_argument import dataset_argument
@@ -63,7 +64,9 @@ def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> 
     JSON is MongoDB's relaxed Extended JSON: a date is {"$date": "2026-01-31T09:30:00Z"}.
     """
     logs.set_up()
-    context.obj = partial(store_settings, store, tls_ca_file)  # for `pass_store`
+    log_notes()
+    environ = current_configuration().environ
+    context.obj = partial(store_settings, store, tls_ca_file, environ)  # for `pass_store`
 
 
 @data.command("list")
