@@ -19,7 +19,7 @@ from estela_queue_adapter.serialization.conversion import AsText, Rule
 # Subclasses too are asked for, and integers of over 53 bits refused: those of over 63 may have another type.
 _LOOSE = OPTIONS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _STRICT = _LOOSE | orjson.OPT_STRICT_INTEGER
-_LONG_INTEGER = re.compile(rb"[:,\[]\d{19}").search
+_LONG_INTEGER = re.compile(rb"[:,\[](?:9(?:2[2-9]|[3-9]\d)\d{16}|\d{20})").search  # 2**63 begins with 922
 # orjson writes UUIDs without a question. Text that looks like one has three groups between dashes.
 _UUID = re.compile(rb"-....-....-....-", re.DOTALL).search
 _BASES = (dict, list, str, int)
