@@ -13,7 +13,6 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import lru_cache
 from typing import Any
 
 from bson.binary import Binary
@@ -34,14 +33,17 @@ from estela_wire.typed_values import BSON, DOLLAR
 _DATE = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-][0-9]{2}):?([0-9]{2}))"
 )
+_LENGTHS = {"--T::Z": 20, "--T::.": 24}  # each third character from the fifth on: characters of the whole
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _DOUBLE = re.compile(r"-?(?:Infinity|[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][+-]?[0-9]{1,4})?)|NaN")
 _DECIMAL = re.compile(
     r"[+-]?(?:Infinity|Inf|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?)|[+-]?NaN", re.IGNORECASE
 )
 _LONGEST_DECIMAL = 10_000  # characters
+_MOST_DECIMALS = 4_000  # that are remembered
 _DECIMAL128_DIGITS = 34
 _DECIMAL128_BIAS = 6176
+_LOW = 2**64  # what the lower of its two halves holds
 _OID = re.compile(r"[0-9a-fA-F]{24}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SUBTYPE = re.compile(r"[0-9a-fA-F]{1,2}")
@@ -134,11 +136,10 @@ def _date(wrapper: dict[str, Any]) -> Any:
         if type(held) is not str:
             return DatetimeMS(_milliseconds(held))
         # As the extension writes it; the digits between these marks are left to Python.
-        marks = held[4:20:3]
-        if (marks == "--T::Z" and len(held) == 20) or (
-            marks == "--T::." and len(held) == 24 and held[23] == "Z" and held[20:23].isdecimal()
-        ):
-            return datetime.fromisoformat(held[:-1])
+        if _LENGTHS.get(held[4:20:3]) == len(held) and held[-1] == "Z":
+            moment = datetime.fromisoformat(held[:-1])
+            if moment.tzinfo is None:  # some of the digits may have been an offset
+                return moment
         return _date_of_text(held)
     except _ERRORS as error:
         raise _lie(wrapper, error) from error
@@ -163,37 +164,36 @@ def _date_of_text(text: str) -> datetime:
     return moment.astimezone(timezone.utc).replace(tzinfo=None)
 
 
-class _Decimal(Decimal128):
-    """One that is made of what BSON has for it, and gives it: the class itself computes both each time."""
+class _Decimals(dict[Any, Decimal128]):
+    """Short decimals by their text: prices come again and again."""
 
-    __slots__ = ("bid",)
+    def __missing__(self, held: Any) -> Decimal128:
+        if type(held) is not str or len(held) > _LONGEST_DECIMAL:
+            raise _Lie
+        if len(held) > _DECIMAL128_DIGITS:
+            return _decimal(held)
+        if len(self) >= _MOST_DECIMALS:
+            self.clear()
+        self[held] = found = _short_decimal(held)
+        return found
 
-    def __init__(self, bid: bytes) -> None:
-        self.bid = bid  # type: ignore[misc]  # pymongo has a property in its place
 
-    def to_decimal(self) -> decimal.Decimal:
-        return Decimal128.from_bid(self.bid).to_decimal()
-
-
-@lru_cache(maxsize=4096)  # prices come again and again
-def _short_decimal(text: str) -> Decimal128 | None:
-    """What pymongo makes of at most 34 plain digits, in a tenth of the time; None if they are not plain."""
+def _short_decimal(text: str) -> Decimal128:
+    """The same as `_decimal`; of plain digits in a tenth of the time."""
     whole, _, fraction = text.partition(".")
     digits = whole + fraction
     if not whole or not digits.isdecimal() or not digits.isascii():
-        return None
-    return _Decimal(((_DECIMAL128_BIAS - len(fraction)) << 113 | int(digits)).to_bytes(16, "little"))
+        return _decimal(text)
+    high, low = divmod(int(digits), _LOW)
+    halves: Any = ((_DECIMAL128_BIAS - len(fraction)) << 49 | high, low)  # which pymongo's hints leave out
+    return Decimal128(halves)
 
 
-def _decimal(held: Any) -> Decimal128:
-    if type(held) is not str or len(held) > _LONGEST_DECIMAL:
-        raise _Lie
-    if len(held) <= _DECIMAL128_DIGITS and (short := _short_decimal(held)) is not None:
-        return short
-    if _DECIMAL.fullmatch(held) is None:
+def _decimal(text: str) -> Decimal128:
+    if _DECIMAL.fullmatch(text) is None:
         raise _Lie
     try:
-        return Decimal128(held)
+        return Decimal128(text)
     except decimal.DecimalException as error:
         raise _Lie("more digits, or another exponent, than a Decimal128 has") from error
 
@@ -267,7 +267,7 @@ def _text(pattern: re.Pattern[str], make: Callable[[str], Any]) -> Callable[[Any
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "$date": lambda held: _date({"$date": held}),
-    "$numberDecimal": _decimal,
+    "$numberDecimal": _Decimals().__getitem__,
     "$oid": _text(_OID, ObjectId),
     "$binary": _binary,
     "$uuid": _text(_UUID, lambda text: Binary(uuid.UUID(text).bytes, 4)),

@@ -19,7 +19,8 @@ from estela_queue_adapter.serialization.conversion import AsText, Rule
 # Subclasses too are asked for, and integers of over 53 bits refused: those of over 63 may have another type.
 _LOOSE = OPTIONS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _STRICT = _LOOSE | orjson.OPT_STRICT_INTEGER
-_LONG_INTEGER = re.compile(rb"[:,\[](?:9(?:2[2-9]|[3-9]\d)\d{16}|\d{20})").search  # 2**63 begins with 922
+_NINETEEN_DIGITS = re.compile(rb"[:,\[](?:9[2-9]|\d{3})\d{17}").search  # what is over 2**63 has no fewer
+_INTEGERS_AND_TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d{19,}', re.DOTALL)
 # orjson writes UUIDs without a question. Text that looks like one has three groups between dashes.
 _UUID = re.compile(rb"-....-....-....-", re.DOTALL).search
 _BASES = (dict, list, str, int)
@@ -57,7 +58,7 @@ class TypedEncoder(Encoder):
             if "53-bit" not in str(error):
                 raise
             encoded = orjson.dumps(data, simpler, _LOOSE)
-            if _LONG_INTEGER(encoded):
+            if _has_unsigned(encoded):
                 raise
         if _UUID(encoded) and not _is_builtin(data):
             encoded = orjson.dumps(self._prepared(data), self._preparing(simpler), _LOOSE)
@@ -117,6 +118,14 @@ class TypedEncoder(Encoder):
                 return found
         found = self._type(value)
         return self._after_once(value) if found is NotImplemented else found
+
+
+def _has_unsigned(encoded: bytes) -> bool:
+    """Whether an integer in the JSON is beyond 64 bits with a sign."""
+    if not _NINETEEN_DIGITS(encoded):
+        return False
+    found = _INTEGERS_AND_TEXTS.findall(encoded)
+    return any(each[:1] != b'"' and int(each) >= 2**63 for each in found)
 
 
 def _is_builtin(data: Any) -> bool:
