@@ -132,8 +132,9 @@ class UnkeyedLog:
                 continue
             self._logged.add((cls, field))
             logger.error(
-                "Item without its key: %s: field %s is missing or None (page: %s). It becomes a dead letter. "
-                "Logged once for each class and field, and counted in estela/items/unkeyed.",
+                "Item without its key: %s: field %s is missing, null, a list, an object or no number (page: %s). "
+                "The consumer makes a dead letter of it. Logged once for each class and field, and counted "
+                "in estela/items/unkeyed.",
                 cls,
                 field,
                 page,

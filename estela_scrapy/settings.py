@@ -15,9 +15,9 @@ from estela_scrapy import setting_kinds as kinds
 from estela_scrapy.delivery.buffer import Mode
 from estela_scrapy.job.identity import Job
 from estela_scrapy.job.stats import Goal
-from estela_scrapy.loading import load_serializer
 from estela_scrapy.routing.entries import Entry, read_entries
 from estela_scrapy.routing.layout import Layout
+from estela_scrapy.routing.loading import load_serializer
 from estela_scrapy.routing.route import Route, check_on_existing, default_route, routes_of
 from estela_scrapy.routing.target import JOBS, LOGS, REQUESTS, STATS, Targets
 from estela_scrapy.setting_sources import (

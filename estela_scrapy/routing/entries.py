@@ -12,7 +12,7 @@ from itemadapter import ItemAdapter
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_scrapy import setting_kinds as kinds
-from estela_scrapy.loading import load, load_function
+from estela_scrapy.routing.loading import load, load_function
 
 SETTING = "ESTELA_ITEMS"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -57,8 +58,14 @@ class ItemStream(Stream):
         return {name: fields[field] for field, name in selection.items() if field in fields}
 
     def missing_key(self, fields: Any) -> list[str]:
-        """The fields of the key that an item does not have."""
-        return [name for name in self._route.key if fields.get(name) is None]
+        """The fields of the key that an item does not have, or that hold what can be no part of one."""
+        return [name for name in self._route.key if not _is_key_value(fields.get(name))]
+
+
+def _is_key_value(value: Any) -> bool:
+    if value is None or isinstance(value, (list, tuple, set, frozenset, Mapping)):
+        return False
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 class _Way(NamedTuple):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
+from estela_scrapy.setting_sources import is_estelas_job
 from estela_wire.topics import STATS_TOPIC
 
 CLASS = "{class}"
 """What stands for an item's class in a template."""
-
-# Variables by which estela, or whoever speaks its format, says which job a crawl is.
-_ESTELAS_JOB = ("ESTELA_SPIDER_JOB", "ESTELA_COLLECTION")
 
 
 class Layout(enum.Enum):
@@ -23,8 +21,8 @@ class Layout(enum.Enum):
 
     @classmethod
     def default(cls, environ: Mapping[str, str]) -> Layout:
-        """estela's own if its variables say which job this is."""
-        return cls.JOB if any(environ.get(name) for name in _ESTELAS_JOB) else cls.SPIDER
+        """estela's own for a job of estela's."""
+        return cls.JOB if is_estelas_job(environ) else cls.SPIDER
 
     @property
     def is_shared(self) -> bool:
