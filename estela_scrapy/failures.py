@@ -132,7 +132,7 @@ class UnkeyedLog:
                 continue
             self._logged.add((cls, field))
             logger.error(
-                "Item without its key: %s: field %s is missing, null, a list, an object or no number (page: %s). "
+                "Item without its key: %s: field %s is missing, null, a list or object, or NaN (page: %s). "
                 "The consumer makes a dead letter of it. Logged once for each class and field, and counted "
                 "in estela/items/unkeyed.",
                 cls,

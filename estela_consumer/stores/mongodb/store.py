@@ -21,6 +21,7 @@ from estela_consumer.decoding.document import Document, is_stored_as
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
+from estela_consumer.stores.mongodb.indexes import MongoIndexes
 from estela_consumer.stores.mongodb.outages import plain_text, reason
 from estela_consumer.stores.mongodb.replacement import MongoReplacement, is_held
 from estela_consumer.stores.mongodb.rules import (
@@ -148,6 +149,10 @@ class MongoStore(Store):
     def replacement(self, dataset: Dataset) -> MongoReplacement:
         """How its collection can be replaced. Raises UsageError if it cannot, and StoreUnreachable."""
         return MongoReplacement(self._client, self, dataset, self._unreachable)
+
+    def indexes(self, dataset: Dataset) -> MongoIndexes:
+        """Those of its collection. Raises UsageError if there can be none of that name."""
+        return MongoIndexes(self._client, dataset, self._unreachable)
 
     def close(self) -> None:
         self._client.close()
