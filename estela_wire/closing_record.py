@@ -69,7 +69,7 @@ class StreamRecord:
 
     def to_payload(self) -> dict[str, Any]:
         """One entry of `streams`; what version 0.1 did not know is left out if it says nothing."""
-        fields = asdict(self)
+        fields = {**asdict(self), "key": list(self.key)}
         return {name: value for name, value in fields.items() if value or name not in _IF_ANY}
 
     @classmethod

@@ -54,13 +54,14 @@ class EnvelopeWriter:
         keyed = {"key": list(key), "on_existing": on_existing} if key else {}
         self._head = serialize({"jid": jid, "unique": str(unique), **names, **keyed})[:-1]
 
-    def write(self, identity: bytes, payload: bytes) -> bytes:
-        """The envelope around a payload that is JSON already; `identity` is 24 hex digits."""
-        return b'%b,"id":"%b","payload":%b}' % (self._head, identity, payload)
+    def write(self, identity: bytes, payload: bytes, metadata: bytes = b"") -> bytes:
+        """The envelope around a payload that is JSON already, as the metadata are if there are any.
 
-    def write_with_metadata(self, identity: bytes, payload: bytes, metadata: bytes) -> bytes:
-        """The same with the metadata, which are JSON too."""
-        return b'%b,"id":"%b","metadata":%b,"payload":%b}' % (self._head, identity, metadata, payload)
+        `identity` is 24 hex digits.
+        """
+        if metadata:
+            return b'%b,"id":"%b","metadata":%b,"payload":%b}' % (self._head, identity, metadata, payload)
+        return b'%b,"id":"%b","payload":%b}' % (self._head, identity, payload)
 
 
 class MetadataWriter:

@@ -49,7 +49,7 @@ class Stream:
         if self._metadata is None:
             message = self._envelopes.write(identity, payload)
         else:
-            message = self._envelopes.write_with_metadata(identity, payload, self._metadata.write(url))
+            message = self._envelopes.write(identity, payload, self._metadata.write(url))
         self._publisher.put(self.name, self.topic, message)
 
     def publish_unless_full(self, payload: bytes) -> None:
