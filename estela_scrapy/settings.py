@@ -10,7 +10,15 @@ from typing import Any
 
 from scrapy.settings import BaseSettings
 
-from estela_queue_adapter.settings import Source, Variables, read_setting, setting, settings_of, variable
+from estela_queue_adapter.settings import (
+    Source,
+    Variables,
+    overlaid,
+    read_setting,
+    setting,
+    settings_of,
+    variable,
+)
 from estela_scrapy import setting_kinds as kinds
 from estela_scrapy.delivery.buffer import Mode
 from estela_scrapy.job.identity import Job
@@ -27,14 +35,13 @@ from estela_scrapy.setting_sources import (
     misspelt_names,
     queue_variables,
 )
-from estela_wire.topics import ITEMS_TOPIC, JOBS_TOPIC, REQUESTS_TOPIC
+from estela_wire.published import DataTopics, topic_setting
+from estela_wire.topics import JOBS_TOPIC
 
 _OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
 _BUFFER_BYTES = 4 * 1024 * 1024
 
-
-def _topic(default: str) -> dict[str, Any]:
-    return setting(kinds.topic, default, empty_counts=True)
+_TOPICS = settings_of(DataTopics)
 
 
 def _mode(name: str, given: Any) -> Mode:
@@ -51,12 +58,12 @@ class ExtensionSettings:
     """What the extension publishes, and where to. Field `<x>` is the setting `ESTELA_<X>`."""
 
     enabled: bool = field(metadata=setting(kinds.boolean, True))
-    items_topic: str = field(metadata=_topic(ITEMS_TOPIC))
+    items_topic: str = field(metadata=_TOPICS["items_topic"].metadata)
     """Empty: items are not published. The same holds for the other topics."""
-    requests_topic: str = field(metadata=_topic(REQUESTS_TOPIC))
-    stats_topic: str = field(metadata=_topic(""))
-    logs_topic: str = field(metadata=_topic(""))
-    jobs_topic: str = field(metadata=_topic(JOBS_TOPIC))
+    requests_topic: str = field(metadata=_TOPICS["requests_topic"].metadata)
+    stats_topic: str = field(metadata=_TOPICS["stats_topic"].metadata)
+    logs_topic: str = field(metadata=_TOPICS["logs_topic"].metadata)
+    jobs_topic: str = field(metadata=topic_setting(JOBS_TOPIC))
     """Where the closing record goes."""
     logs_level: int = field(metadata=setting(kinds.log_level, "INFO"))
     """Log lines below it are not published."""
@@ -111,7 +118,7 @@ class ExtensionSettings:
         return cls(
             **values,
             goal=Goal.from_environ(environ),
-            environ={**environ, **queue_variables(settings)},
+            environ=overlaid(environ, queue_variables(settings)),
         )
 
     @classmethod

@@ -13,6 +13,8 @@ from itemadapter import ItemAdapter
 from estela_queue_adapter.errors import ConfigurationError
 from estela_scrapy import setting_kinds as kinds
 from estela_scrapy.routing.loading import load, load_function
+from estela_terminal.printable import shown as printed
+from estela_wire.published import topic as as_topic
 
 SETTING = "ESTELA_ITEMS"
 
@@ -28,12 +30,12 @@ def _selection(name: str, given: Any) -> Mapping[str, str]:
     if isinstance(given, Mapping):
         selection = dict(given)
         if not all(isinstance(part, str) for pair in selection.items() for part in pair):
-            raise ConfigurationError(f"{name}={kinds.shown(given)} does not map names of fields to names")
+            raise ConfigurationError(f"{name}={printed(given)} does not map names of fields to names")
         kinds.field_names(name, list(selection.values()))  # two fields would be one
     else:
         selection = {field: field for field in kinds.field_names(name, given)}
     if not kinds.field_names(name, list(selection)):
-        raise ConfigurationError(f"{name}={kinds.shown(given)} names no field; without it, all are published")
+        raise ConfigurationError(f"{name}={printed(given)} names no field; without it, all are published")
     return selection
 
 
@@ -44,16 +46,16 @@ def _filter(name: str, given: Any) -> Any:
     if isinstance(found, type) or hasattr(found, "accepts"):
         if not callable(getattr(found, "accepts", None)):
             raise ConfigurationError(
-                f"{name}: the class {kinds.shown(found.__name__)} has no method accepts(item)"
+                f"{name}: the class {printed(found.__name__)} has no method accepts(item)"
             )
         return found
     return load_function(name, given, example)
 
 
 def _topic(name: str, given: Any) -> str:
-    topic = kinds.topic(name, given)
+    topic = as_topic(name, given)
     if not topic:
-        raise ConfigurationError(f"{name}={kinds.shown(given)} is no topic; `filter` leaves items out")
+        raise ConfigurationError(f"{name}={printed(given)} is no topic; `filter` leaves items out")
     return topic
 
 
@@ -75,7 +77,7 @@ class EntryOptions:
     def read(cls, name: str, given: Any) -> EntryOptions:
         """Read the options of the entry that people know as `name`. Raises ConfigurationError."""
         if not isinstance(given, Mapping):
-            raise ConfigurationError(f"{name}={kinds.shown(given)} is not a mapping of options")
+            raise ConfigurationError(f"{name}={printed(given)} is not a mapping of options")
         known = {each.name: each.metadata["kind"] for each in fields(cls)}
         for option in given:
             if option not in known:
@@ -112,8 +114,8 @@ class Entry:
         for name in names if declared else ():
             if name not in declared:
                 raise ConfigurationError(
-                    f"{self.shown}: {kinds.shown(name)} is no field of the class; it declares "
-                    f"{kinds.shown(', '.join(declared))}"
+                    f"{self.shown}: {printed(name)} is no field of the class; it declares "
+                    f"{printed(', '.join(declared))}"
                 )
 
 
@@ -125,16 +127,16 @@ def read_entries(name: str, given: Any) -> tuple[Entry, ...]:
         try:
             given = json.loads(given)
         except ValueError as error:
-            raise ConfigurationError(f"{name}={kinds.shown(given)} is not JSON: {error}") from error
+            raise ConfigurationError(f"{name}={printed(given)} is not JSON: {error}") from error
     if not isinstance(given, Mapping):
-        raise ConfigurationError(f"{name}={kinds.shown(given)} is not {_FORM}")
+        raise ConfigurationError(f"{name}={printed(given)} is not {_FORM}")
     entries = [_entry(name, *pair) for pair in given.items()]
     _check_order(entries)
     return tuple(_named_apart(entries))
 
 
 def _entry(setting: str, matcher: Any, given: Any) -> Entry:
-    shown = f"{setting}[{kinds.shown(matcher if isinstance(matcher, str) else _full_name(matcher))}]"
+    shown = f"{setting}[{printed(matcher if isinstance(matcher, str) else _full_name(matcher))}]"
     found = load(shown, matcher, _NAMED)
     if isinstance(found, type):
         item_class, predicate = found, None
@@ -149,7 +151,7 @@ def _entry(setting: str, matcher: Any, given: Any) -> Entry:
         raise ConfigurationError(f"{shown} is a {type(found).__name__}; {_NAMED}")
     options = EntryOptions.read(shown, given)
     return Entry(
-        name=kinds.shown(getattr(found, "__name__", type(found).__name__)),
+        name=printed(getattr(found, "__name__", type(found).__name__)),
         shown=shown,
         item_class=item_class,
         predicate=predicate,
@@ -168,8 +170,8 @@ def _accepting(shown: str, given: Any, options: Mapping[str, Any]) -> Predicate 
         return given(dict(options)).accepts  # type: ignore[no-any-return]
     except Exception as error:
         raise ConfigurationError(
-            f"{shown}: filter: {kinds.shown(given.__name__)}(options) raises {type(error).__name__}: "
-            f"{kinds.shown(error)}"
+            f"{shown}: filter: {printed(given.__name__)}(options) raises {type(error).__name__}: "
+            f"{printed(error)}"
         ) from error
 
 
@@ -206,7 +208,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
 def _unknown(option: Any, known: Collection[str]) -> str:
     near = difflib.get_close_matches(str(option), known, n=1, cutoff=_LIKE)
     advice = f"did you mean {near[0]}?" if near else f"the valid ones are {', '.join(known)}"
-    return f"there is no option {kinds.shown(option)}; {advice}"
+    return f"there is no option {printed(option)}; {advice}"
 
 
 def _may_be_items(cls: type) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from scrapy.utils.misc import load_object
 
 from estela_queue_adapter.errors import ConfigurationError
-from estela_scrapy.setting_kinds import shown
+from estela_terminal.printable import shown
 
 
 def load_serializer(name: str, given: Any) -> Callable[[Any], Any] | None:

@@ -11,7 +11,7 @@ from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_scrapy.job.identity import Job
 from estela_scrapy.routing.layout import CLASS, Layout
 from estela_scrapy.routing.route import Route
-from estela_scrapy.setting_kinds import shown
+from estela_terminal.printable import shown
 from estela_wire.dataset import Dataset, dataset_of
 from estela_wire.jid import as_jid_part
 from estela_wire.topics import STATS_TOPIC, dead_letter_topic
