@@ -11,7 +11,7 @@ from estela_scrapy.backpressure import Backpressure
 from estela_scrapy.delivery.buffer import Undelivered
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.failures import ConversionLog, UnkeyedLog
-from estela_scrapy.streams import Streams
+from estela_scrapy.job.streams import Streams
 from estela_terminal.printable import printable_logger
 
 logger = printable_logger(__name__)

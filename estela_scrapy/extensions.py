@@ -26,11 +26,11 @@ from estela_scrapy.failures import ConversionLog, FailureLog, UnkeyedLog
 from estela_scrapy.job.identity import Job, identify
 from estela_scrapy.job.logs import MAX_LINE, JobLogHandler
 from estela_scrapy.job.runs import count_run
+from estela_scrapy.job.streams import Streams
 from estela_scrapy.records import ItemRecords, RequestRecords
 from estela_scrapy.refusal import Misconfigured
 from estela_scrapy.setting_sources import is_set_by_operator
 from estela_scrapy.settings import ExtensionSettings
-from estela_scrapy.streams import Streams
 from estela_terminal.printable import printable_logger
 
 logger = printable_logger(__name__)
