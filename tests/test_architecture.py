@@ -20,6 +20,7 @@ PACKAGES = (
     "devservers",
     "sample_project",
     "bench",
+    "release",
     "tests",
 )
 INSTALLED = PACKAGES[:5]
@@ -30,7 +31,7 @@ FOR_OTHER_PACKAGES = {"LogPlatform"}  # what ours do not use: CONTRIBUTING.md sa
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 # What may be imported by whom: module prefix -> the prefixes of the files that may.
-OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/")  # what is not installed
+OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/", "release/")  # what is not installed
 ONLY_IN = {
     "kafka": ("estela_queue_adapter/platforms/kafka/", *OUTSIDE),
     "pymongo": ("estela_consumer/stores/mongodb/", *OUTSIDE),
@@ -41,6 +42,7 @@ ONLY_IN = {
         *OUTSIDE,
     ),
     "scrapy": ("estela_scrapy/", *OUTSIDE),
+    "itemadapter": ("estela_scrapy/", *OUTSIDE),
     "estela_scrapy": ("estela_scrapy/", *OUTSIDE),
     "estela_consumer": ("estela_consumer/", *OUTSIDE),
     "estela_wire": ("estela_wire/", "estela_scrapy/", "estela_consumer/", *OUTSIDE),

@@ -15,5 +15,8 @@ try:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(_USAGE)
 except ImportError as error:
-    sys.stderr.write(f"Error: estela-scrapy is not whole, install it again with --force-reinstall: {error}\n")
+    sys.stderr.write(
+        "Error: the installation is not whole. Install estela-scrapy, or estela-consumer if it is that, "
+        f"again with --force-reinstall: {error}\n"
+    )
     sys.exit(_USAGE)
