@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 
 from release import lock, versions
-from release.building import Built, build_both, clean_checkout
+from release.building import Built, build_both
+from release.checkout import clean_checkout
 from release.contents import check_contents
 from release.demo import consume, crawl
 from release.environment import Environment

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from release.consumer import write_tree
-from release.project import ROOT, Project
+from release.project import Project
 from release.report import CheckFailed, Report, run
 
 
@@ -20,30 +18,6 @@ class Built:
     project: Project
     wheel: Path
     sdist: Path
-
-
-def clean_checkout(folder: Path, report: Report) -> Project:
-    """The files of the last commit; in an unpacked sdist, which has no commits, all that is there."""
-    with report.check("a clean checkout") as notes:
-        if not (ROOT / ".git").exists():
-            ignored = shutil.ignore_patterns(
-                ".venv", "__pycache__", "*.egg-info", "build", "dist", ".*_cache", ".hypothesis"
-            )
-            shutil.copytree(ROOT, folder, ignore=ignored, dirs_exist_ok=True)
-            notes.append("this is no git checkout: what is checked is this folder")
-        else:
-            archive = folder.with_suffix(".tar")
-            run(["git", "archive", "--output", archive, "HEAD"], ROOT)
-            with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
-            notes.append("commit " + run(["git", "log", "-1", "--format=%h of %cs"], ROOT).strip())
-            if changed := run(["git", "status", "--porcelain"], ROOT).splitlines():
-                raise CheckFailed(
-                    f"{len(changed)} files are not committed, so not in what is checked: "
-                    f"{', '.join(line[3:] for line in changed[:5])}. "
-                    "Commit them, or put them away with `git stash --include-untracked`"
-                )
-    return Project.read(folder)
 
 
 def build(project: Project, output: Path, report: Report) -> Built | None:

@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 from release.building import Built
-from release.report import CheckFailed, Report, run
+from release.checkout import MADE, files_of
+from release.report import CheckFailed, Report
 
-MADE = {"PKG-INFO"}  # what an sdist has on top, beside the folder *.egg-info
 LEFT_OUT: dict[str, str] = {}  # what git knows and the sdist does not have -> why
 
 
@@ -54,15 +54,3 @@ def wheel_files(wheel: Path) -> set[str]:
     """Its files without the metadata."""
     with zipfile.ZipFile(wheel) as archive:
         return {name for name in archive.namelist() if ".dist-info/" not in name and not name.endswith("/")}
-
-
-def files_of(folder: Path) -> set[str]:
-    """What git knows of a checkout; elsewhere, each file but what builds and runs leave there."""
-    if (folder / ".git").exists():
-        return set(run(["git", "ls-files"], folder).splitlines())
-    made = {"build", "dist", "__pycache__"}
-    return {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part in made or part.endswith(".egg-info") for part in path.parts)
-    } - MADE

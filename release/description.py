@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from release.project import Project
 
@@ -17,7 +17,7 @@ _CODE = r"(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)"
 _SPAN = re.compile(_CODE, re.S)
 _TITLE = r"(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?"
 _TARGET = rf"\(\s*(?:<(?P<angled>[^<>\n]*)>|(?P<plain>(?:[^\s()]|\([^\s()]*\))*)){_TITLE}\s*\)"
-_TEXT = r"(?P<text>(?:\\.|[^\[\]`\\]|``[^`]+``|`[^`]+`|!?\[[^\[\]]*\](?:\([^()]*\))?)*)"
+_TEXT = r"(?P<text>(?:\\.|[^\[\]`\\]|``(?:(?!``).)+``|`[^`]+`|!?\[[^\[\]]*\](?:\([^()]*\))?)*)"
 _INLINE = re.compile(rf"{_CODE}|\\[\\`!\[]|(?P<bang>!?)\[{_TEXT}\]{_TARGET}", re.S)
 _DEFINITION = re.compile(r"^ {0,3}\[(?P<label>[^\[\]\n]+)\]:[ \t]*<?(?P<target>[^\s<>]+)>?.*$\n?", re.M)
 _REFERENCE = re.compile(
@@ -30,6 +30,8 @@ _IMAGE = re.compile(
     r"<(?:img|source)\b[^>]*?\s(?:src|srcset)\s*=\s*[\"'](?P<target>[^\"']*)[\"'][^>]*>", re.S | re.I
 )
 _ALT = re.compile(r"\salt\s*=\s*[\"'](?P<alt>[^\"']*)[\"']", re.I)
+_ONE_LINE = re.compile(r"[ \t]*(?:#{1,6}[ \t]|\||\n)")
+_BEGINS = re.compile(r"[ \t]*(?:#{1,6}[ \t]|\||[-*+][ \t]|\d+[.)][ \t]|>)")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
 
 
@@ -59,12 +61,16 @@ class _Links:
         self._tag = tag
 
     def is_relative(self, target: str) -> bool:
-        return not _ABSOLUTE.match(target)
+        """Whether it leads to a file of the repository; `#part` leads to a heading of the page itself."""
+        return not target.startswith("#") and not _ABSOLUTE.match(target)
 
     def in_text(self, text: str, relative: dict[str, str]) -> str:
         if relative:
             text = _DEFINITION.sub(lambda match: "" if _label(match["label"]) in relative else match[0], text)
-            text = _REFERENCE.sub(lambda match: self._inlined(match, relative), text)
+        return "".join(self._in_block(block, relative) for block in _blocks(text))
+
+    def _in_block(self, text: str, relative: dict[str, str]) -> str:
+        text = _REFERENCE.sub(lambda match: self._inlined(match, relative), text)
         text = _INLINE.sub(self._inline, text)
         return _outside(_SPAN, text, lambda part: _IMAGE.sub(self._image, _ANCHOR.sub(self._anchor, part)))
 
@@ -102,8 +108,19 @@ class _Links:
 
     def _absolute(self, target: str, *, image: bool) -> str:
         path, hash_, fragment = target.partition("#")
-        path = posixpath.normpath(f"/{path or 'README.md'}")
+        path = posixpath.normpath(f"/{path}")
         return f"{self._url}/{'raw' if image else 'blob'}/{self._tag}{path}{hash_}{fragment}"
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """The text in parts that no code and no link reaches across: paragraphs, headings, items, rows."""
+    block = ""
+    for line in text.splitlines(keepends=True):
+        if block and (not line.strip() or _BEGINS.match(line) or _ONE_LINE.match(block)):
+            yield block
+            block = ""
+        block += line
+    yield block
 
 
 def _label(text: str) -> str:

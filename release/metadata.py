@@ -47,7 +47,7 @@ def check_metadata(built: Built, report: Report) -> None:
 def _pyroma(built: Built) -> list[str]:
     """What it finds, each explained; CheckFailed with what is not."""
     output = run([_SCRIPTS / "pyroma", "--min", "1", built.sdist], built.sdist.parent)
-    findings = re.findall(r"^(?:Your|The|You|This) .*$", output, re.MULTILINE)
+    findings = re.findall(r"^(?:Your|The|You|This) .*?(?=\.?$)", output, re.MULTILINE)
     rating = re.search(r"^Final rating: (\d+/10)", output, re.MULTILINE)
     if not rating:
         raise CheckFailed(f"pyroma gave no rating:\n{output}")
@@ -69,6 +69,11 @@ def metadata_of(wheel: Path) -> Message:
         return BytesParser().parsebytes(archive.read(path))
 
 
+_HEADING = (
+    "#user-content-"  # the link to itself that the renderer gives each heading; "#" if it has no letters
+)
+
+
 class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +90,8 @@ def relative_links(page: str) -> list[str]:
         raise CheckFailed("PyPI cannot render the long description")
     links = _Links()
     links.feed(rendered)
-    return [link for link in links.found if not urlsplit(link).scheme]
+    ours = [link for link in links.found if link != "#" and not link.startswith(_HEADING)]
+    return [link for link in ours if not urlsplit(link).scheme]
 
 
 _ADDRESS = re.compile(
