@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tarfile
 import tempfile
@@ -32,7 +31,7 @@ _SHOWN = ("scrapy", "twisted", "kafka-python", "pymongo", "orjson", "msgspec")
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("dist"),
     show_default=True,
-    help="A folder: packages/ in it is what is published, sbom/ what goes with it. Both are emptied first.",
+    help="A folder: packages/ in it is what is published, sbom/ what goes with it.",
 )
 @click.option("--tag", default="", help="The tag of the release: it must be v and __version__.")
 @click.option("--no-tests", is_flag=True, help="Leave out the tests that run from the sdist.")
@@ -43,7 +42,10 @@ def main(*, output: Path, tag: str, no_tests: bool) -> None:
     """
     console = Console()
     report = Report(console)
-    packages, sbom = _folders(output.absolute())
+    try:
+        packages, sbom = _folders(output.absolute())
+    except OSError as error:
+        raise click.BadParameter(str(error), param_hint="--output") from error
     with tempfile.TemporaryDirectory(prefix="release-check-") as temporary:
         folder = Path(temporary)
         checkout = clean_checkout(folder / "checkout", report)
@@ -66,9 +68,11 @@ def main(*, output: Path, tag: str, no_tests: bool) -> None:
 
 
 def _folders(output: Path) -> tuple[Path, Path]:
-    for name in ("packages", "sbom"):
-        shutil.rmtree(output / name, ignore_errors=True)
-        (output / name).mkdir(parents=True)
+    """The two, without the files of an earlier check."""
+    for name, patterns in (("packages", ("*.whl", "*.tar.gz")), ("sbom", ("*.cdx.json",))):
+        (output / name).mkdir(parents=True, exist_ok=True)
+        for path in (path for pattern in patterns for path in (output / name).glob(pattern)):
+            path.unlink()
     return output / "packages", output / "sbom"
 
 

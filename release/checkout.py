@@ -10,7 +10,7 @@ from release.project import ROOT, Project
 from release.report import CheckFailed, Report, run
 
 MADE = {"PKG-INFO"}  # what an sdist has on top, beside the folder *.egg-info
-_LEFT_BY_RUNS = {"build", "dist", "__pycache__", "venv", ".venv", ".hypothesis", ".estela", ".estela-demo"}
+_LEFT_BY_RUNS = {"build", "dist", "__pycache__", ".venv", ".hypothesis", ".estela", ".estela-demo"}
 
 
 def files_of(folder: Path) -> set[str]:

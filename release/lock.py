@@ -1,7 +1,7 @@
 """`scripts/lock`: which version of each package the images install, with the hashes of its files.
 
 One file in requirements/ for each image, and one for what builds the wheel. They are made of setup.cfg and
-pyproject.toml, whose requirements stand at the head of each: `stale` compares them without a network.
+pyproject.toml. The packages that these name stand at the head of each file, so `stale` needs no network.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from release.consumer import derived
 from release.project import ROOT, Project
 
 _HEAD = "# Made by scripts/lock, of:\n"
+_PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^ ;]+)(?: ; (?P<marker>[^\\]+))? \\")
 _OPTIONS = ["--universal", "--generate-hashes", "--no-header", "--no-python-downloads", "--quiet"]
 
 
@@ -31,25 +36,42 @@ def inputs(project: Project) -> dict[str, list[str]]:
 
 
 def stale(project: Project) -> list[str]:
-    """The lock files that were made of other requirements than those of today, or are missing."""
+    """The lock files that are missing, made of other packages, or have a version out of bounds."""
     folder = project.root / "requirements"
     return [
         name
         for name, requirements in inputs(project).items()
-        if not (folder / name).exists() or _head_of((folder / name).read_text()) != sorted(requirements)
+        if not (folder / name).exists() or not _is_of((folder / name).read_text(), requirements)
     ]
 
 
-def head(requirements: list[str]) -> str:
-    """The comment that says what a lock file is made of."""
-    return _HEAD + "".join(f"#   {requirement}\n" for requirement in sorted(requirements))
+def _is_of(text: str, requirements: list[str]) -> bool:
+    parsed = [Requirement(one) for one in requirements]
+    locked = pins(text)
+    return text.startswith(_head(requirements)) and all(
+        needed.specifier.contains(version, prereleases=True)
+        for needed in parsed
+        for name, version, _ in locked
+        if name == canonicalize_name(needed.name)
+    )
 
 
-def _head_of(text: str) -> list[str]:
-    if not text.startswith(_HEAD):
-        return []
-    found = re.match(r"(?:#   .*\n)*", text[len(_HEAD) :])
-    return [line.removeprefix("#   ") for line in found[0].splitlines()] if found else []
+def pins(text: str) -> list[tuple[str, str, Marker | None]]:
+    """Name, version and marker of each package of a lock file."""
+    return [
+        (pin["name"], pin["version"], Marker(pin["marker"].strip()) if pin["marker"] else None)
+        for pin in _PIN.finditer(text)
+    ]
+
+
+def _head(requirements: list[str]) -> str:
+    """What a lock file is made of: names, extras and markers. The versions below show the bounds."""
+    names = []
+    for needed in map(Requirement, requirements):
+        extras = f"[{','.join(sorted(needed.extras))}]" if needed.extras else ""
+        marker = f"; {needed.marker}" if needed.marker else ""
+        names.append(f"#   {canonicalize_name(needed.name)}{extras}{marker}\n")
+    return f"{_HEAD}{''.join(sorted(names))}# and what they need\n"
 
 
 def _build_requirements(root: Path) -> list[str]:
@@ -62,7 +84,7 @@ def _build_requirements(root: Path) -> list[str]:
 def lock(project: Project, options: list[str]) -> None:
     """Write all of them; asks the registry. Versions that fit stay, unless the options say --upgrade."""
     uv = Path(sysconfig.get_path("scripts")) / "uv"  # of the extra `release`
-    oldest = project.config["options"]["python_requires"].removeprefix(">=").strip()
+    [oldest] = re.findall(r">=\s*([\d.]+)", project.config["options"]["python_requires"])
     folder = project.root / "requirements"
     folder.mkdir(exist_ok=True)
     for name, requirements in inputs(project).items():
@@ -86,7 +108,7 @@ def lock(project: Project, options: list[str]) -> None:
         )
         if done.returncode:
             sys.exit(f"Error: uv could not lock {name}")
-        path.write_text(head(requirements) + path.read_text())
+        path.write_text(_head(requirements) + path.read_text())
         sys.stdout.write(f"{path.relative_to(project.root)}\n")
 
 

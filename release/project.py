@@ -56,8 +56,16 @@ class Project:
 
     @property
     def url(self) -> str:
-        """The address of the repository, without a slash at its end; empty while there is none."""
-        return self.config["estela:project"]["url"].strip().rstrip("/")
+        """The address of the repository, without a slash at its end; empty while there is none.
+
+        Raises ValueError if it is something else than an address.
+        """
+        url = self.config["estela:project"]["url"].strip().rstrip("/")
+        if url and not re.fullmatch(r"https://[^\s/]+(/[^\s/?#]+)+", url):
+            raise ValueError(
+                f"`url` in [estela:project] of setup.cfg is no address like https://host/owner/name: {url}"
+            )
+        return url
 
     def urls(self) -> dict[str, str]:
         """What PyPI shows in its margin: none without an address."""

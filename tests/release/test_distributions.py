@@ -19,8 +19,8 @@ from packaging.utils import canonicalize_name
 from release.checkout import files_of
 from release.consumer import derived, write_tree
 from release.contents import difference, sdist_files, wheel_files
-from release.metadata import metadata_of, relative_links
-from release.project import ROOT, Project, distribution_of, package_of
+from release.metadata import invented_addresses, metadata_of, relative_links
+from release.project import ROOT, Project, distribution_of, lines, package_of
 from tests.consumer.commands import publish
 
 PROJECT = Project.read()
@@ -54,6 +54,46 @@ def test_what_is_left_out_must_be_there(key: str) -> None:
 
     with pytest.raises(ValueError, match="leaves out nothing-of-the-kind, which is not there"):
         derived(project)
+
+
+def with_url(url: str) -> Project:
+    project = Project.read()
+    project.config["estela:project"]["url"] = url
+    return project
+
+
+def test_each_address_is_made_of_the_one_setting(tmp_path: Path) -> None:
+    project = with_url("https://forge.example/o/p/")
+
+    part = write_tree(tmp_path / "consumer", project)
+
+    assert project.urls()["Homepage"] == "https://forge.example/o/p"
+    assert all(url.startswith("https://forge.example/o/p") for url in project.urls().values())
+    assert lines(part.config["metadata"]["project_urls"]) == [f"{k} = {v}" for k, v in project.urls().items()]
+    assert "https://forge.example/o/p/blob/" in (part.root / "README.md").read_text()
+    assert with_url("").urls() == {}
+
+
+@pytest.mark.parametrize(
+    "url", ["forge.example/o/p", "http://forge.example/o/p", "https://forge.example", "soon"]
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="is no address like https://host/owner/name"):
+        with_url(url).urls()
+
+
+def test_no_document_names_a_repository_that_is_not_there(tmp_path: Path) -> None:
+    assert invented_addresses(PROJECT) == []
+
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "setup.cfg").write_text("[estela:project]\nurl =\n")
+    (tmp_path / "README.md").write_text(
+        "https://github.com/somebody/estela-scrapy and https://x.readthedocs.io/en/"
+    )
+    assert invented_addresses(Project.read(tmp_path)) == [
+        "README.md: https://github.com/somebody/estela-scrapy",
+        "README.md: https://x.readthedocs.io/en/",
+    ]
 
 
 def test_a_folder_that_has_something_is_left_alone(tmp_path: Path) -> None:

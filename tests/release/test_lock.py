@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -16,33 +17,41 @@ from release.project import ROOT, Project
 
 PROJECT = Project.read()
 FILES = sorted(lock.inputs(PROJECT))
-_PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^ ;]+)(?: ; (?P<marker>[^\\]+))? \\")
+_PIN = re.compile(r"[a-z0-9-]+==[^ ;]+(?: ; [^\\]+)? \\")
 _HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 
 
 def pins(name: str) -> list[tuple[str, str, Marker | None]]:
-    """Name, version and marker of each package of a lock file."""
-    found = _PIN.finditer((ROOT / "requirements" / name).read_text())
-    return [
-        (pin["name"], pin["version"], Marker(pin["marker"].strip()) if pin["marker"] else None)
-        for pin in found
-    ]
+    return lock.pins((ROOT / "requirements" / name).read_text())
 
 
 def test_none_is_stale() -> None:
     assert lock.stale(PROJECT) == []
 
 
-def test_a_changed_bound_or_a_missing_file_is_stale(tmp_path: Path) -> None:
-    for name in ("setup.cfg", "pyproject.toml"):
-        (tmp_path / name).write_text((ROOT / name).read_text().replace("msgspec >=", "msgspec >= 99, >="))
-    (tmp_path / "requirements").mkdir()
-    for name in FILES:
-        (tmp_path / "requirements" / name).write_text((ROOT / "requirements" / name).read_text())
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ("msgspec >=", "msgspec >= 99, >=", ["consumer.txt", "crawler.txt"]),
+        ("msgspec >= 0.19", "msgspec >= 0.18", []),  # the locked version is in bounds still
+        ("    msgspec >= 0.19\n", "", ["consumer.txt", "crawler.txt"]),
+        ("    msgspec >=", "    another >= 1\n    msgspec >=", ["consumer.txt", "crawler.txt"]),
+        ("kafka-python[crc32c,lz4,", "kafka-python[crc32c,", ["consumer.txt", "crawler.txt"]),
+        ("    scrapy >=", "    scrapy >= 99, >=", ["crawler.txt"]),
+    ],
+)
+def test_a_lock_is_stale_if_the_requirements_are_others(
+    tmp_path: Path, old: str, new: str, stale: list[str]
+) -> None:
+    text = (ROOT / "setup.cfg").read_text()
+    assert old in text
+    (tmp_path / "setup.cfg").write_text(text.replace(old, new))
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
 
-    assert lock.stale(Project.read(tmp_path)) == ["consumer.txt", "crawler.txt"]
+    assert lock.stale(Project.read(tmp_path)) == stale
     (tmp_path / "requirements" / "build.txt").unlink()
-    assert lock.stale(Project.read(tmp_path)) == ["build.txt", "consumer.txt", "crawler.txt"]
+    assert lock.stale(Project.read(tmp_path)) == ["build.txt", *stale]
 
 
 @pytest.mark.parametrize("name", FILES)
