@@ -21,6 +21,7 @@ from release.image import Image
 from release.metadata import check_metadata, invented_addresses
 from release.project import ROOT, Project
 from release.report import CheckFailed, Report, run
+from release.sbom import write_sbom
 
 _SHOWN = ("scrapy", "twisted", "kafka-python", "pymongo", "orjson", "msgspec")
 
@@ -120,7 +121,9 @@ def _check_installs(both: list[Built], folder: Path, sbom: Path, report: Report)
             if kind == "wheel":
                 with report.check(f"{name}: SBOM") as notes:
                     target = sbom / f"{built.project.name}-{built.project.version}.cdx.json"
-                    notes.append(f"{environment.write_sbom(target)} components in {target.name}")
+                    notes.append(
+                        f"{write_sbom(environment, built.project.name, target)} components in {target.name}"
+                    )
 
 
 def _check_image(project: Project, target: str, root: Path, report: Report) -> None:

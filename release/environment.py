@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 import venv
 from pathlib import Path
 
-from release.report import CheckFailed, run
-
-_NOT_OURS = {"pip", "setuptools", "wheel"}  # what a new environment may have
+from release.report import run
 
 
 class Environment:
@@ -19,6 +16,7 @@ class Environment:
         self.folder = folder
         venv.create(folder, with_pip=True)
         self.python = self.script("python")
+        self.before = frozenset(self._listed())  # pip, with some versions of Python more
         self._empty = self._bytes()
 
     def script(self, name: str) -> Path:
@@ -32,12 +30,12 @@ class Environment:
         run([*pip, "check"], self.folder)
 
     def versions(self) -> dict[str, str]:
-        """What is installed but what a new environment has."""
-        listed = run(
-            [self.python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"], self.folder
-        )
-        found = {entry["name"].lower(): entry["version"] for entry in json.loads(listed)}
-        return {name: version for name, version in found.items() if name not in _NOT_OURS}
+        """What is installed but what the new environment had."""
+        return {name: version for name, version in self._listed().items() if name not in self.before}
+
+    def _listed(self) -> dict[str, str]:
+        command = [self.python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
+        return {entry["name"].lower(): entry["version"] for entry in json.loads(run(command, self.folder))}
 
     def megabytes(self) -> float:
         """How much larger site-packages has become, in MB, without compiled bytecode."""
@@ -50,14 +48,3 @@ class Environment:
             for path in site.rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         )
-
-    def write_sbom(self, target: Path) -> int:
-        """What is installed as a CycloneDX document; how many components that is."""
-        tool: list[str | Path] = [sys.executable, "-m", "cyclonedx_py", "environment", self.python]
-        # Reproducible: no time and no random number, so that the same packages make the same document.
-        run([*tool, "--output-reproducible", "--of", "JSON", "--output-file", target], self.folder)
-        document = json.loads(target.read_text(encoding="utf-8"))
-        listed = {component["name"].lower() for component in document["components"]}
-        if missing := self.versions().keys() - listed:
-            raise CheckFailed(f"the SBOM does not name {', '.join(sorted(missing))}")
-        return len(listed)
