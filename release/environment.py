@@ -34,7 +34,14 @@ class Environment:
         return {name: version for name, version in self._listed().items() if name not in self.before}
 
     def _listed(self) -> dict[str, str]:
-        command = [self.python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
+        command: list[str | Path] = [
+            self.python,
+            "-m",
+            "pip",
+            "list",
+            "--format=json",
+            "--disable-pip-version-check",
+        ]
         return {entry["name"].lower(): entry["version"] for entry in json.loads(run(command, self.folder))}
 
     def megabytes(self) -> float:
