@@ -74,9 +74,12 @@ def derived(project: Project) -> configparser.ConfigParser:
     config["options.packages.find"]["include"] = as_list(f"{name}*" for name in packages)
     for extra in _gone(list(project.extras()), without["extras"]):
         config.remove_option("options.extras_require", extra)
-    for group, points in project.entry_points().items():
+    points = project.entry_points()
+    commands = {point.partition("=")[0].strip(): point for point in points["console_scripts"]}
+    points["console_scripts"] = [commands[name] for name in _less(list(commands), without["commands"])]
+    for group in points:
         config["options.entry_points"][group] = as_list(
-            point for point in points if package_of(point) in packages
+            point for point in points[group] if package_of(point) in packages
         )
     return config
 

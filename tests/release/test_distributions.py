@@ -36,18 +36,17 @@ def test_the_consumer_is_all_but_what_setup_cfg_names() -> None:
     assert {package_of(point) for points in part.entry_points().values() for point in points} <= set(
         part.packages()
     )
-    kept = [point for points in part.entry_points().values() for point in points]
-    assert kept == [
-        point
-        for points in whole.entry_points().values()
-        for point in points
-        if package_of(point) != "estela_scrapy"
-    ]
+    left_out = {
+        point.partition(" ")[0]
+        for group, points in whole.entry_points().items()
+        for point in set(points) - set(part.entry_points()[group])
+    }
+    assert left_out == {"estela-outbox"}
     assert part.version == whole.version
     assert part.config["options"]["python_requires"] == whole.config["options"]["python_requires"]
 
 
-@pytest.mark.parametrize("key", ["packages", "requirements", "extras", "classifiers", "keywords"])
+@pytest.mark.parametrize("key", ["packages", "commands", "requirements", "extras", "classifiers", "keywords"])
 def test_what_is_left_out_must_be_there(key: str) -> None:
     project = Project.read()
     project.config["estela:consumer"][f"without_{key}"] += "\nnothing-of-the-kind"
