@@ -18,8 +18,11 @@ COPY release release
 COPY estela_wire estela_wire
 COPY estela_terminal estela_terminal
 COPY estela_queue_adapter estela_queue_adapter
+COPY estela_config estela_config
 COPY estela_scrapy estela_scrapy
 COPY estela_consumer estela_consumer
+COPY estela_cli estela_cli
+COPY estela_demo estela_demo
 RUN /opt/tools/bin/python -m release.consumer /src/consumer \
     && /opt/tools/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /src/wheels /src /src/consumer
 
