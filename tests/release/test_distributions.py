@@ -29,7 +29,7 @@ PROJECT = Project.read()
 def test_the_consumer_is_all_but_what_setup_cfg_names() -> None:
     whole, part = PROJECT, Project(ROOT, derived(PROJECT))
 
-    assert set(whole.packages()) - set(part.packages()) == {"estela_scrapy"}
+    assert set(whole.packages()) - set(part.packages()) == {"estela_scrapy", "estela_demo"}
     assert set(whole.requirements()) > set(part.requirements())
     left_out = {distribution_of(one) for one in set(whole.requirements()) - set(part.requirements())}
     assert left_out == {"scrapy", "itemadapter"}
@@ -152,9 +152,9 @@ def test_its_files_pass_twine_and_carry_the_version(built: dict[str, Path], name
 @pytest.mark.processes
 def test_the_sdist_has_what_git_knows(built: dict[str, Path]) -> None:
     assert difference(sdist_files(built["estela_scrapy"]), files_of(ROOT)) == ([], [])
-    packages = wheel_files(built["estela_consumer.whl"])
-    assert packages == {
-        name for name in wheel_files(built["estela_scrapy.whl"]) if not name.startswith("estela_scrapy/")
+    left_out = ("estela_scrapy/", "estela_demo/")
+    assert wheel_files(built["estela_consumer.whl"]) == {
+        name for name in wheel_files(built["estela_scrapy.whl"]) if not name.startswith(left_out)
     }
 
 
@@ -236,6 +236,24 @@ def _scripts() -> list[str]:
 
 
 @pytest.mark.processes
+@pytest.mark.usefixtures("workdir")
+def test_a_command_that_needs_scrapy_says_so_and_the_others_stand_under_the_one_name(lean: Lean) -> None:
+    here = Path.cwd()
+    (here / "scrapy.cfg").write_text("[settings]\ndefault = library.settings\n")
+
+    for name in ("demo", "outbox"):
+        told = lean.run("estela-scrapy", name, cwd=here)
+        assert told.returncode == 2
+        assert "`pip uninstall estela-consumer`, then `pip install estela-scrapy`" in told.stderr
+        assert "Traceback" not in told.stderr
+    for name in ("consume", "verify", "data", "dead-letters", "doctor"):
+        assert lean.run("estela-scrapy", name, "--help", cwd=here).returncode == 0
+    publish("items", [{"jid": "1.s.p", "payload": {"n": 1}, "unique": "False"}])
+    drain = lean.run("estela-scrapy", "consume", "items", "--drain", cwd=here)
+    assert drain.returncode == 0, drain.stderr
+
+
+@pytest.mark.processes
 def test_each_module_of_the_consumer_is_imported_where_there_is_no_scrapy(lean: Lean, tmp_path: Path) -> None:
     packages = Project(ROOT, derived(PROJECT)).packages()
     code = (
@@ -243,7 +261,8 @@ def test_each_module_of_the_consumer_is_imported_where_there_is_no_scrapy(lean: 
         "for name in sys.argv[1:]:\n"
         "    package = importlib.import_module(name)\n"
         "    for module in pkgutil.walk_packages(package.__path__, name + '.'):\n"
-        "        importlib.import_module(module.name)\n"
+        "        if not module.name.endswith('.__main__'):\n"
+        "            importlib.import_module(module.name)\n"
         "print(len([name for name in sys.modules if name.startswith('estela_')]))\n"
     )
 
