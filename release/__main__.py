@@ -118,6 +118,9 @@ def _check_installs(both: list[Built], folder: Path, sbom: Path, report: Report)
                 place = library / f"{built.project.name}-{kind}"
                 crawl(crawler, place)
                 notes.append(consume(environment, place))
+                if environment is crawler:
+                    run([environment.script("estela-scrapy"), "demo"], place)
+                    notes.append("estela-scrapy demo: all that was scraped is stored")
             if kind == "wheel":
                 with report.check(f"{name}: SBOM") as notes:
                     target = sbom / f"{built.project.name}-{built.project.version}.cdx.json"
