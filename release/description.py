@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 
 from release.project import Project
 
+# The parts of Markdown that matter here. Code comes first in a pattern, so that what looks like a link in it
+# is passed over. The tests ask PyPI's own renderer whether a relative link is left.
 _FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,}).*?(?:^ {0,3}(?P=fence)[`~]*[ \t]*$\n?|\Z)", re.M | re.S)
 _CODE = r"(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)"
 _SPAN = re.compile(_CODE, re.S)

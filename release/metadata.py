@@ -104,11 +104,8 @@ def invented_addresses(project: Project) -> list[str]:
     """Places of the documents and the metadata that name a repository or a site that is not there."""
     allowed = project.url.partition("://")[2].partition("/")[2]
     found = []
-    for path in [
-        *project.root.glob("*.md"),
-        *(project.root / "docs").glob("*.md"),
-        project.root / "setup.cfg",
-    ]:
+    patterns = ("*.md", "docs/*.md", ".github/**/*.md", ".github/**/*.yml", "setup.cfg", "compose.yaml")
+    for path in sorted(path for pattern in patterns for path in project.root.glob(pattern)):
         for match in _ADDRESS.finditer(path.read_text(encoding="utf-8")):
             name = (match[1] or "").rstrip(".").removesuffix(".git")
             if name not in OTHERS | ({allowed} if allowed else set()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -40,6 +41,9 @@ def test_actionlint_finds_nothing_in_the_workflows() -> None:
     if actionlint is None and shutil.which("go") is None:
         pytest.skip("needs actionlint or Go")
     command = [actionlint] if actionlint else ["go", "run", package]
+    there = subprocess.run([*command, "-version"], capture_output=True, text=True, timeout=300, check=False)
+    if there.returncode and not os.environ.get("CI"):
+        pytest.skip(f"actionlint cannot be fetched: {there.stderr.strip()[-200:]}")
 
     done = subprocess.run([*command, *WORKFLOWS], capture_output=True, text=True, timeout=300, check=False)
 
