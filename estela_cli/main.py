@@ -29,7 +29,7 @@ _COMMANDS = {
     "verify": _Place("estela_consumer.cli.verify", "verify"),
     "data": _Place("estela_consumer.cli.data", "data"),
     "dead-letters": _Place("estela_consumer.cli.dead_letters", "dead_letters"),
-    "outbox": _Place("estela_scrapy.cli", "outbox", crawls=True),
+    "outbox": _Place("estela_scrapy.cli.outbox", "outbox", crawls=True),
 }
 _HELP = {
     "demo": "Crawl a small shop that comes along, and see what is stored. No server needed.",
