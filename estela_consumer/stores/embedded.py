@@ -170,7 +170,7 @@ class EmbeddedStore(Store):
             raise
         except (OSError, sqlite3.Error) as error:
             raise StoreUnreachable(
-                f"the store's file {self._path} cannot be used: {reason(error)}"
+                f"the store's file {self._path} (DB_CONNECTION) cannot be used: {reason(error)}"
             ) from error
 
 
