@@ -51,7 +51,8 @@ def remove_all(path: Path) -> None:
 def replace(path: Path) -> None:
     """Put the file of somebody else there, who has it open."""
     other = path.with_name("other.db")
-    write(opened(other), 7)
+    theirs = opened(other)
+    write(theirs, 7)
     for companion in ("", "-wal", "-shm"):
         os.replace(f"{other}{companion}", f"{path}{companion}")
 
