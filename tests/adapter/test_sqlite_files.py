@@ -45,7 +45,7 @@ def as_others_see_it(path: Path) -> list[int]:
 
 def remove_all(path: Path) -> None:
     for file in path.parent.glob(f"{path.name}*"):
-        file.unlink()
+        file.unlink(missing_ok=True)  # SQLite may remove one meanwhile
 
 
 def replace(path: Path) -> None:
