@@ -10,7 +10,9 @@ import gc
 import threading
 
 _OBJECTS_BETWEEN_LOOKS = 50_000  # messages make no cycles, and to look for them costs a sixth of a drain
-_FROZEN_BY_PYTHON = 1_000  # Python 3.12 freezes some hundreds as it starts; whoever else does freezes thousands
+_FROZEN_BY_PYTHON = (
+    1_000  # Python 3.12 freezes some hundreds as it starts; whoever else does freezes thousands
+)
 
 
 class Collector:
