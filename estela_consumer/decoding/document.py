@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import bson
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.escaping import escape_document, may_hold_backslashes
+from estela_consumer.decoding.escaping import Shapes, escape_document, may_hold_backslashes
 from estela_consumer.decoding.identity import canonical
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message
@@ -20,6 +20,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit
 OBJECT_ID_ELEMENT = b"\x07_id\x00"
 """How a document whose `_id` is an ObjectId begins behind the 4 bytes of its size; the 12 bytes follow."""
 
+_refused = Shapes()
 _BACKSLASH = ord("\\")  # a number is found faster in bytes than bytes are
 
 
@@ -53,12 +54,17 @@ def document_of(message: Message, envelope: Envelope, dataset: Dataset, identity
     """The document that the message becomes. Raises BadMessage for what MongoDB does not take."""
     payload, data = envelope.payload, message.data or b""
     try:
-        if "_id" in payload or (_BACKSLASH in data and may_hold_backslashes(data)):
+        if (
+            "_id" in payload
+            or (_refused and tuple(payload) in _refused)
+            or (_BACKSLASH in data and may_hold_backslashes(data))
+        ):
             encoded = bson.encode(escape_document(payload))
         else:
             try:  # with its check of keys pymongo finds dots as it goes by; there are hardly ever any
                 encoded = bson.encode(payload, True)
             except bson.errors.InvalidDocument:
+                _refused.remember(payload)  # being refused costs more than escaping
                 encoded = bson.encode(escape_document(payload))
     except OverflowError as error:
         raise BadMessage(Reason.BAD_VALUE, "an integer is beyond 64 bits") from error
