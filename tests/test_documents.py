@@ -234,7 +234,9 @@ def test_the_lowest_versions_are_those_that_a_job_of_the_workflow_installs() -> 
     parsed = configparser.ConfigParser()
     parsed.read(ROOT / "setup.cfg")
     floors = re.findall(
-        r"^([\w-]+)(?:\[[\w,]+\])? >= ([\d.]+)$", parsed["options"]["install_requires"], re.MULTILINE
+        r"^([\w-]+)(?:\[[\w,]+\])? >= ([\d.]+)(?:, < [\d.]+)?$",
+        parsed["options"]["install_requires"],
+        re.MULTILINE,
     )
     lowest = dict(line.split("==") for line in (ROOT / "tests" / "lowest.txt").read_text().split())
 

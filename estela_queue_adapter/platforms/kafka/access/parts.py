@@ -178,6 +178,7 @@ PARTS: tuple[Part, ...] = (
     *_parts(_FUNCTION, _CONNECTION, "connection_made(self, transport)"),
     *_parts(_PROPERTY, _CONNECTION, "close_future", "init_future"),
     *_parts(_FUNCTION, f"{_TRANSPORTS}:KafkaTCPTransport", "__init__(self, net, sock, host=)"),
+    *_parts(_ATTRIBUTE, f"{_TRANSPORTS}:KafkaTCPTransport", "_sock"),
     *_parts(_FUNCTION, f"{_TRANSPORTS}:KafkaSSLTransport", "__init__(self, net, sock, host=, **configs)"),
     *_parts(_COROUTINE, f"{_TRANSPORTS}:KafkaSSLTransport", "handshake(self)"),
 )  # fmt: skip
