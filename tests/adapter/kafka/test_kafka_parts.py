@@ -37,7 +37,7 @@ elif change == "parameters":
     Fetcher._parse_fetched_data = lambda self, fetch, hurry=False: parse(self, fetch)
 logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
-from estela_queue_adapter import Position, Subscription, open_platform
+from estela_queue_adapter import Subscription, open_platform
 
 platform = open_platform(platform="kafka", listeners=listeners)
 with platform.producer() as producer:
@@ -48,7 +48,7 @@ consumer, values = platform.consumer(Subscription(topic=topic)), []
 while len(values) < 3:
     messages = consumer.poll(1.0, 10)
     values += [message.value for message in messages]
-    consumer.commit(Position(topic, message.partition, message.next) for message in messages)
+    consumer.commit(message.next for message in messages)
 consumer.close()
 private = "estela_queue_adapter.platforms.kafka.access.private" in sys.modules
 print(json.dumps([sorted(values), sorted(message.value for message in platform.read(topic)), private]))
