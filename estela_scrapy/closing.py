@@ -9,9 +9,9 @@ from time import monotonic, sleep
 from typing import TypeVar
 
 from scrapy.crawler import Crawler
-from scrapy.utils.asyncio import run_in_thread
 
 from estela_queue_adapter.collector import COLLECTOR
+from estela_scrapy.compat import run_in_thread
 from estela_scrapy.delivery.buffer import Undelivered
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.delivery_report import DeliveryReport

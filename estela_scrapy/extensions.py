@@ -18,6 +18,7 @@ from estela_queue_adapter.collector import COLLECTOR
 from estela_queue_adapter.errors import ConfigurationError
 from estela_scrapy.backpressure import Backpressure
 from estela_scrapy.closing import CrawlEnd
+from estela_scrapy.compat import module_of_start
 from estela_scrapy.delivery.outbox import Outbox
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.delivery_report import DeliveryReport
@@ -162,8 +163,7 @@ def _is_wanted(crawler: Crawler) -> bool:
     """
     if not ExtensionSettings.is_enabled(crawler.settings) or not crawler.crawling:
         return False
-    start = getattr(crawler.spidercls, "start", None)
-    of_a_command = str(getattr(start, "__module__", "")).startswith("scrapy.commands.")
+    of_a_command = module_of_start(crawler).startswith("scrapy.commands.")
     return not of_a_command or is_set_by_operator("ESTELA_ENABLED", crawler.settings, os.environ)
 
 

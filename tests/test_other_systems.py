@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-INSTALLED = ("estela_wire", "estela_terminal", "estela_queue_adapter", "estela_scrapy", "estela_consumer")
+INSTALLED = sorted(path.parent.name for path in ROOT.glob("*/py.typed"))
 MODULES = [
     "crypt", "fcntl", "grp", "pty", "pwd", "readline", "resource", "spwd", "syslog", "termios", "tty",
 ]  # fmt: skip

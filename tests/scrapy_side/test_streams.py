@@ -100,7 +100,7 @@ def test_the_stats_and_the_closing_record_agree_on_the_lines_that_failed(base: s
             logging.getLogger("talk").info("%s %d", "badly formatted")
             for n in range(12):
                 logging.getLogger("talk").info("x" * 200_000)
-        def process_item(self, item):
+        def process_item(self, item, spider=None):
             return item
 
     class S(""",

@@ -13,12 +13,12 @@ from estela_queue_adapter.errors import QueueError, TopicMissing
 from estela_queue_adapter.interfaces import Consumer, PartitionListener
 from estela_queue_adapter.lifecycle import watch
 from estela_queue_adapter.messages import Message, Position
-from estela_queue_adapter.platforms.kafka.access.choice import access_to
-from estela_queue_adapter.platforms.kafka.access.public import PublicReader
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTimeout
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
+from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
 from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
 from estela_queue_adapter.platforms.kafka.queries import ANSWER_TIMEOUT_MS, TopicQueries, beginning
 from estela_queue_adapter.platforms.kafka.rebalances import LoopsThenListener, RebalanceListener
@@ -189,17 +189,17 @@ class KafkaGroupConsumer(Consumer):
 
     def _subscribed(self, client: KafkaConsumer) -> PublicReader | None:
         """What reads the topic; None if there is none, and asking the client for it might create it."""
-        access = access_to(self._settings)
-        if not (access.can_await_topics or look_up(client, self._settings, self._brokers, self._topic)):
+        interface = interface_for(self._settings)
+        if not (interface.can_await_topics or look_up(client, self._settings, self._brokers, self._topic)):
             return None
-        reader = access.reader(client, self._queries.committed)
+        reader = interface.reader(client, self._queries.committed)
         listener = LoopsThenListener(self, self._listener)
         client.subscribe([self._topic], listener=RebalanceListener(client, reader, listener, self._assigned))
         self._reader = reader
         # Known before the group is joined, or a second join, of every member, follows at once.
         numbers = look_up(client, self._settings, self._brokers, self._topic)
         with translated(self._brokers):
-            access.learn(client, [TopicPartition(self._topic, number) for number in numbers])
+            interface.learn(client, [TopicPartition(self._topic, number) for number in numbers])
         self._topic_id = topic_id(client, self._settings, self._brokers, self._topic)
         return reader
 

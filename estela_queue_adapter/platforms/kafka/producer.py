@@ -20,10 +20,10 @@ from estela_queue_adapter.errors import (
 from estela_queue_adapter.interfaces import OnDelivery, Producer
 from estela_queue_adapter.lifecycle import watch
 from estela_queue_adapter.messages import Headers
-from estela_queue_adapter.platforms.kafka.access.choice import access_to
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.deliveries import Deliveries
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.producer_client import (
     LINGER_MS,
     ProducerClient,
@@ -90,7 +90,7 @@ class IdempotentProducer(Producer):
         on_delivery: OnDelivery | None = None,
     ) -> None:
         self._deliveries.check_open()
-        sendable = access_to(self._settings).sendable(headers)
+        sendable = interface_for(self._settings).sendable(headers)
         record = _Record(checked_topic(topic), serialize(data), key, sendable, on_delivery)
         if self._suspects:
             self._try_suspects()
@@ -219,7 +219,7 @@ class IdempotentProducer(Producer):
     def _why_silent(self, timeout: float) -> str:
         """Why nothing was acknowledged for so many seconds: which broker fails, if one does."""
         client = self._client.current
-        addresses = set() if client is None else access_to(self._settings).broker_addresses(client)
+        addresses = set() if client is None else interface_for(self._settings).broker_addresses(client)
         outage = self._brokers.outage(addresses)
         return str(outage or f"none within {timeout:.3g} s from Kafka at {self._brokers}")
 

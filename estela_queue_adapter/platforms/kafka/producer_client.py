@@ -10,10 +10,10 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import ProducerClosed
-from estela_queue_adapter.platforms.kafka.access.choice import access_to
-from estela_queue_adapter.platforms.kafka.access.public import PublicAccess
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
+from estela_queue_adapter.platforms.kafka.interface.public import PublicInterface
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is unavailable or the topic missing
@@ -36,8 +36,8 @@ class ProducerClient:
         self._released = False
 
     @property
-    def _access(self) -> PublicAccess:
-        return access_to(self._settings)
+    def _interface(self) -> PublicInterface:
+        return interface_for(self._settings)
 
     @property
     def current(self) -> KafkaProducer | None:
@@ -72,16 +72,16 @@ class ProducerClient:
     def forked(self) -> None:
         """This is a copy in a forked process: the client is the parent's."""
         if self._client is not None:
-            self._access.abandon(self._client)
+            self._interface.abandon(self._client)
 
     def let_go(self, client: KafkaProducer, timeout: float) -> None:
         """Close a client; what it has not delivered by then is an error of `flush`, not here."""
         with contextlib.suppress(kafka_errors.KafkaTimeoutError):
-            self._access.close_producer(client, timeout)
+            self._interface.close_producer(client, timeout)
 
     def _connect(self) -> KafkaProducer:
         client = connect(
-            self._access.producer_class,
+            self._interface.producer_class,
             self._settings,
             self._brokers,
             acks="all",
@@ -92,7 +92,7 @@ class ProducerClient:
             compression_type=self._settings.compression,
             max_block_ms=_METADATA_TIMEOUT_MS,
         )
-        self._access.prepare_producer(client)
+        self._interface.prepare_producer(client)
         return client
 
 

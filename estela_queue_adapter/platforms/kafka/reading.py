@@ -8,11 +8,11 @@ from kafka import KafkaConsumer, TopicPartition
 
 from estela_queue_adapter.errors import QueueUnreachable
 from estela_queue_adapter.messages import Message
-from estela_queue_adapter.platforms.kafka.access.choice import access_to
-from estela_queue_adapter.platforms.kafka.access.public import PublicReader
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
+from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import partitions_of
 from estela_queue_adapter.topic_names import checked_topic
@@ -27,7 +27,7 @@ def read_topic(settings: KafkaSettings, topic: str) -> Iterator[Message]:
     brokers = Brokers(settings)
     checked_topic(topic)
     client = connect_reader(settings, brokers, None, auto_offset_reset="earliest")
-    reader = access_to(settings).reader(client)
+    reader = interface_for(settings).reader(client)
     try:
         partitions = partitions_of(client, settings, brokers, topic)
         with translated(brokers):

@@ -9,7 +9,7 @@ from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.future import Future
 
 from estela_queue_adapter.interfaces import Consumer, PartitionListener
-from estela_queue_adapter.platforms.kafka.access.public import PublicReader
+from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
 
 
 class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
+from estela_queue_adapter.access import CREATE, READ, WRITE, TopicAccess
 from estela_queue_adapter.errors import QueueUnreachable, TopicDenied, TopicMissing
-from estela_queue_adapter.platforms.kafka.access.choice import access_to
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _ANSWER_TIMEOUT = 5.0  # seconds
@@ -22,7 +24,7 @@ def partitions_of(
     client: KafkaConsumer, settings: KafkaSettings, brokers: Brokers, topic: str
 ) -> list[TopicPartition]:
     """The topic's partitions, in their order. Blocks; raises TopicMissing, TopicDenied, QueueUnreachable."""
-    numbers = access_to(settings).known_partitions(client, topic)
+    numbers = interface_for(settings).known_partitions(client, topic)
     for attempt in range(_ATTEMPTS):
         if numbers:
             break
@@ -53,6 +55,30 @@ def absence(settings: KafkaSettings, brokers: Brokers, topic: str) -> TopicMissi
     return None
 
 
+def access_to(settings: KafkaSettings, topics: Sequence[str]) -> list[TopicAccess]:
+    """What the brokers say of these topics and of our permissions. Blocks; raises QueueError."""
+    brokers = Brokers(settings)
+    admin = connect(KafkaAdminClient, settings, brokers)
+    try:
+        with translated(brokers):
+            of_cluster = set(admin.describe_cluster()["authorized_operations"] or ())
+            described = {each["name"]: each for each in admin.describe_topics(list(topics))} if topics else {}
+    finally:
+        admin.close()
+    return [_access(topic, described[topic], may_create="CREATE" in of_cluster) for topic in topics]
+
+
+def _access(topic: str, described: Mapping[str, Any], *, may_create: bool) -> TopicAccess:
+    if described["error_code"] == kafka_errors.TopicAuthorizationFailedError.errno:
+        return TopicAccess(topic, 0, frozenset({CREATE} if may_create else ()))
+    operations = described["authorized_operations"]
+    if not operations:  # an old broker, which does not tell
+        return TopicAccess(topic, len(described["partitions"]))
+    known = {"READ": READ, "WRITE": WRITE, "CREATE": CREATE}
+    permitted = {known[each] for each in operations if each in known} | ({CREATE} if may_create else set())
+    return TopicAccess(topic, len(described["partitions"]), frozenset(permitted))
+
+
 def denied(topic: str, brokers: Brokers) -> TopicDenied:
     """What to raise for a topic that we have no permission for."""
     return TopicDenied(f"Kafka at {brokers}: no permission for the topic {topic}")
@@ -61,7 +87,7 @@ def denied(topic: str, brokers: Brokers) -> TopicDenied:
 def look_up(client: KafkaConsumer, settings: KafkaSettings, brokers: Brokers, topic: str) -> set[int]:
     """The topic's partitions as a broker says now; empty if it shows none. Blocks; raises QueueError."""
     with translated(brokers):
-        numbers = access_to(settings).partitions(client, topic, _ANSWER_TIMEOUT)
+        numbers = interface_for(settings).partitions(client, topic, _ANSWER_TIMEOUT)
     if numbers is None:
         description = _describe(settings, brokers, topic)
         numbers = {partition["partition_index"] for partition in description["partitions"]}
@@ -70,7 +96,7 @@ def look_up(client: KafkaConsumer, settings: KafkaSettings, brokers: Brokers, to
 
 def topic_id(client: KafkaConsumer, settings: KafkaSettings, brokers: Brokers, topic: str) -> object:
     """What tells a topic from another of the same name; None from brokers that know no such ids."""
-    known = access_to(settings).topic_id(client, topic)
+    known = interface_for(settings).topic_id(client, topic)
     return _describe(settings, brokers, topic).get("topic_id") if known is None else known
 
 

@@ -10,10 +10,10 @@ from kafka import errors as kafka_errors
 
 from estela_queue_adapter.interfaces import Transactions
 from estela_queue_adapter.messages import Outgoing
-from estela_queue_adapter.platforms.kafka.access.choice import access_to
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.topic_names import checked_topic
 
@@ -75,7 +75,7 @@ class KafkaTransactions(Transactions):
             message.topic,
             message.data,
             key=message.key,
-            headers=access_to(self._settings).sendable(message.headers),
+            headers=interface_for(self._settings).sendable(message.headers),
             partition=partition,
         )
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from estela_queue_adapter.platforms.kafka.access import choice
-from estela_queue_adapter.platforms.kafka.access.parts import PARTS, Part, changed_parts
+from estela_queue_adapter.platforms.kafka.interface import choice
+from estela_queue_adapter.platforms.kafka.interface.parts import PARTS, Part, changed_parts
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 ROOT = Path(__file__).parents[3]
 PLATFORM = ROOT / "estela_queue_adapter" / "platforms" / "kafka"
-PRIVATE = {PLATFORM / "access" / "private.py", PLATFORM / "connections" / "connections.py"}
+PRIVATE = {PLATFORM / "interface" / "private.py", PLATFORM / "connections" / "connections.py"}
 PUBLIC_MODULES = {"kafka", "kafka.errors", "kafka.future", "kafka.net.sasl.oauth"}
 """What kafka-python's own documentation of its clients names, and its assignors."""
 RECORDS = "kafka.consumer.fetcher:Fetcher.PartitionRecords"
@@ -50,7 +50,7 @@ while len(values) < 3:
     values += [message.value for message in messages]
     consumer.commit(message.next for message in messages)
 consumer.close()
-private = "estela_queue_adapter.platforms.kafka.access.private" in sys.modules
+private = "estela_queue_adapter.platforms.kafka.interface.private" in sys.modules
 print(json.dumps([sorted(values), sorted(message.value for message in platform.read(topic)), private]))
 """
 
@@ -97,12 +97,12 @@ def test_the_series_is_the_one_that_the_package_asks_for() -> None:
 
 def test_the_public_way_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     settings = KafkaSettings(listeners="localhost", public_interface=True)
-    choice._access.cache_clear()
+    choice._interface.cache_clear()
 
     with caplog.at_level(logging.WARNING):
-        accesses = {choice.access_to(settings) for _ in range(3)}
+        interfaces = {choice.interface_for(settings) for _ in range(3)}
 
-    assert len(accesses) == 1
+    assert len(interfaces) == 1
     [line] = [record.getMessage() for record in caplog.records]
     assert "public interface alone" in line
 

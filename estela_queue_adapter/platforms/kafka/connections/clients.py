@@ -11,10 +11,10 @@ from kafka import KafkaAdminClient, KafkaConsumer
 from estela_queue_adapter.collector import collect_failed_connections
 from estela_queue_adapter.errors import QueueUnreachable
 from estela_queue_adapter.lifecycle import interpreter_ended
-from estela_queue_adapter.platforms.kafka.access.choice import access_to
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.logins import keep_out_of_logs
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _CONNECT_TIMEOUT_MS = 5_000
@@ -44,7 +44,7 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, brokers: Brokers, *
                 **settings.client_options(),
                 bootstrap_timeout_ms=_CONNECT_TIMEOUT_MS,
                 metadata_max_age_ms=_METADATA_AGE_MS,
-                **access_to(settings).network(brokers, attempts),
+                **interface_for(settings).network(brokers, attempts),
                 **options,
             )
     except BaseException as error:
@@ -71,5 +71,5 @@ def connect_reader(
         allow_auto_create_topics=False,
         **options,
     )
-    access_to(settings).prepare_reader(client)
+    interface_for(settings).prepare_reader(client)
     return client

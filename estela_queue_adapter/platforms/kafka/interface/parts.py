@@ -1,7 +1,7 @@
 """The parts of kafka-python that we use and that are not public, and which of them have changed.
 
-Each is what `access.private`, `connections.connections` or `records` touches. What each is needed for stands
-in docs/architecture.md.
+Each is what `interface.private`, `connections.connections` or `records` touches. docs/architecture.md has
+the reasons.
 """
 
 from __future__ import annotations

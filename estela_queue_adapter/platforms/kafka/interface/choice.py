@@ -1,4 +1,4 @@
-"""Which access to kafka-python there is: the one with parts that are not public, if they are what we know."""
+"""How kafka-python is used: with parts that are not public, if they are what we know."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import functools
 
 import kafka
 
-from estela_queue_adapter.platforms.kafka.access.parts import changed_parts
-from estela_queue_adapter.platforms.kafka.access.public import PublicAccess
+from estela_queue_adapter.platforms.kafka.interface.parts import changed_parts
+from estela_queue_adapter.platforms.kafka.interface.public import PublicInterface
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_terminal.printable import printable_logger
 
@@ -21,23 +21,23 @@ _ADVICE = (
 logger = printable_logger(__name__)
 
 
-def access_to(settings: KafkaSettings) -> PublicAccess:
-    """The access for these settings. If it is the public one, the log says so, once in a process."""
-    return _access(settings.public_interface)
+def interface_for(settings: KafkaSettings) -> PublicInterface:
+    """How kafka-python is used with these settings. The public way is told in the log, once in a process."""
+    return _interface(settings.public_interface)
 
 
 @functools.cache
-def _access(public: bool) -> PublicAccess:
+def _interface(public: bool) -> PublicInterface:
     why, what_to_do = why_public(kafka.__version__), f"Install kafka-python {SERIES}.*, or go on like this"
     if public:
         why, what_to_do = "QUEUE_PLATFORM_PUBLIC_INTERFACE is set", "Unset it when you have seen enough"
     if why:
         logger.warning(_ADVICE, kafka.__version__, why, f"{what_to_do}.")
-        return PublicAccess()
+        return PublicInterface()
     # Imported only now, as another series may have no such modules.
-    from estela_queue_adapter.platforms.kafka.access.private import PrivateAccess
+    from estela_queue_adapter.platforms.kafka.interface.private import PrivateInterface
 
-    return PrivateAccess()
+    return PrivateInterface()
 
 
 def why_public(version: str) -> str:

@@ -130,7 +130,7 @@ class _Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no typ
             self.end(1.0)
 
 
-class PublicAccess:
+class PublicInterface:
     """What is done for clients; as far as the public interface goes, mostly nothing."""
 
     can_await_topics = False

@@ -11,9 +11,9 @@ from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.messages import Headers, Message
-from estela_queue_adapter.platforms.kafka.access.public import PublicAccess, PublicReader
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.connections.connections import network
+from estela_queue_adapter.platforms.kafka.interface.public import PublicInterface, PublicReader
 from estela_queue_adapter.platforms.kafka.records.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.records.headers import sendable
 
@@ -73,7 +73,7 @@ class PrivateReader(PublicReader):
             coordinator.request_rejoin()
 
 
-class PrivateAccess(PublicAccess):
+class PrivateInterface(PublicInterface):
     """Each gap of the public interface filled."""
 
     can_await_topics = True
