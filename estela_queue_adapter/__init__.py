@@ -1,5 +1,10 @@
 """One door to the queue, whatever the queue is."""
 
+# ruff: noqa: E402
+from estela_terminal.python_version import check_python
+
+check_python()  # before anything is imported that an old one cannot read
+
 from estela_queue_adapter.conflicts import check_alone
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.messages import Message, Outgoing, Position, Unreadable
