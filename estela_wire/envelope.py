@@ -32,6 +32,13 @@ class Envelope(msgspec.Struct, gc=False):
     """The database, instead of the jid's project."""
     dataset_name: Any = None
     """The collection, instead of one named after the jid and the topic."""
+    key: Any = None
+    """The names of the fields that tell the dataset's documents apart, a list; without it each message has a
+    document of its own."""
+    on_existing: Any = None
+    """What becomes of a document with the same key: a value of OnExisting."""
+    metadata: Any = None
+    """Where and when the payload was scraped: an object with `url` and `scraped_at`."""
 
 
 class EnvelopeWriter:

@@ -57,7 +57,10 @@ def _servers(console: Console) -> Iterator[dict[str, str]]:
             with console.status("Starting mongod ..."):
                 replica_set = MongoReplicaSet(folder / "mongodb")
                 stack.callback(replica_set.stop)
-                replica_set.start()
+                try:
+                    replica_set.start()
+                except FileNotFoundError as error:
+                    raise click.ClickException(str(error)) from None
             mongodb = replica_set.uri
         console.print(f"[green]✓[/] Apache Kafka at {kafka}, MongoDB at {mongodb}", highlight=False)
         yield {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": kafka, "DB_CONNECTION": mongodb}

@@ -119,8 +119,6 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     cannot be stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the
     database is waited out.
     """
-    settle_into_consuming()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
     console = logs.set_up(verbose=verbose)
     log_notes()
     try:
@@ -186,6 +184,13 @@ def _published_topics(configuration: Configuration) -> tuple[str, ...]:
     return tuple(each.topic for each in published)
 
 
+def prepare_process() -> None:
+    """Set up this process for nothing but consuming; before the command, as its caller may be a test."""
+    settle_into_consuming()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+
+
 def main() -> None:
     """Entry point of the console script."""
+    prepare_process()
     consume()
