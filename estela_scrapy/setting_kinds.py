@@ -16,14 +16,12 @@ from typing import Any, TypeVar
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.settings import Kind, as_boolean, as_number, as_text, as_whole_number
 from estela_terminal.printable import shown
+from estela_wire.keys import MAX_KEY_FIELDS, OnExisting
 
 PLACEHOLDERS = ("spider", "job", "project", "topic")
 """What the template of a database may name."""
 DATASET_PLACEHOLDERS = (*PLACEHOLDERS, "class")
 """What that of a collection may."""
-
-ON_EXISTING = ("keep", "replace", "update", "track")
-"""What may become of a document that has an item's key already."""
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -43,7 +41,7 @@ def one_of(*choices: str) -> Kind:
     return kind
 
 
-on_existing = one_of(*ON_EXISTING)
+on_existing = one_of(*(mode.value for mode in OnExisting))
 
 
 def log_level(name: str, given: Any) -> int:
@@ -108,6 +106,14 @@ def field_names(name: str, given: Any) -> tuple[str, ...]:
             raise ConfigurationError(f"{name}={shown(given)} names the field {shown(field)} twice")
         if not field or "\0" in field or not is_utf8(field):
             raise ConfigurationError(f"{name}={shown(given)}: {shown(field)!r} is no field's name")
+    return names
+
+
+def key(name: str, given: Any) -> tuple[str, ...]:
+    """The names of the fields that tell documents apart. Maybe none."""
+    names = field_names(name, given)
+    if len(names) > MAX_KEY_FIELDS:
+        raise ConfigurationError(f"{name} has {len(names)} fields; a key has {MAX_KEY_FIELDS} at most")
     return names
 
 

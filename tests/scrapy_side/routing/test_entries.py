@@ -178,6 +178,7 @@ def test_no_entries_are_none(nothing: Any) -> None:
         ({Product: {"fields": {"sku": 1}}}, "does not map names of fields to names"),
         ({Product: {"key": ["sku", "sku"]}}, "names the field sku twice"),
         ({Product: {"key": 7}}, "is not the name of a field"),
+        ({dict: {"key": [f"f{n}" for n in range(17)]}}, "has 17 fields; a key has 16 at most"),
         ({Product: {"key": "sku", "on_existing": "merge"}}, "choices are keep, replace, update, track"),
         ({Product: {"on_existing": "track"}}, "on_existing=track needs key"),
         ({Product: {"key": "sku", "unique": True}}, "key and unique exclude each other"),
