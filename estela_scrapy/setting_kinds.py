@@ -7,6 +7,7 @@ line that names the setting.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import string
 from collections.abc import Callable
@@ -92,21 +93,26 @@ def template(*placeholders: str) -> Kind:
 
 
 def field_names(name: str, given: Any) -> tuple[str, ...]:
-    """Names of an item's fields: one, several in a list, or several with commas between them. Maybe none."""
-    if given is None:
+    """Names of an item's fields: one, several in a list, also as JSON, or with commas between. Maybe none."""
+    if given is None or given == "":
         return ()
-    parts = given.split(",") if isinstance(given, str) else given
+    parts = _parts(given) if isinstance(given, str) else given
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
         raise ConfigurationError(f"{name}={shown(given)} is not the name of a field, nor a list of such")
     names = tuple(part.strip() for part in parts)
-    if not given or not any(names):
-        return ()
     for field in names:
         if names.count(field) > 1:
             raise ConfigurationError(f"{name}={shown(given)} names the field {shown(field)} twice")
         if not field or "\0" in field or not is_utf8(field):
             raise ConfigurationError(f"{name}={shown(given)}: {shown(field)!r} is no field's name")
     return names
+
+
+def _parts(text: str) -> Any:
+    if text.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
+    return text.split(",")
 
 
 def key(name: str, given: Any) -> tuple[str, ...]:
