@@ -22,6 +22,7 @@ ORDER = (
     "extension",
     "embedded",
     "iteration",
+    "dots",
     "profile",
 )
 

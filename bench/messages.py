@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import bson
@@ -19,20 +19,6 @@ DATABASE = "estela_bench"  # it is dropped
 _RUN = "e5f1a0be9c"  # five bytes that stand for a run
 
 
-def envelopes(count: int, *, datasets: int = 1, unique: bool = False, first: int = 0) -> Iterator[bytes]:
-    """`count` messages over so many datasets in turn, as the extension sends them."""
-    for number in range(first, first + count):
-        envelope: dict[str, Any] = {
-            "jid": f"{number % datasets}.shop.{DATABASE}",
-            "payload": payload(number),
-            "unique": str(unique),
-            "id": object_id(number),
-        }
-        missing = SIZE - len(orjson.dumps(envelope))
-        envelope["payload"]["details"]["text"] = "x" * missing
-        yield orjson.dumps(envelope)
-
-
 def payload(number: int) -> dict[str, Any]:
     """One product."""
     return {
@@ -45,6 +31,33 @@ def payload(number: int) -> dict[str, Any]:
         "tags": ["new", "sale", number % 7],
         "details": {"brand": f"Brand {number % 50}", "weight": number % 900, "text": ""},
     }
+
+
+def envelopes(
+    count: int,
+    *,
+    datasets: int = 1,
+    unique: bool = False,
+    first: int = 0,
+    payload: Callable[[int], dict[str, Any]] = payload,
+    size: int = SIZE,
+    **fields: Any,
+) -> Iterator[bytes]:
+    """`count` messages over so many datasets in turn, as the extension sends them.
+
+    `fields` are more of the envelope's.
+    """
+    for number in range(first, first + count):
+        envelope: dict[str, Any] = {
+            "jid": f"{number % datasets}.shop.{DATABASE}",
+            "payload": payload(number),
+            "unique": str(unique),
+            "id": object_id(number),
+            **fields,
+        }
+        missing = size - len(orjson.dumps(envelope))
+        envelope["payload"]["details"]["text"] = "x" * missing
+        yield orjson.dumps(envelope)
 
 
 def object_id(number: int) -> str:

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,7 +39,10 @@ _CLOSE_TIMEOUT = 5.0  # seconds for the writers and the clients of queue and sto
 _LAG_TIMEOUT = 3.0  # seconds of these for the queue to say how much remains
 _WRITERS_CLOSE_TIMEOUT = 0.5  # seconds of these for writers that still wait for the store
 _RESERVE = 0.5  # seconds of the grace, or a tenth of it, that are kept for the summary and the end
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Each system has some of them.
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
 _ADVICE = {
     ExitCode.QUEUE_UNREACHABLE: "Check that the queue is running, and the QUEUE_PLATFORM variables.",
     ExitCode.STORE_UNREACHABLE: "Check that the store is running, and DB_CONNECTION.",
@@ -59,6 +62,8 @@ class ConsumerSettings:
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     max_wait: float = 60.0
     """Seconds after which a drain gives up on a queue or store that is unavailable."""
+    environ: Mapping[str, str] | None = field(default=None, repr=False)
+    """What configures the queue; None: the environment."""
 
 
 class _Parts(NamedTuple):
@@ -148,7 +153,7 @@ class ConsumerService:
         return self._hangs
 
     def _open(self) -> _Parts:
-        platform = open_platform()
+        platform = open_platform(environ=self._settings.environ)
         store = open_store(self._settings.store)
         producer = platform.producer()
         writer = BatchWriter(store, DeadLetterPublisher(producer), self._retry)
@@ -240,9 +245,7 @@ class ConsumerService:
             self.stop()  # and nothing is logged here: the line that it interrupts may be half written
 
         # Whoever starts us with nohup means that the end of the terminal is not ours.
-        ours = [
-            one for one in _SIGNALS if one is not signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN
-        ]
+        ours = [one for one in _SIGNALS if one.name != "SIGHUP" or signal.getsignal(one) != signal.SIG_IGN]
         before = {number: signal.signal(number, handle) for number in ours}
         try:
             yield

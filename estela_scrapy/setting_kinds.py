@@ -15,34 +15,20 @@ from typing import Any, TypeVar
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.settings import Kind, as_boolean, as_number, as_text, as_whole_number
-from estela_queue_adapter.topic_names import is_topic
-from estela_terminal.printable import printable
+from estela_terminal.printable import shown
 
 PLACEHOLDERS = ("spider", "job", "project", "topic")
-"""What a template may name."""
+"""What the template of a database may name."""
+DATASET_PLACEHOLDERS = (*PLACEHOLDERS, "class")
+"""What that of a collection may."""
 
-_LONGEST = 200  # characters of a value in an error
+ON_EXISTING = ("keep", "replace", "update", "track")
+"""What may become of a document that has an item's key already."""
+
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
-
-
-def topic(name: str, given: Any) -> str:
-    """A topic's name; empty, False or None, also as such words, switches its stream off."""
-    if given is None:
-        return ""
-    text = _converted(name, given, as_text, "a topic")
-    if text.lower() in ("false", "none"):
-        return ""
-    if text.lower() == "true":
-        raise ConfigurationError(f"{name}={text} is not a topic; name one")
-    if text and not is_topic(text):
-        raise ConfigurationError(
-            f"{name}={shown(text)} is no topic: letters, digits, dots, underscores and dashes make one, "
-            "249 at most; empty, False or None switches the stream off"
-        )
-    return text
 
 
 def one_of(*choices: str) -> Kind:
@@ -55,6 +41,9 @@ def one_of(*choices: str) -> Kind:
         return text
 
     return kind
+
+
+on_existing = one_of(*ON_EXISTING)
 
 
 def log_level(name: str, given: Any) -> int:
@@ -83,21 +72,52 @@ def file(name: str, given: Any) -> Path:
     return path
 
 
-def template(name: str, given: Any) -> str:
-    """A text with PLACEHOLDERS in braces; empty if there is none."""
-    text = _converted(name, given, as_text, "a template")
-    choices = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
-    try:
-        used = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
-        for placeholder in used:
-            if placeholder not in PLACEHOLDERS:
-                raise ConfigurationError(
-                    f"{name}: {{{placeholder}}} is not known; the valid ones are {choices}"
-                )
-        text.format_map(dict.fromkeys(PLACEHOLDERS, "x"))  # what follows a placeholder may be wrong
-    except (ValueError, LookupError, AttributeError) as error:
-        raise ConfigurationError(f"{name}={shown(text)} is not a template: {error}") from error
-    return text
+def template(*placeholders: str) -> Kind:
+    """A text with some of these in braces; empty if there is none."""
+    choices = ", ".join(f"{{{known}}}" for known in placeholders)
+
+    def kind(name: str, given: Any) -> str:
+        text = _converted(name, given, as_text, "a template")
+        try:
+            used = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
+            for placeholder in used:
+                if placeholder not in placeholders:
+                    raise ConfigurationError(
+                        f"{name}: {{{placeholder}}} is not known; the valid ones are {choices}"
+                    )
+            text.format_map(dict.fromkeys(placeholders, "x"))  # what follows a placeholder may be wrong
+        except (ValueError, LookupError, AttributeError) as error:
+            raise ConfigurationError(f"{name}={shown(text)} is not a template: {error}") from error
+        return text
+
+    return kind
+
+
+def field_names(name: str, given: Any) -> tuple[str, ...]:
+    """Names of an item's fields: one, several in a list, or several with commas between them. Maybe none."""
+    if given is None:
+        return ()
+    parts = given.split(",") if isinstance(given, str) else given
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+        raise ConfigurationError(f"{name}={shown(given)} is not the name of a field, nor a list of such")
+    names = tuple(part.strip() for part in parts)
+    if not given or not any(names):
+        return ()
+    for field in names:
+        if names.count(field) > 1:
+            raise ConfigurationError(f"{name}={shown(given)} names the field {shown(field)} twice")
+        if not field or "\0" in field or not is_utf8(field):
+            raise ConfigurationError(f"{name}={shown(given)}: {shown(field)!r} is no field's name")
+    return names
+
+
+def unless_unset(kind: Kind) -> Kind:
+    """The same, but None for what is not given, which something else decides then."""
+
+    def maybe(name: str, given: Any) -> Any:
+        return None if given is None or given == "" else kind(name, given)
+
+    return maybe
 
 
 def boolean(name: str, given: Any) -> bool:
@@ -125,10 +145,13 @@ def variable_text(name: str, given: Any) -> str:
         ) from error
 
 
-def shown(value: Any) -> str:
-    """The value in an error, which is one line and not a long one."""
-    text = printable(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+def is_utf8(text: str) -> bool:
+    """Whether it can be written: a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _above_zero(name: str, value: N) -> N:

@@ -12,7 +12,8 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.registry import queue_variables as known_queue_variables
 from estela_queue_adapter.settings import PREFIX as QUEUE_PREFIX
 from estela_queue_adapter.settings import Field, Given, unread_settings, variable
-from estela_scrapy.setting_kinds import shown, variable_text
+from estela_scrapy.setting_kinds import variable_text
+from estela_terminal.printable import shown
 
 PREFIX = "ESTELA"
 
@@ -70,6 +71,11 @@ class EstelasUnique:
         if value not in ("True", "False"):
             raise ConfigurationError(f"{name}={shown(value)}: the valid choices are True and False")
         return Given(name, value)
+
+
+def is_estelas_job(environ: Mapping[str, str]) -> bool:
+    """Whether estela's variables of a job are set, any of those that a crawl of ours reads."""
+    return any(environ.get(name) for name in READ_BESIDE)
 
 
 def is_set_by_operator(name: str, settings: BaseSettings, environ: Mapping[str, str]) -> bool:

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import bson
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.escaping import escape_document, may_hold_backslashes
+from estela_consumer.decoding.escaping import Shapes, escape_document, may_hold_backslashes
 from estela_consumer.decoding.identity import canonical
+from estela_consumer.decoding.metadata import SUBDOCUMENT
+from estela_consumer.decoding.version import Version
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message
 from estela_wire.dataset import Dataset
@@ -20,6 +22,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit
 OBJECT_ID_ELEMENT = b"\x07_id\x00"
 """How a document whose `_id` is an ObjectId begins behind the 4 bytes of its size; the 12 bytes follow."""
 
+_refused = Shapes()
 _BACKSLASH = ord("\\")  # a number is found faster in bytes than bytes are
 
 
@@ -30,6 +33,8 @@ class Document(NamedTuple):
     bson: bytes
     """The whole document, `_id` first."""
     message: Message
+    version: Version | None = None
+    """What the message says of its key's document; None if it has no key."""
 
     @property
     def key(self) -> bytes | str:
@@ -53,12 +58,18 @@ def document_of(message: Message, envelope: Envelope, dataset: Dataset, identity
     """The document that the message becomes. Raises BadMessage for what MongoDB does not take."""
     payload, data = envelope.payload, message.data or b""
     try:
-        if "_id" in payload or (_BACKSLASH in data and may_hold_backslashes(data)):
+        if (
+            "_id" in payload
+            or SUBDOCUMENT in payload
+            or (_refused and tuple(payload) in _refused)
+            or (_BACKSLASH in data and may_hold_backslashes(data))
+        ):
             encoded = bson.encode(escape_document(payload))
         else:
             try:  # with its check of keys pymongo finds dots as it goes by; there are hardly ever any
                 encoded = bson.encode(payload, True)
             except bson.errors.InvalidDocument:
+                _refused.remember(payload)  # being refused costs more than escaping
                 encoded = bson.encode(escape_document(payload))
     except OverflowError as error:
         raise BadMessage(Reason.BAD_VALUE, "an integer is beyond 64 bits") from error
@@ -66,10 +77,13 @@ def document_of(message: Message, envelope: Envelope, dataset: Dataset, identity
         raise BadMessage(Reason.BAD_VALUE, f"not a BSON value: {error}") from error
     encoded = with_id(identity, encoded)
     if len(encoded) > MAX_DOCUMENT_BYTES:
-        raise BadMessage(
-            Reason.TOO_LARGE, f"{len(encoded):,} bytes as a document, over {MAX_DOCUMENT_BYTES:,}"
-        )
-    return _make((dataset, encoded, message))
+        raise too_large(len(encoded))
+    return _make((dataset, encoded, message, None))
+
+
+def too_large(size: int) -> BadMessage:
+    """What is wrong with a document of `size` bytes."""
+    return BadMessage(Reason.TOO_LARGE, f"{size:,} bytes as a document, over {MAX_DOCUMENT_BYTES:,}")
 
 
 def with_id(identity: bytes | str, encoded: bytes) -> bytes:

@@ -2,18 +2,21 @@
 
 A dot becomes the six characters `\\u002e`, which estela's readers turn back. So that the way back is
 unambiguous, a backslash that already begins such an escape becomes `\\u005c`. An item's own `_id` becomes
-`\\u005fid`, because `_id` is the store's.
+`\\u005fid`, because `_id` is the store's, and so its `_estela` becomes `\\u005festela`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 _TO_ESCAPE = re.compile(r"\.|\\(?=u00(?:2e|2f|5c|5f))")
 _ESCAPED = re.compile(r"\\u00(2e|2f|5c|5f)")
-_OWN_ID = "\\u005fid"
+_OWN = {"_id": "\\u005fid", "_estela": "\\u005festela"}
+
+_MOST = 2_000  # keys, and shapes, that are remembered; a crawl's items have few
+_LONGEST_KEY = 200  # characters of a key that is remembered
+_LONGEST_SHAPE = 2_000  # characters of all keys of a shape that is
 
 
 def may_hold_backslashes(data: bytes) -> bool:
@@ -32,12 +35,10 @@ def unescape_key(key: str) -> str:
 
 
 def escape_document(payload: dict[str, Any]) -> dict[str, Any]:
-    """The payload with every key escaped, at any depth; the same object if nothing needs it."""
-    if "_id" not in payload and not _needs_escaping(payload):
-        return payload
-    escaped: dict[str, Any] = _escaped(payload)
-    if "_id" in escaped:
-        return {_OWN_ID if key == "_id" else key: value for key, value in escaped.items()}
+    """The payload with every key escaped, at any depth."""
+    escaped = _escaped(payload)
+    if "_id" in escaped or "_estela" in escaped:
+        return {_OWN.get(key, key): value for key, value in escaped.items()}
     return escaped
 
 
@@ -47,26 +48,57 @@ def unescape_document(document: dict[str, Any]) -> dict[str, Any]:
     return unescaped
 
 
-def _needs_escaping(value: dict[str, Any]) -> bool:
-    """Whether any key may. Looks at all keys of an object in one go: nearly every payload needs nothing."""
-    keys = "".join(value)
-    return "." in keys or "\\" in keys or _any_needs_escaping(value.values())
+def _escaped(value: dict[str, Any]) -> dict[str, Any]:
+    # Plain loops: a comprehension with two conditions takes a third longer.
+    escaped = {}
+    for key, inner in value.items():
+        if (kind := type(inner)) is dict:
+            inner = _escaped(inner)
+        elif kind is list:
+            inner = _escaped_list(inner)
+        escaped[_stored_keys[key]] = inner
+    return escaped
 
 
-def _any_needs_escaping(values: Iterable[Any]) -> bool:
-    for value in values:
-        kind = type(value)
-        if (kind is dict and _needs_escaping(value)) or (kind is list and _any_needs_escaping(value)):
-            return True
-    return False
+def _escaped_list(values: list[Any]) -> list[Any]:
+    escaped = []
+    for inner in values:
+        if (kind := type(inner)) is dict:
+            inner = _escaped(inner)
+        elif kind is list:
+            inner = _escaped_list(inner)
+        escaped.append(inner)
+    return escaped
 
 
-def _escaped(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {escape_key(key): _escaped(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_escaped(inner) for inner in value]
-    return value
+class _StoredKeys(dict[str, str]):
+    """Keys as they are stored, by what they are: the same few come again and again."""
+
+    def __missing__(self, key: str) -> str:
+        stored = escape_key(key)
+        if len(key) <= _LONGEST_KEY:
+            if len(self) >= _MOST:
+                self.clear()
+            self[key] = stored
+        return stored
+
+
+_stored_keys = _StoredKeys()
+
+
+class Shapes(set[tuple[str, ...]]):
+    """The top-level keys of payloads that had a key to escape, as far as they are remembered.
+
+    It only spares a try that would fail: what is forgotten is found out again.
+    """
+
+    def remember(self, payload: dict[str, Any]) -> None:
+        """Know the next payload with the same keys; not what has more or longer ones than items have."""
+        shape = tuple(payload)
+        if len("".join(shape)) <= _LONGEST_SHAPE:
+            if len(self) >= _MOST:
+                self.clear()
+            self.add(shape)
 
 
 def _unescaped(value: Any) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from bson.objectid import ObjectId
 
 from estela_consumer.decoding.document import Document
-from estela_consumer.errors import BadMessage, StoreUnreachable
+from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
 from estela_wire.dataset import Dataset
 
 
@@ -19,6 +20,9 @@ class Outcome(enum.Enum):
 
     STORED = "stored"  # it is stored now, safely
     PRESENT = "present"  # it was stored before, safely and with the same content
+    SUPERSEDED = (
+        "superseded"  # its key's document, safely stored, is that of another message, as it should be
+    )
     RETRY = "retry"  # not yet: write it again
 
 
@@ -32,6 +36,18 @@ class Summary(NamedTuple):
 
     dataset: Dataset
     documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAccess:
+    """What a login may do with a store, as far as it tells without being written to."""
+
+    user: str = ""
+    """Who is logged in; empty: nobody, or the store knows no logins."""
+    databases: tuple[str, ...] | None = None
+    """Where documents may be written; None: anywhere."""
+    exists: bool = True
+    """Whether there is something already; False: the first document creates it."""
 
 
 class Store(ABC):
@@ -52,12 +68,37 @@ class Store(ABC):
     def check(self) -> None:
         """Check that the store answers. Blocks for some seconds at most; raises StoreUnreachable."""
 
+    def examine(self) -> StoreAccess:
+        """Check that it answers, and what we may do with it. Writes and creates nothing.
+
+        Blocks for some seconds at most; raises StoreUnreachable.
+        """
+        self.check()
+        return StoreAccess()
+
     @abstractmethod
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
         """Write all that can be written; one verdict for each document, in order. Blocks.
 
         Raises StoreUnreachable when nothing is known of any of them; write them again then.
         """
+
+    def write_keyed(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
+        """The same for documents with a key, which have a `version`. A store may do without.
+
+        What becomes of a document that is there is what `estela_consumer.keyed.planning.make_plan` says of
+        it; it is the same in whatever order and however often they are written, by several writers too.
+        """
+        text = f"{self.describe()} has no keyed writes: it cannot store messages with a key"
+        return [BadMessage(Reason.REFUSED, text) for _ in documents]
+
+    def find(self, dataset: Dataset, identities: Collection[ObjectId]) -> Iterator[bytes]:
+        """The documents with these `_id`s in BSON, as far as they are there, in any order.
+
+        Only what outlives the loss of any one server. A store needs it for the verification of keyed jobs
+        alone: without it none of their documents is found. Raises StoreUnreachable.
+        """
+        return iter(())
 
     @abstractmethod
     def datasets(self) -> Iterator[Summary]:

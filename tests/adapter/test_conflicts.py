@@ -24,9 +24,11 @@ class Site:
         for name in (
             "estela_wire",
             "estela_terminal",
+            "estela_config",
             "estela_scrapy",
             "estela_queue_adapter",
             "estela_consumer",
+            "estela_cli",
         ):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.describe(
@@ -87,7 +89,7 @@ def test_beside_one_with_the_same_package_it_says_what_to_uninstall(
     told = f"`pip uninstall {name.replace('_', '-')}`"
     assert consume.returncode == 2
     [line] = consume.stderr.splitlines()
-    assert line.startswith("Error: ")
+    assert line.startswith(f"Error: estela-scrapy is installed beside {name.replace('_', '-')}")
     for result in (consume, crawl, queue):
         assert told in result.stderr
         assert package in result.stderr

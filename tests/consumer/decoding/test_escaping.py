@@ -3,17 +3,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import bson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from estela_consumer.decoding.decoder import decode
+from estela_consumer.decoding.document import with_id
 from estela_consumer.decoding.escaping import (
+    Shapes,
+    _stored_keys,
     escape_document,
     escape_key,
     may_hold_backslashes,
     unescape_document,
     unescape_key,
 )
+from estela_consumer.errors import BadMessage
+from estela_queue_adapter import Message
 
 KEYS = st.text(alphabet=st.sampled_from("ab._\\u002efc5/$"), max_size=12) | st.text(max_size=5)
 VALUES = st.recursive(
@@ -35,12 +42,6 @@ def test_an_items_own_id_is_kept_under_an_escaped_key_and_only_at_the_top() -> N
     assert escape_document({"_id": 7, "in": {"_id": 8}}) == {"\\u005fid": 7, "in": {"_id": 8}}
 
 
-def test_what_needs_no_escape_is_the_same_object() -> None:
-    payload = {"name": "a.b", "price": 1, "_idx": "\\"}
-
-    assert escape_document(payload) is payload
-
-
 @given(KEYS)
 def test_a_key_comes_back_as_it_was(key: str) -> None:
     escaped = escape_key(key)
@@ -55,6 +56,75 @@ def test_a_document_comes_back_as_it_was(payload: dict[str, Any]) -> None:
 
     assert "_id" not in escaped
     assert unescape_document(escaped) == payload
+
+
+def by_the_rules(value: Any, *, top: bool = True) -> Any:
+    """The rules of the module's docstring, character by character."""
+    if isinstance(value, list):
+        return [by_the_rules(inner, top=False) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {key_by_the_rules(key, top=top): by_the_rules(inner, top=False) for key, inner in value.items()}
+
+
+def key_by_the_rules(key: str, *, top: bool) -> str:
+    if top and key == "_id":
+        return "\\u005fid"
+    written = ""
+    for place, character in enumerate(key):
+        begins_an_escape = key[place + 1 : place + 6] in ("u002e", "u002f", "u005c", "u005f")
+        if character == ".":
+            written += "\\u002e"
+        elif character == "\\" and begins_an_escape:
+            written += "\\u005c"
+        else:
+            written += character
+    return written
+
+
+HOSTILE = KEYS | st.sampled_from(
+    ["_id", "", "a.b", "..", "\\", "\\u002e", "\\\\u002e", "\\u005fid", "$id", "é.\U0001f600"]
+)
+
+
+@given(
+    st.dictionaries(HOSTILE, VALUES | st.dictionaries(HOSTILE, VALUES, max_size=3), max_size=5), st.booleans()
+)
+@example({"\ud800.": 1, "a": [{"\udfff": {"b.c": 1}}]}, False)
+@example({"k" * 300 + ".": {"." * 300: 1}}, False)
+def test_keys_are_written_by_the_rules_whatever_was_decoded_before(
+    payload: dict[str, Any], unique: bool
+) -> None:
+    expected = by_the_rules(payload)
+    data = json.dumps({"jid": "1.s.p", "payload": payload, "unique": str(unique)}).encode()
+    message = Message("job_items", 0, 5, 1_700_000_000.5, None, data, ())
+
+    assert list(escape_document(payload).items()) == list(expected.items())  # in their order too
+    for _ in "at first", "as one whose keys are known":
+        try:
+            encoded = bson.encode(expected)
+        except (bson.errors.BSONError, UnicodeError, OverflowError):
+            with pytest.raises(BadMessage, match=r"BSON|64 bits"):
+                decode(message)
+        else:
+            document = decode(message)
+            assert document is not None
+            assert document.bson == with_id(document.key, encoded)
+
+
+def test_what_is_remembered_of_keys_is_bounded() -> None:
+    shapes = Shapes()
+    for number in range(10_000):
+        shapes.remember({f"key {number}": 1})
+        escape_document({f"a.{number}": 1})
+    shapes.remember({"key": 1})
+    shapes.remember({"k" * 3_000: 1})
+    escape_document({"k." * 3_000: 1})
+
+    assert ("key",) in shapes
+    assert len(shapes) <= 2_000
+    assert len(_stored_keys) <= 2_000
+    assert max(map(len, _stored_keys)) <= 200
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4), st.booleans(), st.sampled_from([None, 1]))

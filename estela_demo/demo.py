@@ -1,0 +1,193 @@
+"""The whole flow, once: serve the shop, crawl it, consume both topics, compare, verify."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from estela_config.names import is_read
+from estela_demo.comparison import changes_table, compare
+from estela_demo.shop.catalogue import PAGES, repriced
+from estela_demo.shop.server import ShopServer
+from estela_terminal.output import as_text, say
+
+SETTINGS = "estela_demo.shop.settings"
+PROJECT = "shop"
+JOB = "demo"
+JID = f"{JOB}.shop.{PROJECT}"
+ITEMS_SHOWN = 3
+DAYS = (1, 2)
+CHANGES_SHOWN = 10
+
+_COMMANDS = [sys.executable, "-m", "estela_cli"]
+
+
+class Demo:
+    """One run of the demo, in one folder, with one environment for every command.
+
+    `environ` says where queue and store are, and which topics and database are used: nothing of the kind
+    is taken from this process's own environment.
+    """
+
+    def __init__(
+        self, console: Console, folder: Path, environ: Mapping[str, str], *, pages: int = PAGES
+    ) -> None:
+        self._console = console
+        self._folder = folder
+        self._pages = pages
+        self._environ = {**_neutral_environment(), **environ}
+        self._topics = (environ["ESTELA_ITEMS_TOPIC"], environ["ESTELA_REQUESTS_TOPIC"])
+        self._database = environ["ESTELA_DATABASE"]
+
+    def __call__(self) -> bool:
+        """Run every step; whether what was scraped is what is stored. Raises ClickException if one fails."""
+        with ShopServer(pages=self._pages) as shop:
+            self._step(f"The shop is open at {shop.url}")
+            stats = self._crawl(shop.url)
+        self._step(
+            f"The spider brought {stats['item_scraped_count']:,} items by {_requests(stats):,} requests "
+            f"in {stats['elapsed_time_seconds']:.1f} s"
+        )
+        summary = self._consume()
+        comparison = compare(
+            scraped=_lines(self._folder / "items.jsonl"),
+            stored=self._export("shop"),
+            requests_made=_requests(stats),
+            requests_stored=self._export("shop.requests"),
+            dead_letters=sum(counts["dead_lettered"] for counts in summary["topics"].values()),
+        )
+        self._console.print(comparison.table())
+        self._show("data", "show", self.dataset("shop"), "-n", str(ITEMS_SHOWN))
+        return self._show("verify", JID) == 0 and comparison.complete
+
+    def price_history(self) -> bool:
+        """Crawl the shop's prices on two days; whether just what changed between them is tracked.
+
+        Raises ClickException if a step fails.
+        """
+        with ShopServer(pages=self._pages) as shop:
+            for shop.day in DAYS:
+                stats = self._crawl(shop.url, "prices", f"day-{shop.day}")
+                products = stats["item_scraped_count"]
+                self._step(f"Day {shop.day}: the spider brought the prices of {products:,} products")
+                self._consume()
+        changes = self._export("prices_changes")
+        self._console.print(changes_table(changes[:CHANGES_SHOWN]))
+        changed, expected = len(changes), repriced(self._pages)
+        self._step(
+            f"{changed:,} price(s) changed, each a document in {self._database}/prices_changes; "
+            f"{products - changed:,} were only seen again"
+        )
+        complete = [self._show("verify", f"day-{day}.prices.{PROJECT}") == 0 for day in DAYS]
+        return all(complete) and changed == expected
+
+    def dataset(self, collection: str) -> str:
+        """A collection of the demo's database."""
+        return f"{self._database}/{collection}"
+
+    def _crawl(self, url: str, spider: str = "shop", job: str = JOB) -> dict[str, Any]:
+        settings = {
+            "STATS_FILE": self._folder / "stats.json",
+            "LOG_FILE": self._folder / f"{job}.log",
+            "ESTELA_ITEMS_TOPIC": self._topics[0],
+            "ESTELA_REQUESTS_TOPIC": self._topics[1],
+        }
+        options = [part for name, value in settings.items() for part in ("-s", f"{name}={value}")]
+        options += ["-O", f"{self._folder}/items.jsonl"]
+        self._run(
+            [sys.executable, "-m", "scrapy", "crawl", spider, "-a", f"url={url}", *options],
+            "Crawling",
+            SCRAPY_SETTINGS_MODULE=SETTINGS,
+            SCRAPYD_JOB=job,  # a name that can be said; else it has the time in it
+        )
+        stats: dict[str, Any] = json.loads((self._folder / "stats.json").read_text())
+        return stats
+
+    def _consume(self) -> dict[str, Any]:
+        command = [*_COMMANDS, "consume", *self._topics, "--drain", "--json"]
+        summary: dict[str, Any] = json.loads(self._run(command, "Consuming both topics", allowed=(0, 3)))
+        total = sum(counts["stored"] for counts in summary["topics"].values())
+        self._step(f"The consumer stored {total:,} documents in {summary['seconds']:.1f} s")
+        return summary
+
+    def _show(self, *arguments: str) -> int:
+        """Run one of the commands with its output where ours goes; its exit code."""
+        self._console.print(f"\n$ estela-scrapy {' '.join(arguments)}", style="bold", highlight=False)
+        sys.stdout.flush()  # what it prints goes straight to the same place
+        return subprocess.run(
+            [*_COMMANDS, *arguments], env=self._environ, cwd=self._folder, check=False
+        ).returncode
+
+    def _export(self, collection: str) -> list[Any]:
+        """What was scraped of each document, without what the document says of itself."""
+        command = [*_COMMANDS, "data", "export", self.dataset(collection)]
+        lines = self._run(command, f"Reading {collection} back").splitlines()
+        documents = [json.loads(line) for line in lines]
+        for document in documents:
+            document.pop("_estela", None)
+        return documents
+
+    def _run(self, command: list[str], what: str, *, allowed: tuple[int, ...] = (0,), **environ: str) -> str:
+        with self._console.status(f"{what} ..."):
+            done = subprocess.run(
+                command,
+                env={**self._environ, **environ},
+                cwd=self._folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if done.returncode not in allowed:
+            say(done.stderr[-3000:])
+            raise click.ClickException(f"{what}: exit code {done.returncode}")
+        return done.stdout
+
+    def _step(self, text: str) -> None:
+        self._console.print(as_text("✓", "green"), as_text(text))
+
+
+def embedded_environ(folder: Path) -> dict[str, str]:
+    """Queue and store in two files of the folder."""
+    return {
+        "QUEUE_PLATFORM": "embedded",
+        "QUEUE_PLATFORM_PATH": str(folder / "queue.db"),
+        "DB_CONNECTION": f"sqlite:///{folder / 'store.db'}",
+    }
+
+
+def run_environ(run: str = "") -> dict[str, str]:
+    """The names of the database and the topics, which end with `run`."""
+    return {
+        "ESTELA_DATABASE": f"{PROJECT}{run}",
+        "ESTELA_ITEMS_TOPIC": f"items_topic{run}",
+        "ESTELA_REQUESTS_TOPIC": f"requests_topic{run}",
+        "ESTELA_JOBS_TOPIC": f"jobs_topic{run}",
+    }
+
+
+def _neutral_environment() -> dict[str, str]:
+    """This process's environment without what configures a crawl or a command of ours.
+
+    Nor does a project around the folder: SCRAPY_PROJECT names none of it.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if not (is_read(name) or name.startswith("SCRAPY_"))
+    }
+    return {**kept, "SCRAPY_PROJECT": "estela_demo"}
+
+
+def _requests(stats: dict[str, Any]) -> int:
+    """Every answer the downloader brought, and every request that stayed without one."""
+    return int(stats["downloader/response_count"]) + int(stats.get("downloader/exception_count", 0))
+
+
+def _lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
