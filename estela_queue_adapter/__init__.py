@@ -14,7 +14,7 @@ from estela_queue_adapter.subscription import Subscription
 
 check_alone()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 # Loggers that estela's entrypoint silences, so that logging about the queue does not go to the queue.
 queue_noisy_libraries = ["kafka"]
