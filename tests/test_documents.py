@@ -28,7 +28,8 @@ from tests.faults.run import FAULTS
 from tests.rulebook import as_markdown, marked_up, rules
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+EXIT_CODES = (ROOT / "docs" / "exit-codes.md").read_text()
 
 
 def table(text: str, prefix: str) -> dict[str, list[str]]:
@@ -47,7 +48,7 @@ def test_the_queues_settings_are_those_of_the_code_with_their_defaults() -> None
         for settings in (EmbeddedSettings, KafkaSettings, Subscription)
         for field in dataclasses.fields(settings)
     ]
-    documented = table(README, "QUEUE_PLATFORM_")
+    documented = table(CONFIGURATION, "QUEUE_PLATFORM_")
 
     assert set(documented) == {variable(field.name) for field in fields}
     for field in fields:
@@ -58,7 +59,7 @@ def test_the_queues_settings_are_those_of_the_code_with_their_defaults() -> None
 def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaults() -> None:
     from estela_scrapy.settings import ExtensionSettings
 
-    documented = table(README, "ESTELA_")
+    documented = table(CONFIGURATION, "ESTELA_")
     fields = settings_of(ExtensionSettings)
 
     assert set(documented) == ExtensionSettings.variables()
@@ -98,7 +99,7 @@ def variables_of(command: click.Command) -> Iterator[str]:
 
 
 def test_the_consumers_options_are_those_of_the_command_with_their_variables_and_defaults() -> None:
-    documented = table(README, "--")
+    documented = table(CONFIGURATION, "--")
     options = {max(o.opts, key=len): o for o in consume_command.consume.params if isinstance(o, click.Option)}
 
     assert set(documented) == set(options)
@@ -133,8 +134,8 @@ def test_the_exit_codes_are_those_of_the_code_and_each_command_tells_its_own() -
 
 
 def exit_code_tables() -> Iterator[Iterator[dict[str, str]]]:
-    """The rows of the README's two tables of exit codes, by the titles of their columns."""
-    for found in re.findall(r"^\| code \|.*\n(?:\|.*\n)+", README, re.MULTILINE):
+    """The rows of the two tables of exit codes, by the titles of their columns."""
+    for found in re.findall(r"^\| code \|.*\n(?:\|.*\n)+", EXIT_CODES, re.MULTILINE):
         head, _, *rows = found.splitlines()
         titles = [title.strip("`") for title in cells(head)]
         yield (dict(zip(titles, cells(row), strict=True)) for row in rows)

@@ -28,7 +28,7 @@ _EPILOG = (
     + """
 When several apply: 1, 2, 4, 5 or 6, then 11, 10, 9, 12, 3. --json tells all.
 
-The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README);
+The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see docs/configuration.md);
 if QUEUE_PLATFORM is unset it is the file .estela/queue.db.
 """
 )

@@ -80,7 +80,7 @@ def dead_letters() -> None:
     """Look at messages that could not be stored, and send them back once their cause is fixed.
 
     TOPIC is the topic they came from. The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see
-    the README).
+    docs/configuration.md).
     """
     logs.set_up()
 

@@ -36,7 +36,7 @@ MEANINGS = {
 }
 _EPILOG = (
     exit_codes_text(MEANINGS)
-    + "\n\nThe queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see the README)."
+    + "\n\nThe queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see docs/configuration.md)."
 )
 
 
