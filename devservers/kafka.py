@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.admin import NewTopic
+from kafka.admin import NewTopic, OffsetSpec
 from kafka.errors import KafkaError
 
 from devservers.ports import free_port, wait_until
@@ -153,13 +153,26 @@ class KafkaCluster:
 def create_topic(
     bootstrap_servers: str, topic: str, partitions: int, settings: Mapping[str, str] | None = None
 ) -> None:
-    """Create `topic`; raises the client's errors."""
+    """Create `topic` and wait until each partition has a leader that answers; raises the client's errors.
+
+    Until then a broker that is asked right away knows of no such topic.
+    """
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
         new = NewTopic(topic, num_partitions=partitions, replication_factor=-1, topic_configs=settings or {})
         admin.create_topics([new])
+        ends = {TopicPartition(topic, number): OffsetSpec.LATEST for number in range(partitions)}
+        wait_until(lambda: _answered(admin, ends), f"the leaders of {topic}")
     finally:
         admin.close()
+
+
+def _answered(admin: KafkaAdminClient, partitions: Mapping[TopicPartition, OffsetSpec]) -> bool:
+    try:
+        admin.list_partition_offsets(partitions)
+    except KafkaError:
+        return False
+    return True
 
 
 def delete_records(bootstrap_servers: str, topic: str, partition: int, before: int) -> None:

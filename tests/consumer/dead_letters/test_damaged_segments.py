@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from devservers.kafka import KafkaCluster, create_topic
-from devservers.ports import wait_until
 from tests.conftest import or_skip
 from tests.consumer.commands import drain, envelope, exported, run
 from tests.fuzz.raw_batches import Record, batch_of
@@ -40,12 +39,7 @@ def publish_batches(cluster: KafkaCluster, topic: str) -> None:
             values = [
                 json.dumps(envelope({"n": n, "text": "x" * 100}, jid="1.s.p")).encode() for n in numbers
             ]
-            publish_batch(producer, topic, batch_of([Record(None, value) for value in values]))
-
-
-def publish_batch(producer: RawProducer, topic: str, batch: bytes) -> None:
-    """Right after the topic is created its partition may have no leader, and the broker takes nothing."""
-    wait_until(lambda: producer.send(topic, 0, batch).error == 0, "the partition's leader")
+            assert producer.send(topic, 0, batch_of([Record(None, value) for value in values])).error == 0
 
 
 def damage(folder: Path, topic: str, *, size: bool) -> None:

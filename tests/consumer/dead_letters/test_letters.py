@@ -152,7 +152,7 @@ class TestOnServers:
 
         result = drain(unique)
 
-        assert result.code == 0, result.err
+        assert (result.code, result.summary["topics"][unique]["stored"]) == (0, 3 * len(CODECS)), result
         stored = sorted(document["codec"] for document in exported(f"{unique}/s-1-{unique}"))
         assert stored == sorted([*CODECS] * 3)
 
