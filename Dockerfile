@@ -5,8 +5,11 @@ COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY estela_wire estela_wire
 COPY estela_terminal estela_terminal
 COPY estela_queue_adapter estela_queue_adapter
+COPY estela_config estela_config
 COPY estela_scrapy estela_scrapy
 COPY estela_consumer estela_consumer
+COPY estela_cli estela_cli
+COPY estela_demo estela_demo
 RUN python -m venv /opt/estela && /opt/estela/bin/python -m pip install --no-cache-dir .
 
 FROM python:3.12-slim

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -59,6 +59,8 @@ class ConsumerSettings:
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     max_wait: float = 60.0
     """Seconds after which a drain gives up on a queue or store that is unavailable."""
+    environ: Mapping[str, str] | None = field(default=None, repr=False)
+    """What configures the queue; None: the environment."""
 
 
 class _Parts(NamedTuple):
@@ -148,7 +150,7 @@ class ConsumerService:
         return self._hangs
 
     def _open(self) -> _Parts:
-        platform = open_platform()
+        platform = open_platform(environ=self._settings.environ)
         store = open_store(self._settings.store)
         producer = platform.producer()
         writer = BatchWriter(store, DeadLetterPublisher(producer), self._retry)

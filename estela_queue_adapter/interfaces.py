@@ -13,7 +13,8 @@ from typing import Any, ClassVar, TypeAlias
 
 from typing_extensions import Self
 
-from estela_queue_adapter.errors import PermanentError, QueueError
+from estela_queue_adapter.access import TopicAccess
+from estela_queue_adapter.errors import PermanentError, QueueError, TopicMissing
 from estela_queue_adapter.iteration import Iteration
 from estela_queue_adapter.messages import Headers, Message, Outgoing, Position
 from estela_queue_adapter.subscription import Subscription
@@ -278,6 +279,22 @@ class Platform(ABC):
 
         Cheap: it asks no server, and creates nothing. A queue that is unavailable now is no error.
         """
+
+    def examine(self, topics: Collection[str]) -> list[TopicAccess]:
+        """How these topics are seen from here, in their order. Writes and creates nothing.
+
+        Blocks for some seconds at most; raises QueueUnreachable, AccessDenied, and ConfigurationError if no
+        topic can have such a name.
+        """
+        found = []
+        for topic in topics:
+            with self.consumer(Subscription(topic=topic)) as consumer:
+                try:
+                    partitions = len(consumer.end_positions())
+                except TopicMissing:
+                    partitions = 0
+            found.append(TopicAccess(topic, partitions))
+        return found
 
     @property
     def max_message_bytes(self) -> int | None:

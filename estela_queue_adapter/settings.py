@@ -18,6 +18,7 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.files.values import SUFFIX, hidden, value_of
 
 PREFIX = "QUEUE_PLATFORM"
+ENVIRONMENT = "the environment"
 
 _LIKE, _VERY_LIKE = 0.75, 0.9  # by difflib's measure, in which equal names have 1
 
@@ -35,6 +36,8 @@ class Given(NamedTuple):
     value: Any
     from_file: bool = False
     """Whether no error may quote it."""
+    origin: str = ""
+    """Where it was found, for people."""
 
 
 class Source(Protocol):
@@ -52,26 +55,33 @@ class Arguments:
 
     def find(self, field: Field) -> Given | None:
         value = self._arguments.get(field.name)
-        return None if value is None else Given(f"{field.name}=", value)
+        return None if value is None else Given(f"{field.name}=", value, origin="an argument")
 
 
 class Variables:
     """Environment variables, or, if `files`, the files that `<VARIABLE>_FILE` names."""
 
-    def __init__(self, environ: Mapping[str, str], prefix: str, *, files: bool = False) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        prefix: str,
+        *,
+        files: bool = False,
+        origin: str = ENVIRONMENT,
+    ) -> None:
         self._environ = environ
         self._prefix = prefix
         self._files = files
+        self._origin = origin
 
     def find(self, field: Field) -> Given | None:
         name = variable(field.name, self._prefix)
         from_file = value_of(name, self._environ) if self._files else ""
         value = from_file or self._environ.get(name)
-        return (
-            None
-            if value is None
-            else Given(name, value, from_file=bool(from_file and self._environ.get(f"{name}{SUFFIX}")))
-        )
+        if value is None:
+            return None
+        is_file = bool(from_file and self._environ.get(f"{name}{SUFFIX}"))
+        return Given(name, value, from_file=is_file, origin=self._origin)
 
 
 def setting(kind: Kind, default: Any, *, empty_counts: bool = False) -> dict[str, Any]:
@@ -89,7 +99,7 @@ def settings_of(cls: type[Any]) -> dict[str, Field]:
 
 def read_setting(field: Field, sources: Sequence[Source]) -> Any:
     """The value of one such field. Raises ConfigurationError."""
-    given = _first(field, sources)
+    given = first_given(field, sources)
     name, value = (field.name, field.metadata["default"]) if given is None else given[:2]
     return field.metadata["kind"](name, value)
 
@@ -98,6 +108,17 @@ def get_queue_env_vars(environ: Mapping[str, str] | None = None) -> dict[str, st
     """Every variable of the environment that configures the queue, for handing on to a job."""
     environ = os.environ if environ is None else environ
     return {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+
+
+def overlaid(lower: Mapping[str, str], upper: Mapping[str, str]) -> dict[str, str]:
+    """Two environments as one: what `upper` sets counts, also in the place of the lower one's `<NAME>_FILE`.
+
+    An empty value sets nothing.
+    """
+    is_set = {name for name, value in upper.items() if value}
+    replaced = {name.removesuffix(SUFFIX) for name in is_set} | {f"{name}{SUFFIX}" for name in is_set}
+    kept = {name: value for name, value in lower.items() if name not in replaced}
+    return {**upper, **kept, **{name: upper[name] for name in is_set}}
 
 
 def variable(field: str, prefix: str = PREFIX) -> str:
@@ -119,7 +140,7 @@ def read(cls: type[T], environ: Mapping[str, str], arguments: Mapping[str, Any])
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T has no bound that says dataclass
         if "default" in field.metadata:
             values[field.name] = read_setting(field, sources)
-        elif (given := _first(field, sources)) is not None:
+        elif (given := first_given(field, sources)) is not None:
             kind = field.metadata.get("kind") or _kind_of(hints[field.name], secret=not field.repr)
             if given.from_file:
                 from_files[given.name] = given.value
@@ -149,7 +170,8 @@ def _without(from_files: Mapping[str, str]) -> Iterator[None]:
         raise ConfigurationError(text) from None
 
 
-def _first(field: Field, sources: Sequence[Source]) -> Given | None:
+def first_given(field: Field, sources: Sequence[Source]) -> Given | None:
+    """What the first source that has something gives for the field. Raises ConfigurationError."""
     for source in sources:
         given = source.find(field)
         if given is not None and (given.value != "" or field.metadata.get("empty_counts")):

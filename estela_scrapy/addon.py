@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from scrapy.settings import BaseSettings
+from scrapy.utils.misc import load_object
 
 from estela_scrapy.extensions import QueueExtension
 from estela_wire.topics import LOGS_TOPIC, STATS_TOPIC
 
 _TOPICS = {"ESTELA_STATS_TOPIC": STATS_TOPIC, "ESTELA_LOGS_TOPIC": LOGS_TOPIC}
+
+
+def enabled_by(settings: BaseSettings) -> str:
+    """Which setting of a project names the extension, EXTENSIONS or ADDONS; empty if neither does.
+
+    What cannot be imported is passed over: Scrapy says so when it crawls.
+    """
+    for name, wanted in (("EXTENSIONS", QueueExtension), ("ADDONS", Addon)):
+        for component, order in settings.getdict(name).items():
+            with contextlib.suppress(ImportError, NameError, ValueError, AttributeError):
+                if order is not None and load_object(component) is wanted:
+                    return name
+    return ""
 
 
 class Addon:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from scrapy.settings import Settings
-from scrapy.utils.project import get_project_settings
+from scrapy.settings import SETTINGS_PRIORITIES, Settings
 
+from estela_config.configuration import Configuration
+from estela_config.options import current_configuration, env_file_option, log_notes
 from estela_queue_adapter import open_platform, queue_noisy_libraries
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.files.values import SUFFIX
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, RefusedMessage
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.settings import ExtensionSettings
@@ -47,6 +49,7 @@ MEANINGS = {
     epilog=exit_codes_text(MEANINGS),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+@env_file_option
 @click.option(
     "--path",
     type=click.Path(path_type=Path),
@@ -56,11 +59,12 @@ MEANINGS = {
 def outbox(context: click.Context, path: Path | None) -> None:
     """Look at messages that a crawl could not bring to the queue, and send them.
 
-    In a Scrapy project its settings count, as in a crawl; elsewhere the environment alone.
+    In a Scrapy project its settings count, where neither the environment nor --env-file has any.
     """
     set_up_logs(libraries=queue_noisy_libraries)
+    log_notes()
     try:
-        settings = ExtensionSettings.from_scrapy(_project_settings())
+        settings = extension_settings(current_configuration())
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
     context.obj = replace(settings, outbox_path=path.absolute()) if path else settings
@@ -139,13 +143,25 @@ def export(settings: ExtensionSettings) -> None:
             print_json(_as_json(message))
 
 
-def _project_settings() -> Settings:
-    try:
-        return get_project_settings()
-    except Exception as error:
-        raise ConfigurationError(
-            f"the settings of this Scrapy project cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
+def scrapy_settings(configuration: Configuration) -> Settings:
+    """A copy of the project's, or Scrapy's own if there is no project."""
+    return configuration.project.settings.copy() if configuration.project else Settings()
+
+
+def extension_settings(configuration: Configuration) -> ExtensionSettings:
+    """What a crawl with this configuration would have. Raises ConfigurationError.
+
+    Other than in a crawl the environment wins over the project, as for every command.
+    """
+    settings = scrapy_settings(configuration)
+    for name, value in configuration.environ.items():
+        if not value or not name.startswith(("ESTELA_", "QUEUE_PLATFORM")):
+            continue
+        for other in (f"{name}{SUFFIX}", name.removesuffix(SUFFIX)):
+            if other != name and other in settings:
+                settings.delete(other, priority=SETTINGS_PRIORITIES["cmdline"])
+        settings.set(name, value, priority="cmdline")
+    return ExtensionSettings.from_scrapy(settings, configuration.environ)
 
 
 @contextlib.contextmanager
@@ -181,8 +197,3 @@ def _as_json(message: RefusedMessage) -> dict[str, Any]:
         return {**described, "text": pending.data.decode()}
     except UnicodeDecodeError:
         return {**described, "base64": base64.b64encode(pending.data).decode()}
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    outbox()

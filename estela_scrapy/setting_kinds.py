@@ -15,34 +15,15 @@ from typing import Any, TypeVar
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.settings import Kind, as_boolean, as_number, as_text, as_whole_number
-from estela_queue_adapter.topic_names import is_topic
-from estela_terminal.printable import printable
+from estela_terminal.printable import shown
 
 PLACEHOLDERS = ("spider", "job", "project", "topic")
 """What a template may name."""
 
-_LONGEST = 200  # characters of a value in an error
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
-
-
-def topic(name: str, given: Any) -> str:
-    """A topic's name; empty, False or None, also as such words, switches its stream off."""
-    if given is None:
-        return ""
-    text = _converted(name, given, as_text, "a topic")
-    if text.lower() in ("false", "none"):
-        return ""
-    if text.lower() == "true":
-        raise ConfigurationError(f"{name}={text} is not a topic; name one")
-    if text and not is_topic(text):
-        raise ConfigurationError(
-            f"{name}={shown(text)} is no topic: letters, digits, dots, underscores and dashes make one, "
-            "249 at most; empty, False or None switches the stream off"
-        )
-    return text
 
 
 def one_of(*choices: str) -> Kind:
@@ -123,12 +104,6 @@ def variable_text(name: str, given: Any) -> str:
         raise ConfigurationError(
             f"{name}=a {type(given).__name__} is not text, a number or a list"
         ) from error
-
-
-def shown(value: Any) -> str:
-    """The value in an error, which is one line and not a long one."""
-    text = printable(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _above_zero(name: str, value: N) -> N:

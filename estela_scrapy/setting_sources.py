@@ -12,7 +12,8 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.registry import queue_variables as known_queue_variables
 from estela_queue_adapter.settings import PREFIX as QUEUE_PREFIX
 from estela_queue_adapter.settings import Field, Given, unread_settings, variable
-from estela_scrapy.setting_kinds import shown, variable_text
+from estela_scrapy.setting_kinds import variable_text
+from estela_terminal.printable import shown
 
 PREFIX = "ESTELA"
 

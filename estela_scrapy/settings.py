@@ -12,7 +12,15 @@ from typing import Any
 from scrapy.settings import BaseSettings
 
 from estela_queue_adapter.errors import BadName, ConfigurationError
-from estela_queue_adapter.settings import Source, Variables, read_setting, setting, settings_of, variable
+from estela_queue_adapter.settings import (
+    Source,
+    Variables,
+    overlaid,
+    read_setting,
+    setting,
+    settings_of,
+    variable,
+)
 from estela_scrapy import setting_kinds as kinds
 from estela_scrapy.delivery.buffer import Mode
 from estela_scrapy.job.identity import Job
@@ -25,22 +33,21 @@ from estela_scrapy.setting_sources import (
     misspelt_names,
     queue_variables,
 )
+from estela_terminal.printable import shown
 from estela_wire.dataset import Dataset, dataset_of
-from estela_wire.topics import ITEMS_TOPIC, JOBS_TOPIC, REQUESTS_TOPIC
+from estela_wire.published import DataTopics, topic_setting
+from estela_wire.topics import JOBS_TOPIC
 
 _OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
 _BUFFER_BYTES = 4 * 1024 * 1024
 
+_TOPICS = settings_of(DataTopics)
 _TOPIC_SETTINGS = {
     "items": "ESTELA_ITEMS_TOPIC",
     "request records": "ESTELA_REQUESTS_TOPIC",
     "stats": "ESTELA_STATS_TOPIC",
     "log lines": "ESTELA_LOGS_TOPIC",
 }
-
-
-def _topic(default: str) -> dict[str, Any]:
-    return setting(kinds.topic, default, empty_counts=True)
 
 
 def _mode(name: str, given: Any) -> Mode:
@@ -52,12 +59,12 @@ class ExtensionSettings:
     """What the extension publishes, and where to. Field `<x>` is the setting `ESTELA_<X>`."""
 
     enabled: bool = field(metadata=setting(kinds.boolean, True))
-    items_topic: str = field(metadata=_topic(ITEMS_TOPIC))
+    items_topic: str = field(metadata=_TOPICS["items_topic"].metadata)
     """Empty: items are not published. The same holds for the other topics."""
-    requests_topic: str = field(metadata=_topic(REQUESTS_TOPIC))
-    stats_topic: str = field(metadata=_topic(""))
-    logs_topic: str = field(metadata=_topic(""))
-    jobs_topic: str = field(metadata=_topic(JOBS_TOPIC))
+    requests_topic: str = field(metadata=_TOPICS["requests_topic"].metadata)
+    stats_topic: str = field(metadata=_TOPICS["stats_topic"].metadata)
+    logs_topic: str = field(metadata=_TOPICS["logs_topic"].metadata)
+    jobs_topic: str = field(metadata=topic_setting(JOBS_TOPIC))
     """Where the closing record goes."""
     logs_level: int = field(metadata=setting(kinds.log_level, "INFO"))
     """Log lines below it are not published."""
@@ -96,7 +103,7 @@ class ExtensionSettings:
         return cls(
             **values,
             goal=Goal.from_environ(environ),
-            environ={**environ, **queue_variables(settings)},
+            environ=overlaid(environ, queue_variables(settings)),
         )
 
     @classmethod
@@ -141,14 +148,14 @@ class ExtensionSettings:
             datasets = dict(self._datasets(job))
         except BadName as error:
             raise ConfigurationError(
-                f"Nothing could be stored: {error}. The names of job {kinds.shown(job.jid)} come from "
+                f"Nothing could be stored: {error}. The names of job {shown(job.jid)} come from "
                 "BOT_NAME and the spider's name or from ESTELA_SPIDER_JOB, or from ESTELA_DATABASE and "
                 "ESTELA_DATASET"
             ) from error
         for (one, dataset), (other, others_dataset) in combinations(datasets.items(), 2):
             if dataset == others_dataset:
                 raise ConfigurationError(
-                    f"{one} and {other} would share the collection {kinds.shown(str(dataset))}: name topics "
+                    f"{one} and {other} would share the collection {shown(str(dataset))}: name topics "
                     f"of their own in {_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give "
                     "{topic} a place in ESTELA_DATASET"
                 )

@@ -32,6 +32,8 @@ class ExitCode(enum.IntEnum):
     OUTPUT_FAILED = 13
     """What was asked for could not be printed, or only in part."""
     CUT_SHORT = 14
+    PROBLEMS_FOUND = 15
+    """What was looked at works, but something about it must be corrected."""
     INTERRUPTED = 130
     """Ctrl-C, as shells have it: see `ended_by`."""
 

@@ -20,6 +20,7 @@ _NOT_ASCII_TEXT_OR_LINE_END = re.compile(r"[^\x20-\x7e\n]+")
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
 )
+_LONGEST = 200  # characters of a value in an error
 _INDENT = "    "  # before each line of a traceback, so that none looks like a line of the log
 
 
@@ -28,7 +29,13 @@ def printable(value: object) -> str:
     text = str(value)
     if text.isascii() and text.isprintable():
         return text
-    return _NOT_ASCII_TEXT.sub(lambda found: _shown(found[0], _escape), text)
+    return _NOT_ASCII_TEXT.sub(lambda found: _escaped(found[0], _escape), text)
+
+
+def shown(value: object) -> str:
+    """The same for an error, which is not a long line: at most 200 characters of it."""
+    text = printable(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def printable_lines(text: str) -> str:
@@ -41,7 +48,7 @@ def printable_json(text: str, *, ascii_only: bool = False) -> str:
 
     `ascii_only` for outputs that may not know the others.
     """
-    shown = _json_escape if ascii_only else lambda run: _shown(run, _json_escape)
+    shown = _json_escape if ascii_only else lambda run: _escaped(run, _json_escape)
     return _NOT_ASCII_TEXT_OR_LINE_END.sub(lambda found: shown(found[0]), text)
 
 
@@ -73,14 +80,14 @@ def printable_logger(name: str) -> logging.Logger:
     return logger
 
 
-def _shown(run: str, escape: Callable[[str], str]) -> str:
+def _escaped(run: str, escape: Callable[[str], str]) -> str:
     """The characters of a run outside ASCII, those that are not for the eye escaped."""
     if run.isprintable() and not _INVISIBLE.search(run):
         return run
-    return "".join(character if _is_shown(character) else escape(character) for character in run)
+    return "".join(character if _is_escaped(character) else escape(character) for character in run)
 
 
-def _is_shown(character: str) -> bool:
+def _is_escaped(character: str) -> bool:
     if _INVISIBLE.match(character):
         return False
     return character.isprintable() or unicodedata.category(character) == "Zs"  # a space of some width

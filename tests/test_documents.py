@@ -7,17 +7,18 @@ import configparser
 import dataclasses
 import re
 from collections.abc import Iterator
-from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 
+from estela_cli.doctor import command as doctor_command
 from estela_consumer.cli import consume as consume_command
 from estela_consumer.cli import data as data_command
 from estela_consumer.cli import dead_letters as dead_letters_command
 from estela_consumer.cli import verify as verify_command
 from estela_consumer.errors import EXIT_MEANINGS, Reason
+from estela_demo import command as demo_command
 from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import settings_of, variable
@@ -76,7 +77,7 @@ def test_the_crawl_takes_no_variable_of_a_command_for_a_misspelt_one() -> None:
     from estela_scrapy.settings import ExtensionSettings
 
     scripts = [point for point in entry_points(group="console_scripts") if point.name.startswith("estela-")]
-    commands = [value for point in scripts for value in vars(import_module(point.module)).values()]
+    commands = [command for command, _ in COMMANDS.values()]
     variables = {
         name
         for command in commands
@@ -105,7 +106,7 @@ def test_the_consumers_options_are_those_of_the_command_with_their_variables_and
     assert set(documented) == set(options)
     for name, option in options.items():
         variables = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
-        assert documented[name][0] == f"`{variables[0]}`"
+        assert documented[name][0] == (f"`{variables[0]}`" if variables else "")
         if isinstance(option.default, (int, float)) and not option.is_flag:
             assert documented[name][1] == f"`{option.default}`"
 
@@ -116,17 +117,20 @@ COMMANDS = {
     "estela-data": (data_command.data, data_command.MEANINGS),
     "estela-dead-letters": (dead_letters_command.dead_letters, dead_letters_command.MEANINGS),
     "estela-outbox": (outbox_command.outbox, outbox_command.MEANINGS),
+    "estela-scrapy doctor": (doctor_command.doctor, doctor_command.MEANINGS),
+    "estela-scrapy demo": (demo_command.demo, demo_command.MEANINGS),
 }
 
 
 def test_the_exit_codes_are_those_of_the_code_and_each_command_tells_its_own() -> None:
-    first, second = (list(rows) for rows in exit_code_tables())
+    first, *others = tables = [list(rows) for rows in exit_code_tables()]
 
     assert [(row["code"], row["name"]) for row in first] == [(str(int(c)), f"`{c.name}`") for c in ExitCode]
-    documented = {command for table in (first, second) for command in table[0]} - {"code", "name"}
+    documented = {command for table in tables for command in table[0]} - {"code", "name"}
     assert documented == set(COMMANDS)
     for name, (command, meanings) in COMMANDS.items():
-        rows = {row["code"]: row[name] for row in (first if name in first[0] else second)}
+        [found] = [table for table in (first, *others) if name in table[0]]
+        rows = {row["code"]: row[name] for row in found}
         for code in ExitCode:
             assert rows.get(str(int(code)), "") == marked_up(meanings.get(code, ""))
         told = re.findall(r"^ *(\d+)  ([A-Z_]+) ", command.epilog or "", re.MULTILINE)
@@ -134,7 +138,7 @@ def test_the_exit_codes_are_those_of_the_code_and_each_command_tells_its_own() -
 
 
 def exit_code_tables() -> Iterator[Iterator[dict[str, str]]]:
-    """The rows of the two tables of exit codes, by the titles of their columns."""
+    """The rows of the tables of exit codes, by the titles of their columns."""
     for found in re.findall(r"^\| code \|.*\n(?:\|.*\n)+", EXIT_CODES, re.MULTILINE):
         head, _, *rows = found.splitlines()
         titles = [title.strip("`") for title in cells(head)]
@@ -189,8 +193,11 @@ def test_every_room_stands_in_the_table_of_rooms_and_every_row_is_there() -> Non
             "estela_wire",
             "estela_terminal",
             "estela_queue_adapter",
+            "estela_config",
             "estela_scrapy",
             "estela_consumer",
+            "estela_demo",
+            "estela_cli",
         )
     )
     rooms = {f"{init.parent.relative_to(ROOT)}/" for top in installed for init in top.rglob("__init__.py")}
@@ -208,8 +215,11 @@ def test_every_lock_and_every_thread_stands_in_its_table() -> None:
         "estela_wire",
         "estela_terminal",
         "estela_queue_adapter",
+        "estela_config",
         "estela_scrapy",
         "estela_consumer",
+        "estela_demo",
+        "estela_cli",
     ):
         for path in (ROOT / package).rglob("*.py"):
             text = path.read_text()
@@ -234,7 +244,9 @@ def test_the_lowest_versions_are_those_that_a_job_of_the_workflow_installs() -> 
     parsed = configparser.ConfigParser()
     parsed.read(ROOT / "setup.cfg")
     floors = re.findall(
-        r"^([\w-]+)(?:\[[\w,]+\])? >= ([\d.]+)$", parsed["options"]["install_requires"], re.MULTILINE
+        r"^([\w-]+)(?:\[[\w,]+\])? >= ([\d.]+)(?:, < [\d.]+)?$",
+        parsed["options"]["install_requires"],
+        re.MULTILINE,
     )
     lowest = dict(line.split("==") for line in (ROOT / "tests" / "lowest.txt").read_text().split())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import urllib.error
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sample_project.comparison import compare
-from sample_project.shop.catalogue import PAGES, PRODUCTS, on_page, product
-from sample_project.shop.server import FLAKY, ShopServer
+from estela_demo.comparison import compare
+from estela_demo.shop.catalogue import PAGES, PRODUCTS, on_page, product
+from estela_demo.shop.server import FLAKY, ShopServer
 
 pytestmark = pytest.mark.processes
 
@@ -90,6 +91,49 @@ def test_the_demo_does_the_same_on_kafka_and_mongodb(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Apache Kafka at" in done.stdout
+
+
+def bundled_demo(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """`estela-scrapy demo`, in this folder."""
+    return subprocess.run(
+        [sys.executable, "-c", "from estela_cli.main import main; main()", "demo", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=150, check=False,
+        env={**os.environ, **environ},
+    )  # fmt: skip
+
+
+def test_the_installed_demo_needs_nothing_and_leaves_nothing_whatever_is_configured_around_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "scrapy.cfg").write_text("[settings]\ndefault = nothing.of_the_kind\n")
+
+    done = bundled_demo(
+        tmp_path, QUEUE_PLATFORM="kafka", DB_CONNECTION="mongodb://nowhere/", ESTELA_ITEMS_TOPIC="x",
+        COLUMNS="100",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "200 items by 216 requests" in done.stdout
+    assert "SKU-00" in done.stdout  # a document as a table
+    assert "complete: all 416 messages of job demo.shop.shop are stored" in done.stdout
+    assert 'EXTENSIONS = {"estela_scrapy.QueueExtension": 500}' in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("Complete, in ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scrapy.cfg"]
+
+
+def test_the_installed_demo_keeps_its_files_in_a_new_folder_alone(tmp_path: Path) -> None:
+    kept, used = tmp_path / "kept", tmp_path / "used"
+    used.mkdir()
+    (used / "mine").touch()
+
+    done, refused = bundled_demo(tmp_path, "--folder", "kept"), bundled_demo(tmp_path, "--folder", "used")
+    impossible = bundled_demo(tmp_path, "--folder", "used/mine/x")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {"queue.db", "store.db"} <= {path.name for path in kept.iterdir()}
+    assert "is not empty; name a new one" in refused.stderr
+    assert "cannot be used: Not a directory" in impossible.stderr
+    assert (refused.returncode, impossible.returncode) == (2, 2)
 
 
 def test_an_unknown_option_is_a_usage_error(tmp_path: Path) -> None:

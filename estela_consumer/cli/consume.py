@@ -10,6 +10,8 @@ from typing import Any, NoReturn, TypeAlias
 
 import click
 
+from estela_config.configuration import Configuration
+from estela_config.options import current_configuration, env_file_option, log_notes
 from estela_consumer.cli import estela_variables, logs
 from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
@@ -20,8 +22,10 @@ from estela_consumer.pipeline.pipeline import PipelineSettings
 from estela_consumer.service import ConsumerService, ConsumerSettings
 from estela_consumer.stores.opening import DEFAULT_URL
 from estela_queue_adapter.collector import settle_into_consuming
+from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, exit_codes_text
+from estela_wire.published import PREFIX, published_topics
 
 _EPILOG = (
     exit_codes_text(EXIT_MEANINGS)
@@ -32,6 +36,8 @@ The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see docs/configu
 if QUEUE_PLATFORM is unset it is the file .estela/queue.db.
 """
 )
+logger = logging.getLogger(__name__)
+
 _LIMITS = ChunkLimits()
 _PIPELINE = PipelineSettings()
 
@@ -77,7 +83,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 
 # fmt: off
 @click.command(cls=DataCommand, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("topics", nargs=-1, required=True, envvar="QUEUE_PLATFORM_TOPIC", metavar="TOPIC...")
+@click.argument("topics", nargs=-1, envvar="QUEUE_PLATFORM_TOPIC", metavar="[TOPIC]...")
 @_flag("--drain", variable="ESTELA_DRAIN",
        text="Stop once everything that is in the topics now is stored, for cron and CI.")
 @_option("--store", "DB_CONNECTION", str, None,
@@ -99,20 +105,27 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 @_option("--grace", "ESTELA_GRACE", _SECONDS, _PIPELINE.grace,
          "Seconds from a signal until the process has ended; what is in hand is finished, if it can be.")
 @tls_ca_file_option
+@env_file_option
 @_flag("--json", "as_json", variable="ESTELA_JSON",
        text="The summary as one JSON object on standard output.")
 @_flag("-v", "--verbose", variable="ESTELA_VERBOSE", text="The drivers' log lines too.")
 def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     """Move the messages of each TOPIC into the database, each exactly once.
 
+    Without a TOPIC, those that the settings name: of a Scrapy project around, or ESTELA_ITEMS_TOPIC and its
+    sisters.
+
     Runs until it gets SIGTERM, SIGINT or SIGHUP, or with --drain until what is there now is stored. What
     cannot be stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the
     database is waited out.
     """
+    settle_into_consuming()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     console = logs.set_up(verbose=verbose)
+    log_notes()
     try:
-        settings = _settings(options)
-    except UsageError as error:
+        settings = _settings(options, current_configuration())
+    except (UsageError, ConfigurationError) as error:
         raise click.UsageError(str(error)) from None
     service = ConsumerService(settings)
     with live_progress(console, service.progress) as draw:
@@ -131,15 +144,15 @@ def _end_at_once(code: ExitCode) -> NoReturn:
     os._exit(code)
 
 
-def _settings(options: dict[str, Any]) -> ConsumerSettings:
-    environ = os.environ
+def _settings(options: dict[str, Any], configuration: Configuration) -> ConsumerSettings:
+    environ = configuration.environ
     estela_variables.warn_of_those_without_effect(environ)
-    url = store_url(options["store"])
+    url = store_url(options["store"], environ)
     estela_variables.check_engine(environ, url)
     return ConsumerSettings(
-        topics=tuple(dict.fromkeys(options["topics"])),
+        topics=tuple(dict.fromkeys(options["topics"])) or _published_topics(configuration),
         group=options["group"] or "",
-        store=store_settings(options["store"], options["tls_ca_file"]),
+        store=store_settings(options["store"], options["tls_ca_file"], environ),
         pipeline=PipelineSettings(
             limits=ChunkLimits(
                 count=options["chunk_count"],
@@ -152,11 +165,27 @@ def _settings(options: dict[str, Any]) -> ConsumerSettings:
             grace=options["grace"],
         ),
         max_wait=options["max_wait"],
+        environ=environ,
     )
+
+
+def _published_topics(configuration: Configuration) -> tuple[str, ...]:
+    published = published_topics(configuration.sources(PREFIX))
+    if not (configuration.project or any(each.origin for each in published)):
+        raise UsageError(
+            "Missing argument 'TOPIC...': name a topic, set ESTELA_ITEMS_TOPIC, or run this in the folder of "
+            "a Scrapy project, whose settings say what it publishes to"
+        )
+    if not published:
+        raise UsageError("the settings switch every stream off, so there is no topic; name one")
+    told = (
+        f"{topic} ({name}, from {origin})" if origin else f"{topic} (the default of {name})"
+        for topic, name, origin in published
+    )
+    logger.info("No topic is named; consuming those that the settings name: %s", ", ".join(told))
+    return tuple(each.topic for each in published)
 
 
 def main() -> None:
     """Entry point of the console script."""
-    settle_into_consuming()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
     consume()

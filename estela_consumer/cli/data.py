@@ -12,6 +12,7 @@ from typing import Any
 import click
 from rich import box
 
+from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.adopt import adopt
 from estela_consumer.cli.dataset_argument import dataset_argument
@@ -58,7 +59,9 @@ def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> 
     JSON is MongoDB's relaxed Extended JSON.
     """
     logs.set_up()
-    context.obj = partial(store_settings, store, tls_ca_file)  # for `pass_store`
+    log_notes()
+    environ = current_configuration().environ
+    context.obj = partial(store_settings, store, tls_ca_file, environ)  # for `pass_store`
 
 
 @data.command("list")

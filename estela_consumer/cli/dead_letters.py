@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from estela_config.options import current_configuration, env_file_option, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.extended_json import extended_json
 from estela_consumer.dead_letters.replay import DeadLetter, DeadLetterReader
@@ -76,6 +77,7 @@ def _wanted(reasons: tuple[str, ...], places: tuple[str, ...]) -> _Wanted:
     epilog=exit_codes_text(MEANINGS),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+@env_file_option
 def dead_letters() -> None:
     """Look at messages that could not be stored, and send them back once their cause is fixed.
 
@@ -83,6 +85,7 @@ def dead_letters() -> None:
     docs/configuration.md).
     """
     logs.set_up()
+    log_notes()
 
 
 @dead_letters.command("list")
@@ -180,7 +183,7 @@ def _reader(topic: str) -> Iterator[DeadLetterReader]:
     if topic.endswith(DEAD_LETTERS_SUFFIX):
         raise click.UsageError(f"name the topic they came from: {topic.removesuffix(DEAD_LETTERS_SUFFIX)}")
     try:
-        yield DeadLetterReader(open_platform(), topic)
+        yield DeadLetterReader(open_platform(environ=current_configuration().environ), topic)
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
     except QueueError as error:

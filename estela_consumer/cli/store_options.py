@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import click
 
+from estela_config.options import env_file_option
 from estela_consumer.cli import estela_variables
 from estela_consumer.errors import UsageError
 from estela_consumer.stores import StoreSettings, open_store
@@ -30,7 +30,7 @@ tls_ca_file_option = click.option(
 
 
 def store_to_look_into(command: _Command) -> _Command:
-    """The options of a command that reads a store: `store` and `tls_ca_file`."""
+    """The options of a command that reads a store: `store`, `tls_ca_file`, and a file of settings."""
     store = click.option(
         "--store",
         envvar=_VARIABLE,
@@ -38,7 +38,7 @@ def store_to_look_into(command: _Command) -> _Command:
         metavar="URL",
         help=f"The store to look into.  [default: {DEFAULT_URL}]",
     )
-    return store(tls_ca_file_option(command))
+    return env_file_option(store(tls_ca_file_option(command)))
 
 
 def pass_store(command: _Command) -> _Command:
@@ -57,19 +57,19 @@ def pass_store(command: _Command) -> _Command:
     return with_store
 
 
-def store_url(given: str | None) -> str:
+def store_url(given: str | None, environ: Mapping[str, str]) -> str:
     """The option, or what is in the file that DB_CONNECTION_FILE names. Raises UsageError."""
-    if given and given != os.environ.get(_VARIABLE):
+    if given and given != environ.get(_VARIABLE):
         return given
     try:
-        return value_of(_VARIABLE, os.environ)
+        return value_of(_VARIABLE, environ)
     except ConfigurationError as error:
         raise UsageError(str(error)) from error
 
 
-def store_settings(url: str | None, tls_ca_file: str | None) -> StoreSettings:
-    """What the options and estela's variables say together. Raises UsageError."""
-    from_file = url in (None, "", os.environ.get(_VARIABLE)) and bool(os.environ.get(f"{_VARIABLE}{SUFFIX}"))
-    url, tls_ca_file = store_url(url), tls_ca_file or ""
-    tls = url.startswith("mongodb") and estela_variables.wants_tls(os.environ, tls_ca_file)
+def store_settings(url: str | None, tls_ca_file: str | None, environ: Mapping[str, str]) -> StoreSettings:
+    """What the options and estela's variables, as in `environ`, say together. Raises UsageError."""
+    from_file = url in (None, "", environ.get(_VARIABLE)) and bool(environ.get(f"{_VARIABLE}{SUFFIX}"))
+    url, tls_ca_file = store_url(url, environ), tls_ca_file or ""
+    tls = url.startswith("mongodb") and estela_variables.wants_tls(environ, tls_ca_file)
     return StoreSettings(url=url, url_from_file=from_file, tls=tls, tls_ca_file=tls_ca_file if tls else "")

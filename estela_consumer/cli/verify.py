@@ -9,6 +9,7 @@ from functools import partial
 
 import click
 
+from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.errors import StoreUnreachable, UsageError
@@ -75,8 +76,13 @@ def verify(
     closing record, is compared with what Scrapy counted, with what is stored and with what is dead-lettered.
     """
     logs.set_up()
-    with _exit_on_errors(), contextlib.closing(open_store(store_settings(store, tls_ca_file))) as opened:
-        verifier = Verifier(open_platform(), opened, jobs_topic=jobs_topic, group=group)
+    log_notes()
+    environ = current_configuration().environ
+    with (
+        _exit_on_errors(),
+        contextlib.closing(open_store(store_settings(store, tls_ca_file, environ))) as opened,
+    ):
+        verifier = Verifier(open_platform(environ=environ), opened, jobs_topic=jobs_topic, group=group)
         found = verify_until(partial(verifier.verify, job), wait)
     with after_the_work():
         _print(found, job, jobs_topic, as_json_=as_json_)

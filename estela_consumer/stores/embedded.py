@@ -14,9 +14,10 @@ from bson.objectid import ObjectId
 
 from estela_consumer.decoding.document import Document, is_stored_as
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
-from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
+from estela_consumer.stores.interface import Outcome, Store, StoreAccess, Summary, Verdict
 from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
 from estela_queue_adapter.files.sqlite import SqliteFile, reason
+from estela_queue_adapter.files.usability import why_unusable
 from estela_wire.dataset import Dataset
 
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
@@ -66,6 +67,13 @@ class EmbeddedStore(Store):
     def check(self) -> None:
         with self._connection() as db:
             db.execute("SELECT 1 FROM datasets LIMIT 1").fetchall()
+
+    def examine(self) -> StoreAccess:
+        if self._path.exists():
+            return super().examine()
+        if why := why_unusable(self._path, self._SQL_SCHEMA):
+            raise StoreUnreachable(f"{self._path} cannot be the store's file: {why}")
+        return StoreAccess(exists=False)
 
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
         try:

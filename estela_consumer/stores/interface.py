@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from bson.objectid import ObjectId
@@ -34,6 +35,18 @@ class Summary(NamedTuple):
     documents: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoreAccess:
+    """What a login may do with a store, as far as it tells without being written to."""
+
+    user: str = ""
+    """Who is logged in; empty: nobody, or the store knows no logins."""
+    databases: tuple[str, ...] | None = None
+    """Where documents may be written; None: anywhere."""
+    exists: bool = True
+    """Whether there is something already; False: the first document creates it."""
+
+
 class Store(ABC):
     """Keeps documents. `write` may be called from several threads.
 
@@ -51,6 +64,14 @@ class Store(ABC):
     @abstractmethod
     def check(self) -> None:
         """Check that the store answers. Blocks for some seconds at most; raises StoreUnreachable."""
+
+    def examine(self) -> StoreAccess:
+        """Check that it answers, and what we may do with it. Writes and creates nothing.
+
+        Blocks for some seconds at most; raises StoreUnreachable.
+        """
+        self.check()
+        return StoreAccess()
 
     @abstractmethod
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_queue_adapter.files import private as private_files
-from estela_scrapy.setting_kinds import shown
+from estela_terminal.printable import shown
 from estela_wire.jid import as_jid_part, make_jid, parse_jid
 
 # Other schedulers' variables for the job's id: scrapyd's, and Scrapy Cloud's (such as 123/1/7).

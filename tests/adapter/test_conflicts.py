@@ -24,9 +24,11 @@ class Site:
         for name in (
             "estela_wire",
             "estela_terminal",
+            "estela_config",
             "estela_scrapy",
             "estela_queue_adapter",
             "estela_consumer",
+            "estela_cli",
         ):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.describe(

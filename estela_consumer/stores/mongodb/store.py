@@ -19,9 +19,10 @@ from pymongo.read_concern import ReadConcern
 
 from estela_consumer.decoding.document import Document, is_stored_as
 from estela_consumer.errors import StoreUnreachable, UsageError
-from estela_consumer.stores.interface import Outcome, Store, Summary, Verdict
+from estela_consumer.stores.interface import Outcome, Store, StoreAccess, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
 from estela_consumer.stores.mongodb.outages import plain_text, reason
+from estela_consumer.stores.mongodb.privileges import access_of
 from estela_consumer.stores.mongodb.replacement import MongoReplacement, is_held
 from estela_consumer.stores.mongodb.rules import (
     BAD_DOCUMENT,
@@ -96,6 +97,16 @@ class MongoStore(Store):
             self._client.admin.command("ping")
         except PyMongoError as error:
             raise self._unreachable(error) from error
+
+    def examine(self) -> StoreAccess:
+        try:
+            status = self._client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
+            if not status["authenticatedUsers"]:
+                self._client.list_database_names()  # refused if there are logins and we have none
+                return StoreAccess()
+        except PyMongoError as error:
+            raise self._unreachable(error) from error
+        return access_of(status)
 
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
         try:

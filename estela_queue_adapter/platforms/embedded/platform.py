@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from estela_queue_adapter.access import TopicAccess
 from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.messages import Message, Outgoing
@@ -58,6 +59,11 @@ class EmbeddedPlatform(Platform):
     def check(self) -> None:
         if why := EmbeddedLog.why_unusable(self._path):
             raise ConfigurationError(f"QUEUE_PLATFORM_PATH={self._path} cannot be the queue's file: {why}")
+
+    def examine(self, topics: Collection[str]) -> list[TopicAccess]:
+        if self._path.exists():
+            return super().examine(topics)
+        return [TopicAccess(checked_topic(topic), 0) for topic in topics]
 
     def producer(self) -> Producer:
         return EmbeddedProducer(self._path)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from estela_queue_adapter.access import TopicAccess
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.messages import Message
 from estela_queue_adapter.platforms.kafka.consumer import KafkaGroupConsumer
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
 from estela_queue_adapter.platforms.kafka.reading import read_topic
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.platforms.kafka.topics import access_to
 from estela_queue_adapter.platforms.kafka.transactions import KafkaTransactions
 from estela_queue_adapter.subscription import Subscription
+from estela_queue_adapter.topic_names import checked_topic
 
 
 class KafkaPlatform(Platform):
@@ -30,6 +33,9 @@ class KafkaPlatform(Platform):
 
     def read(self, topic: str) -> Iterator[Message]:
         return read_topic(self._settings, topic)
+
+    def examine(self, topics: Collection[str]) -> list[TopicAccess]:
+        return access_to(self._settings, [checked_topic(topic) for topic in topics])
 
     def transactions(self, name: str) -> Transactions:
         return KafkaTransactions(self._settings, name)

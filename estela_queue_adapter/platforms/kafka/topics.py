@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
+from estela_queue_adapter.access import CREATE, READ, WRITE, TopicAccess
 from estela_queue_adapter.errors import QueueUnreachable, TopicDenied, TopicMissing
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect
@@ -53,6 +57,30 @@ def absence(settings: KafkaSettings, brokers: Brokers, topic: str) -> TopicMissi
     if description["error_code"] == kafka_errors.UnknownTopicOrPartitionError.errno:
         return TopicMissing(f"there is no topic {topic} on Kafka at {brokers}")
     return None
+
+
+def access_to(settings: KafkaSettings, topics: Sequence[str]) -> list[TopicAccess]:
+    """What the brokers say of these topics and of our permissions. Blocks; raises QueueError."""
+    brokers = Brokers(settings)
+    admin = connect(KafkaAdminClient, settings, brokers)
+    try:
+        with translated(brokers):
+            of_cluster = set(admin.describe_cluster()["authorized_operations"] or ())
+            described = {each["name"]: each for each in admin.describe_topics(list(topics))} if topics else {}
+    finally:
+        admin.close()
+    return [_access(topic, described[topic], may_create="CREATE" in of_cluster) for topic in topics]
+
+
+def _access(topic: str, described: Mapping[str, Any], *, may_create: bool) -> TopicAccess:
+    if described["error_code"] == kafka_errors.TopicAuthorizationFailedError.errno:
+        return TopicAccess(topic, 0, frozenset({CREATE} if may_create else ()))
+    operations = described["authorized_operations"]
+    if not operations:  # an old broker, which does not tell
+        return TopicAccess(topic, len(described["partitions"]))
+    known = {"READ": READ, "WRITE": WRITE, "CREATE": CREATE}
+    permitted = {known[each] for each in operations if each in known} | ({CREATE} if may_create else set())
+    return TopicAccess(topic, len(described["partitions"]), frozenset(permitted))
 
 
 def denied(topic: str, brokers: Brokers) -> TopicDenied:

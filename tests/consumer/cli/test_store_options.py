@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,6 @@ def test_production_decides_and_where_it_is_unset_a_certificate_does(
     if production is not None:
         monkeypatch.setenv("PRODUCTION", production)
 
-    settings = store_settings(url, certificate)
+    settings = store_settings(url, certificate, os.environ)
 
     assert (settings.tls, settings.tls_ca_file) == expected

@@ -1,4 +1,4 @@
-"""The shop's web site: `python -m shop.server [PORT]`, or `ShopServer` in a thread.
+"""The shop's web site: `python -m estela_demo.shop.server [PORT]`, or `ShopServer` in a thread.
 
 Besides listings and products it has what real sites have: old addresses that redirect, a page that is gone,
 one that is overloaded at the first visit, and one that never answers in time.
@@ -27,9 +27,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a page by its address."""
         match self.path.strip("/").split("/"):
             case [""]:
-                self._send(_listing(1))
-            case ["page", number] if number.isdecimal() and 1 <= int(number) <= PAGES:
-                self._send(_listing(int(number)))
+                self._send(_listing(1, self.server.pages))
+            case ["page", number] if number.isdecimal() and 1 <= int(number) <= self.server.pages:
+                self._send(_listing(int(number), self.server.pages))
             case ["old", number] if number.isdecimal():
                 self._send("", HTTPStatus.MOVED_PERMANENTLY, Location=f"/product/{number}")
             case ["product", number] if number.isdecimal() and 1 <= int(number) <= PRODUCTS:
@@ -65,8 +65,9 @@ class ShopServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, pages: int = PAGES) -> None:
         super().__init__((host, port), _Handler)
+        self.pages = pages  # listings of 20 products each
         self.url = f"http://{host}:{self.server_address[1]}/"
         self.stopping = threading.Event()
         self._flaky_visited = False
@@ -86,13 +87,13 @@ class ShopServer(ThreadingHTTPServer):
         self.server_close()
 
 
-def _listing(page: int) -> str:
+def _listing(page: int, pages: int) -> str:
     links = []
     for ware in on_page(page):
         number = int(ware.sku[-4:])
         address = f"/old/{number}" if number % REDIRECTED == 0 else ware.url
         links.append(f'<li><a class="product" href="{address}">{escape(ware.name)}</a></li>')
-    more = f'<a class="next" href="/page/{page + 1}">next</a>' if page < PAGES else ""
+    more = f'<a class="next" href="/page/{page + 1}">next</a>' if page < pages else ""
     odd = (
         '<a class="odd" href="/missing">sold out</a> <a class="odd" href="/slow">reviews</a>'
         if page == 1

@@ -1,0 +1,1 @@
+"""`estela-scrapy doctor`: what is configured, from where, and whether it works."""

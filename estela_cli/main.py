@@ -1,0 +1,106 @@
+"""`estela-scrapy`, and the console scripts whose modules somebody else may have overwritten."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, NamedTuple
+
+import click
+
+from estela_queue_adapter import __version__
+from estela_terminal.commands import DataGroup
+from estela_terminal.exit_codes import ExitCode
+from estela_terminal.output import print_line, say_error
+
+
+class _Place(NamedTuple):
+    """Where a command is, and whether it needs Scrapy and the crawl's half."""
+
+    module: str
+    name: str
+    crawls: bool = False
+
+
+_COMMANDS = {
+    "demo": _Place("estela_demo.command", "demo", crawls=True),
+    "doctor": _Place("estela_cli.doctor.command", "doctor"),
+    "consume": _Place("estela_consumer.cli.consume", "consume"),
+    "verify": _Place("estela_consumer.cli.verify", "verify"),
+    "data": _Place("estela_consumer.cli.data", "data"),
+    "dead-letters": _Place("estela_consumer.cli.dead_letters", "dead_letters"),
+    "outbox": _Place("estela_scrapy.cli", "outbox", crawls=True),
+}
+_HELP = {
+    "demo": "Crawl a small shop that comes along, and see what is stored. No server needed.",
+    "doctor": "Say what is configured, from where, and whether queue and store answer.",
+    "consume": "Move messages from the queue into the database.",
+    "verify": "Say whether all that a job scraped is stored.",
+    "data": "Look at what is stored.",
+    "dead-letters": "Look at messages that could not be stored, and send them again.",
+    "outbox": "Look at messages that could not be sent, and send them.",
+}
+_CRAWL_PACKAGES = ("scrapy", "itemadapter", "estela_scrapy", "estela_demo")
+
+
+class _Commands(DataGroup):
+    """Each command is imported only when it is called: Scrapy and MongoDB's driver take their time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = _COMMANDS.get(cmd_name)
+        return None if place is None else _load(cmd_name, place)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of --help, for which nothing is imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_HELP.items()))
+
+
+def _load(name: str, place: _Place) -> click.Command:
+    try:
+        command: click.Command = getattr(importlib.import_module(place.module), place.name)
+    except ModuleNotFoundError as error:
+        if not place.crawls or (error.name or "").partition(".")[0] not in _CRAWL_PACKAGES:
+            raise
+        raise click.UsageError(
+            f"{name} needs Scrapy and the half of estela-scrapy that crawls, and {error.name} is not "
+            "installed here: `pip install estela-scrapy`"
+        ) from None
+    return command
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        print_line(f"estela-scrapy {__version__}")
+        context.exit()
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Show the version and exit.",
+)  # fmt: skip
+def estela_scrapy(**_: Any) -> None:
+    """From a Scrapy crawl over a queue to a database.
+
+    `estela-scrapy demo` shows it on this machine. Each command has a name of its own too: estela-consume,
+    estela-verify, estela-data, estela-dead-letters, estela-outbox.
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    estela_scrapy()
+
+
+def outbox() -> None:
+    """Entry point of `estela-outbox`; here, as another's files may have replaced those of its package."""
+    try:
+        command = _load("outbox", _COMMANDS["outbox"])
+    except click.UsageError as error:
+        say_error(error.format_message())
+        sys.exit(ExitCode.USAGE)
+    command()

@@ -1,0 +1,1 @@
+"""Where the commands' settings come from: options, environment, `.env` file, Scrapy project."""

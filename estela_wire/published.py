@@ -1,0 +1,79 @@
+"""Which topics a crawl publishes its data to, as its settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.settings import Source, as_text, first_given, setting, settings_of
+from estela_queue_adapter.topic_names import is_topic
+from estela_terminal.printable import shown
+from estela_wire.topics import ITEMS_TOPIC, REQUESTS_TOPIC
+
+PREFIX = "ESTELA"
+
+
+def topic(name: str, given: Any) -> str:
+    """A topic's name; empty, False or None, also as such words, switches its stream off.
+
+    Raises ConfigurationError, as each kind of a setting does.
+    """
+    if given is None:
+        return ""
+    try:
+        text = as_text(given)
+    except ValueError as error:
+        raise ConfigurationError(f"{name}={shown(given)} is not a topic") from error
+    if text.lower() in ("false", "none"):
+        return ""
+    if text.lower() == "true":
+        raise ConfigurationError(f"{name}={text} is not a topic; name one")
+    if text and not is_topic(text):
+        raise ConfigurationError(
+            f"{name}={shown(text)} is no topic: letters, digits, dots, underscores and dashes make one, "
+            "249 at most; empty, False or None switches the stream off"
+        )
+    return text
+
+
+def topic_setting(default: str) -> dict[str, Any]:
+    """The metadata of a field that names a topic; an empty one is a choice, not a missing value."""
+    return setting(topic, default, empty_counts=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DataTopics:
+    """The streams whose messages a consumer stores. Field `<x>` is the setting `ESTELA_<X>`; empty: none."""
+
+    items_topic: str = field(metadata=topic_setting(ITEMS_TOPIC))
+    requests_topic: str = field(metadata=topic_setting(REQUESTS_TOPIC))
+    stats_topic: str = field(metadata=topic_setting(""))
+    logs_topic: str = field(metadata=topic_setting(""))
+
+
+class PublishedTopic(NamedTuple):
+    """A topic that a crawl with these settings publishes data to."""
+
+    topic: str
+    name: str
+    """The setting that says so."""
+    origin: str
+    """Where that is set, for people; empty: it is the default."""
+
+
+def published_topics(sources: Sequence[Source]) -> list[PublishedTopic]:
+    """The topics to consume, in the order of their settings; none if all streams are switched off.
+
+    `sources` are asked as for any setting: the first that has it counts. Raises ConfigurationError.
+    """
+    found: dict[str, PublishedTopic] = {}
+    for field_name, each in settings_of(DataTopics).items():
+        given = first_given(each, sources)
+        value = each.metadata["default"] if given is None else given.value
+        name = f"{PREFIX}_{field_name.upper()}"
+        named = topic(name, value)
+        if named:
+            found.setdefault(named, PublishedTopic(named, name, given.origin if given else ""))
+    return list(found.values())
