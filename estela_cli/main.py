@@ -15,21 +15,24 @@ from estela_terminal.output import print_line, say_error
 
 
 class _Place(NamedTuple):
-    """Where a command is, and whether it needs Scrapy and the crawl's half."""
+    """Where a command is."""
 
     module: str
     name: str
     crawls: bool = False
+    """Whether it needs Scrapy and the half that crawls."""
+    prepare: str = ""
+    """A function there that sets up the process for it."""
 
 
 _COMMANDS = {
     "demo": _Place("estela_demo.command", "demo", crawls=True),
     "doctor": _Place("estela_cli.doctor.command", "doctor"),
-    "consume": _Place("estela_consumer.cli.consume", "consume"),
+    "consume": _Place("estela_consumer.cli.consume", "consume", prepare="prepare_process"),
     "verify": _Place("estela_consumer.cli.verify", "verify"),
     "data": _Place("estela_consumer.cli.data", "data"),
     "dead-letters": _Place("estela_consumer.cli.dead_letters", "dead_letters"),
-    "outbox": _Place("estela_scrapy.cli", "outbox", crawls=True),
+    "outbox": _Place("estela_scrapy.cli.outbox", "outbox", crawls=True),
 }
 _HELP = {
     "demo": "Crawl a small shop that comes along, and see what is stored. No server needed.",
@@ -61,14 +64,17 @@ class _Commands(DataGroup):
 
 def _load(name: str, place: _Place) -> click.Command:
     try:
-        command: click.Command = getattr(importlib.import_module(place.module), place.name)
+        module = importlib.import_module(place.module)
     except ModuleNotFoundError as error:
         if not place.crawls or (error.name or "").partition(".")[0] not in _CRAWL_PACKAGES:
             raise
         raise click.UsageError(
             f"{name} needs Scrapy and the half of estela-scrapy that crawls, and {error.name} is not "
-            "installed here: `pip install estela-scrapy`"
+            "installed here: `pip uninstall estela-consumer`, then `pip install estela-scrapy`"
         ) from None
+    if place.prepare:
+        getattr(module, place.prepare)()
+    command: click.Command = getattr(module, place.name)
     return command
 
 

@@ -8,6 +8,7 @@ import os
 from scrapy.settings import BaseSettings
 from scrapy.utils.misc import load_object
 
+from estela_scrapy.compat import add_extension
 from estela_scrapy.extensions import QueueExtension
 from estela_wire.topics import LOGS_TOPIC, STATS_TOPIC
 
@@ -35,6 +36,6 @@ class Addon:
 
     def update_settings(self, settings: BaseSettings) -> None:
         """Scrapy's way in."""
-        settings.setdefault_in_component_priority_dict("EXTENSIONS", QueueExtension, 500)
+        add_extension(settings, QueueExtension, 500)
         for name, topic in _TOPICS.items():
             settings.set(name, os.environ.get(name, topic), "addon")

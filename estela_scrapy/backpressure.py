@@ -7,10 +7,10 @@ from time import monotonic
 from typing import cast
 
 from scrapy.crawler import Crawler
-from scrapy.utils.asyncio import call_later
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
+from estela_scrapy.compat import call_later, slot_of
 from estela_terminal.printable import printable_logger
 
 _CHECK_INTERVAL = 0.05  # seconds
@@ -87,5 +87,5 @@ class Backpressure:
             waiter.callback(None)
 
     def _closing(self) -> bool:
-        slot = getattr(self._crawler.engine, "_slot", None)
+        slot = slot_of(self._crawler.engine)
         return slot is None or slot.closing is not None

@@ -9,14 +9,14 @@ from time import monotonic, sleep
 from typing import TypeVar
 
 from scrapy.crawler import Crawler
-from scrapy.utils.asyncio import run_in_thread
 
 from estela_queue_adapter.collector import COLLECTOR
+from estela_scrapy.compat import run_in_thread
 from estela_scrapy.delivery.buffer import Undelivered
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.delivery_report import DeliveryReport
 from estela_scrapy.failures import FailureLog
-from estela_scrapy.streams import Streams
+from estela_scrapy.job.streams import Streams
 
 _STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
 _CHECK_INTERVAL = 0.05  # seconds

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import CloseSpider
 from scrapy.signalmanager import SignalManager
 
 from estela_queue_adapter.errors import ConfigurationError
+from estela_scrapy.compat import refuse
 from estela_terminal.printable import printable_logger
 
 REASON = "estela_misconfigured"
@@ -36,7 +36,7 @@ class Misconfigured:
         logger.error("The crawl does not start: %s", self._error, extra={"spider": spider})
         # Connected last, so that other components' handlers still find the spider.
         self._crawler.signals.connect(self.spider_closed, signals.spider_closed)
-        raise CloseSpider(REASON)
+        refuse(self._crawler, REASON)
 
     def spider_closed(self) -> None:
         """Have Scrapy count it as failed."""

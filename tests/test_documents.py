@@ -23,7 +23,7 @@ from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.settings import settings_of, variable
 from estela_queue_adapter.subscription import Subscription
-from estela_scrapy import cli as outbox_command
+from estela_scrapy.cli import outbox as outbox_command
 from estela_terminal.exit_codes import ExitCode
 from tests.faults.run import FAULTS
 from tests.rulebook import as_markdown, marked_up, rules
@@ -64,7 +64,7 @@ def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaul
     fields = settings_of(ExtensionSettings)
 
     assert set(documented) == ExtensionSettings.variables()
-    assert len(fields) == 17
+    assert len(fields) == 22
     for name, field in fields.items():
         default = field.metadata["default"]
         shown = "" if default in ("", None) else f"`{default}`"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from scrapy.utils.serialize import ScrapyJSONEncoder
 from typing_extensions import Self
 
 from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization import serialize
+from estela_queue_adapter.serialization.conversion import simpler
 from estela_queue_adapter.settings import as_number
 from estela_terminal.printable import printable_logger
 
@@ -21,7 +21,6 @@ _LEAST_EFFICIENCY = 0.65
 _INT64 = range(-(2**63), 2**63)  # the integers that MongoDB has
 
 logger = printable_logger(__name__)
-_encode_as_scrapy = ScrapyJSONEncoder().default
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +154,8 @@ def _storable(value: Any) -> Any:
 
 
 def _encode(value: Any) -> Any:
-    try:
-        return _storable(_encode_as_scrapy(value))
-    except TypeError:
-        return _text(value)
+    found = simpler(value)
+    return _text(value) if found is NotImplemented else _storable(found)
 
 
 def _key(value: Any) -> str:

@@ -31,6 +31,10 @@ SPIDER = """
             self.base = base
 
         async def start(self):
+            for request in self.start_requests():
+                yield request
+
+        def start_requests(self):  # this is what Scrapy below 2.13 calls
             for path in self.paths:
                 yield scrapy.Request(self.base + path, dont_filter=True)
 

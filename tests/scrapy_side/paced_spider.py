@@ -12,8 +12,9 @@ import scrapy
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.http import Response
-from scrapy.utils.asyncio import create_looping_call
 from typing_extensions import Self
+
+from estela_scrapy.compat import call_later
 
 _TICK = 0.005  # seconds
 
@@ -40,7 +41,7 @@ class PacedSpider(scrapy.Spider):
 
     def spider_opened(self) -> None:
         self._ticked = time.monotonic()
-        create_looping_call(self._tick).start(_TICK, now=False)
+        call_later(_TICK, self._tick)
 
     def item_scraped(self, item: Any) -> None:
         with self._record.open("a") as record:
@@ -58,5 +59,6 @@ class PacedSpider(scrapy.Spider):
         now = time.monotonic()
         self._longest = max(self._longest, now - self._ticked - _TICK)
         self._ticked = now
+        call_later(_TICK, self._tick)
         assert self.crawler.stats is not None
         self.crawler.stats.set_value("paced/longest_pause", self._longest)

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.processes
 _PROGRAM = """
 import scrapy
 from scrapy import signals
-from scrapy.crawler import AsyncCrawlerProcess
-from scrapy.utils.asyncio import call_later
+from scrapy.crawler import CrawlerProcess
+from estela_scrapy.compat import call_later
 class Hours:
     @classmethod
     def from_crawler(cls, crawler):
@@ -38,7 +38,7 @@ class S(scrapy.Spider):
     custom_settings = {"CONCURRENT_REQUESTS": 2}
     def parse(self, response): yield {"pad": "x" * 4000}
 settings = {"EXTENSIONS": {"estela_scrapy.QueueExtension": 500, Hours: 1}, "LOG_ENABLED": False}
-process = AsyncCrawlerProcess({**settings, "ESTELA_BUFFER_BYTES": 9000})
+process = CrawlerProcess({**settings, "ESTELA_BUFFER_BYTES": 9000})
 crawler = process.create_crawler(S)
 process.crawl(crawler)
 process.start()

@@ -14,8 +14,8 @@ _PROGRAM = """
 import gc, sys, scrapy
 from scrapy.crawler import CrawlerProcess
 class Broken:
-    def open_spider(self): raise ConnectionError("no database")
-    def process_item(self, item): return item
+    def open_spider(self, spider=None): raise ConnectionError("no database")
+    def process_item(self, item, spider=None): return item
 class S(scrapy.Spider):
     name = "s"; start_urls = ["data:,1"]
     def parse(self, response):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scrapy
 
 from devservers.ports import wait_until
 from tests.consumer.commands import run
@@ -26,9 +27,9 @@ EVERYTHING: dict[str, Any] = {
 LATE = """
     from scrapy import signals
     from scrapy.exceptions import CloseSpider
-    from scrapy.utils.asyncio import call_later
     from scrapy.utils.defer import maybe_deferred_to_future
     from twisted.internet.defer import Deferred
+    from estela_scrapy.compat import call_later
     import scrapy
 
     class Late:
@@ -91,6 +92,7 @@ def test_stats_and_lines_that_come_late_are_published_and_the_record_counts_them
     assert counts == {"items": (3, 0), "requests": (1, 0), "stats": (1, 0), "logs": (len(lines), 0)}
 
 
+@pytest.mark.skipif(scrapy.version_info < (2, 18), reason="no component can refuse a crawl in this way")
 def test_a_crawl_that_another_component_refuses_has_its_record_and_stats_too(base: str) -> None:
     late_crawl(base, REFUSED=True)
 
@@ -145,7 +147,7 @@ def test_a_line_longer_than_a_message_may_be_is_cut_and_the_job_is_whole(
     monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", kafka)
     spider = """
     class Broken:
-        def process_item(self, item):
+        def process_item(self, item, spider=None):
             raise RuntimeError("no")
 """ + SPIDER.replace('yield {"n": n', 'yield {"page": "\\u00fc" * 1_000_000, "n": n')
     topics = {name: f"{unique}-{name.lower()}" for name in ("ITEMS", "REQUESTS", "JOBS", "LOGS")}

@@ -29,7 +29,8 @@ from scrapy.http import Request, Response
 from estela_queue_adapter.errors import ConfigurationError, SerializationError
 from estela_queue_adapter.serialization.writing import Converted
 from estela_scrapy.job.identity import identify, new_job_id
-from estela_scrapy.payloads import ItemSerializer, load_serializer, request_payload
+from estela_scrapy.payloads import ItemSerializer, request_payload
+from estela_scrapy.routing.loading import load_serializer
 
 NOW = datetime.datetime(2026, 1, 31, 9, 30, 15, 123456, tzinfo=datetime.timezone.utc)
 
@@ -88,7 +89,10 @@ def by_scrapys_feed(item: Any) -> Any:
     "item",
     [
         {"name": "ü", "price": Decimal("1.10"), "tags": {"a"}, "none": None, "nested": [1, {"x": (2, 3)}]},
-        {"at": NOW, "on": NOW.date(), "time": NOW.time(), "naive": NOW.replace(tzinfo=None)},
+        pytest.param(
+            {"at": NOW, "on": NOW.date(), "time": NOW.time(), "naive": NOW.replace(tzinfo=None)},
+            marks=pytest.mark.skipif(scrapy.version_info < (2, 18), reason="its feed has no time zones"),
+        ),
         {"keys": {1: "number", None: "none", False: "false"}},
         {"big": 2**70, "float": 0.1, "nan": math.inf, "surrogate": "\ud800"},
         {"request": Request("http://a/"), "response": Response("http://a/")},
@@ -164,6 +168,8 @@ def test_classes_that_are_made_for_one_item_are_freed() -> None:
         attrs.make_class("Page", ["x"]),
         type("Page", (), {"__init__": lambda self, x: None}),
     ]
+    if scrapy.version_info < (2, 18):  # it keeps them itself
+        del classes[0]
     made = [weakref.ref(cls) for cls in classes]
     for cls in classes[:-1]:
         serializer.serialize(cls(x=1))
@@ -172,7 +178,7 @@ def test_classes_that_are_made_for_one_item_are_freed() -> None:
     del cls
     gc.collect()
 
-    assert [ref() for ref in made] == [None] * 4
+    assert [ref() for ref in made] == [None] * len(made)
 
 
 @pytest.mark.parametrize(

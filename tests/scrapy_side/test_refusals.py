@@ -10,6 +10,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from scrapy import crawler
 
 from tests.scrapy_side.projects import make_project, scrapy
 
@@ -88,8 +89,8 @@ def test_what_an_earlier_crawl_has_brought_is_not_emptied(tmp_path: Path) -> Non
     """Given a feed and a pipeline that both write to a file that is there already."""
     make_project(tmp_path, "ITEM_PIPELINES = {'market.pipeline.ToAFile': 1}\n")
     (tmp_path / "market" / "pipeline.py").write_text(
-        "class ToAFile:\n    def open_spider(self): open('pipeline.txt', 'w')\n"
-        "    def process_item(self, item): return item\n"
+        "class ToAFile:\n    def open_spider(self, spider=None): open('pipeline.txt', 'w')\n"
+        "    def process_item(self, item, spider=None): return item\n"
     )
     for name in ("feed.json", "pipeline.txt"):
         (tmp_path / name).write_text("yesterday's")
@@ -102,7 +103,9 @@ def test_what_an_earlier_crawl_has_brought_is_not_emptied(tmp_path: Path) -> Non
         assert (tmp_path / name).read_text() == "yesterday's"
 
 
-@pytest.mark.parametrize("process", ["CrawlerProcess", "AsyncCrawlerProcess"])
+@pytest.mark.parametrize(
+    "process", [name for name in ("CrawlerProcess", "AsyncCrawlerProcess") if hasattr(crawler, name)]
+)
 def test_a_script_learns_of_it_from_its_process_and_the_other_crawls_go_on(
     workdir: Path, process: str
 ) -> None:

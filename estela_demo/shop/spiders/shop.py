@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -19,12 +19,7 @@ class ShopSpider(scrapy.Spider):
     name = "shop"
 
     def __init__(self, url: str = "http://127.0.0.1:8000/", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.url = url
-
-    async def start(self) -> AsyncIterator[scrapy.Request]:
-        """Begin with the first listing."""
-        yield scrapy.Request(self.url, self.parse)
+        super().__init__(start_urls=[url], **kwargs)
 
     def parse(self, response: Response) -> Iterator[scrapy.Request]:
         """A listing: its products, the next listing, and whatever else it links."""

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scrapy import Spider
 from scrapy.crawler import Crawler
-from scrapy.utils.misc import build_from_crawler
 
 from estela_scrapy.job.logs import MAX_LINE, JobLogHandler, line_payload
 from tests.scrapy_side.crawls import crawl
@@ -30,7 +29,7 @@ class Books(Spider):
 
 def crawler(**settings: Any) -> Crawler:
     made = Crawler(Books, settings)
-    made.spider = build_from_crawler(Books, made) if made.settings.frozen else Books()
+    made.spider = Books.from_crawler(made) if made.settings.frozen else Books()
     return made
 
 
