@@ -6,14 +6,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.objectid import ObjectId
 
 from estela_consumer.decoding.escaping import Shapes, escape_document, may_hold_backslashes
-from estela_consumer.decoding.identity import canonical
 from estela_consumer.decoding.metadata import SUBDOCUMENT
 from estela_consumer.decoding.version import Version
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message
+from estela_wire.canonical import canonical
 from estela_wire.dataset import Dataset
 from estela_wire.envelope import Envelope
 from estela_wire.topics import STATS_TOPIC
@@ -22,6 +23,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit
 OBJECT_ID_ELEMENT = b"\x07_id\x00"
 """How a document whose `_id` is an ObjectId begins behind the 4 bytes of its size; the 12 bytes follow."""
 
+_ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _refused = Shapes()
 _BACKSLASH = ord("\\")  # a number is found faster in bytes than bytes are
 
@@ -41,7 +43,7 @@ class Document(NamedTuple):
         """Its `_id`; 12 bytes are an ObjectId's."""
         if self.bson.startswith(OBJECT_ID_ELEMENT, 4):
             return self.bson[9:21]
-        identity: str = bson.decode(self.bson)["_id"]
+        identity: str = decoded(self.bson)["_id"]
         return identity
 
     @property
@@ -103,9 +105,14 @@ def with_id(identity: bytes | str, encoded: bytes, last: bytes = b"") -> bytes:
     return size + first + encoded[4:]
 
 
+def decoded(encoded: bytes) -> dict[str, Any]:
+    """A BSON document; a date that Python has no datetime for is a DatetimeMS."""
+    return bson.decode(encoded, _ANY_DATE)
+
+
 def same_content(one: bytes, other: bytes) -> bool:
     """Whether two BSON documents say the same, whatever the order of their keys."""
-    return one == other or canonical(bson.decode(one)) == canonical(bson.decode(other))
+    return one == other or canonical(decoded(one)) == canonical(decoded(other))
 
 
 def is_stored_as(stored: bytes, document: Document) -> bool:
@@ -117,7 +124,7 @@ def is_stored_as(stored: bytes, document: Document) -> bool:
         return True
     if document.message.topic != STATS_TOPIC:
         return False
-    return _extends(bson.decode(stored), bson.decode(document.bson))
+    return _extends(decoded(stored), decoded(document.bson))
 
 
 def _extends(found: Any, given: Any) -> bool:
