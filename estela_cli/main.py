@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from estela_config.scrapy_project import has_scrapy
 from estela_queue_adapter import __version__
 from estela_terminal.commands import DataGroup
 from estela_terminal.exit_codes import ExitCode
@@ -64,6 +65,8 @@ class _Commands(DataGroup):
 
 def _load(name: str, place: _Place) -> click.Command:
     try:
+        if place.crawls and not has_scrapy():
+            raise ModuleNotFoundError("it is not there", name="scrapy")
         module = importlib.import_module(place.module)
     except ModuleNotFoundError as error:
         if not place.crawls or (error.name or "").partition(".")[0] not in _CRAWL_PACKAGES:

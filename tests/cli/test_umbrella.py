@@ -1,0 +1,72 @@
+"""`estela-scrapy`: the same commands under one name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from estela_queue_adapter import __version__
+from tests.cli.projects import run
+
+pytestmark = pytest.mark.processes
+
+WITHOUT_SCRAPY = """
+import sys
+
+sys.modules["scrapy"] = sys.modules["itemadapter"] = None
+from estela_cli.main import main, outbox
+"""
+
+
+def test_it_shows_its_version_and_each_command_that_has_a_script_of_its_own(tmp_path: Path) -> None:
+    version, told = run(tmp_path, "estela-scrapy", "--version"), run(tmp_path, "estela-scrapy", "--help")
+
+    assert version.stdout == f"estela-scrapy {__version__}\n"
+    scripts = {
+        script.name for script in entry_points(group="console_scripts") if script.name.startswith("estela-")
+    }
+    for script in scripts - {"estela-scrapy"}:
+        assert f"\n  {script.removeprefix('estela-')} " in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (("consume", "--chunk-count", "x"), "Usage: estela-scrapy consume [OPTIONS] [TOPIC]..."),
+        (("data", "show"), "Usage: estela-scrapy data show [OPTIONS] DATABASE/COLLECTION"),
+        (("outbox", "send"), "Usage: estela-scrapy outbox send [OPTIONS]"),
+        (("nonsense",), "Usage: estela-scrapy [OPTIONS] COMMAND [ARGS]..."),
+    ],
+)
+def test_usage_shows_the_name_as_called(tmp_path: Path, arguments: tuple[str, ...], usage: str) -> None:
+    done = run(tmp_path, "estela-scrapy", *arguments)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(usage)
+    assert len([line for line in done.stderr.splitlines() if line.startswith("Error: ")]) == 1
+
+
+def without_scrapy(folder: Path, call: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", f"{WITHOUT_SCRAPY}\n{call}()", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_without_scrapy_what_crawls_says_what_to_install_and_the_rest_works(workdir: Path) -> None:
+    for call, arguments in (("main", ["outbox", "list"]), ("main", ["demo"]), ("outbox", ["list"])):
+        refused = without_scrapy(workdir, call, *arguments)
+
+        assert refused.returncode == 2, refused.stderr
+        [line] = [line for line in refused.stderr.splitlines() if line.startswith("Error: ")]
+        assert "`pip install estela-scrapy`" in line
+        assert "Traceback" not in refused.stderr
+    listed = without_scrapy(workdir, "main", "data", "list")
+    examined = without_scrapy(workdir, "main", "doctor")
+    assert listed.returncode == 0, listed.stderr
+    assert examined.returncode == 0, examined.stdout + examined.stderr
+    assert "Scrapy (not installed)" in examined.stdout or "that needs Scrapy" in examined.stdout
