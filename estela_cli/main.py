@@ -73,7 +73,7 @@ def _load(name: str, place: _Place) -> click.Command:
             raise
         raise click.UsageError(
             f"{name} needs Scrapy and the half of estela-scrapy that crawls, and {error.name} is not "
-            "installed here: `pip install estela-scrapy`"
+            "installed here: `pip uninstall estela-consumer`, then `pip install estela-scrapy`"
         ) from None
     if place.prepare:
         getattr(module, place.prepare)()

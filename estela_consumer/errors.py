@@ -32,6 +32,8 @@ class Reason(str, enum.Enum):
     BAD_ENVELOPE = "bad_envelope"
     BAD_NAME = "bad_name"
     UNREADABLE = "unreadable"
+    BAD_KEY = "bad_key"
+    KEY_MISMATCH = "key_mismatch"
     BAD_VALUE = "bad_value"
     TOO_LARGE = "too_large"
     DUPLICATE_ID = "duplicate_id"

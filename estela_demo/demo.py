@@ -14,14 +14,18 @@ import click
 from rich.console import Console
 
 from estela_config.names import is_read
-from estela_demo.comparison import compare
-from estela_demo.shop.catalogue import PAGES
+from estela_demo.comparison import changes_table, compare
+from estela_demo.shop.catalogue import PAGES, repriced
 from estela_demo.shop.server import ShopServer
 from estela_terminal.output import as_text, say
 
 SETTINGS = "estela_demo.shop.settings"
 PROJECT = "shop"
+JOB = "demo"
+JID = f"{JOB}.shop.{PROJECT}"
 ITEMS_SHOWN = 3
+DAYS = (1, 2)
+CHANGES_SHOWN = 10
 
 _COMMANDS = [sys.executable, "-m", "estela_cli"]
 
@@ -29,7 +33,7 @@ _COMMANDS = [sys.executable, "-m", "estela_cli"]
 class Demo:
     """One run of the demo, in one folder, with one environment for every command.
 
-    `environ` says where queue and store are, which topics are used, and the job's name: nothing of the kind
+    `environ` says where queue and store are, and which topics and database are used: nothing of the kind
     is taken from this process's own environment.
     """
 
@@ -41,7 +45,7 @@ class Demo:
         self._pages = pages
         self._environ = {**_neutral_environment(), **environ}
         self._topics = (environ["ESTELA_ITEMS_TOPIC"], environ["ESTELA_REQUESTS_TOPIC"])
-        self._job = environ["ESTELA_SPIDER_JOB"]
+        self._database = environ["ESTELA_DATABASE"]
 
     def __call__(self) -> bool:
         """Run every step; whether what was scraped is what is stored. Raises ClickException if one fails."""
@@ -55,34 +59,55 @@ class Demo:
         summary = self._consume()
         comparison = compare(
             scraped=_lines(self._folder / "items.jsonl"),
-            stored=self._export("items"),
+            stored=self._export("shop"),
             requests_made=_requests(stats),
-            requests_stored=self._export("requests"),
+            requests_stored=self._export("shop.requests"),
             dead_letters=sum(counts["dead_lettered"] for counts in summary["topics"].values()),
         )
         self._console.print(comparison.table())
-        self._show("data", "show", self.dataset("items"), "-n", str(ITEMS_SHOWN))
-        return self._show("verify", self._job) == 0 and comparison.complete
+        self._show("data", "show", self.dataset("shop"), "-n", str(ITEMS_SHOWN))
+        return self._show("verify", JID) == 0 and comparison.complete
 
-    def dataset(self, stream: str) -> str:
-        """Where the `items` or `requests` are stored."""
-        job, spider, project = self._job.split(".")
-        topic = self._topics[0 if stream == "items" else 1]
-        return f"{project}/{spider}-{job}-{topic}"
+    def price_history(self) -> bool:
+        """Crawl the shop's prices on two days; whether just what changed between them is tracked.
 
-    def _crawl(self, url: str) -> dict[str, Any]:
+        Raises ClickException if a step fails.
+        """
+        with ShopServer(pages=self._pages) as shop:
+            for shop.day in DAYS:
+                stats = self._crawl(shop.url, "prices", f"day-{shop.day}")
+                self._step(
+                    f"Day {shop.day}: the spider brought the prices of {stats['item_scraped_count']:,} products"
+                )
+                self._consume()
+        changes = self._export("prices_changes")
+        self._console.print(changes_table(changes[:CHANGES_SHOWN]))
+        changed, expected = len(changes), repriced(self._pages)
+        self._step(
+            f"{changed:,} price(s) changed, each a document in {self._database}/prices_changes; "
+            f"{stats['item_scraped_count'] - changed:,} were only seen again"
+        )
+        complete = [self._show("verify", f"day-{day}.prices.{PROJECT}") == 0 for day in DAYS]
+        return all(complete) and changed == expected
+
+    def dataset(self, collection: str) -> str:
+        """A collection of the demo's database."""
+        return f"{self._database}/{collection}"
+
+    def _crawl(self, url: str, spider: str = "shop", job: str = JOB) -> dict[str, Any]:
         settings = {
             "STATS_FILE": self._folder / "stats.json",
-            "LOG_FILE": self._folder / "crawl.log",
+            "LOG_FILE": self._folder / f"{job}.log",
             "ESTELA_ITEMS_TOPIC": self._topics[0],
             "ESTELA_REQUESTS_TOPIC": self._topics[1],
         }
         options = [part for name, value in settings.items() for part in ("-s", f"{name}={value}")]
         options += ["-O", f"{self._folder}/items.jsonl"]
         self._run(
-            [sys.executable, "-m", "scrapy", "crawl", "shop", "-a", f"url={url}", *options],
+            [sys.executable, "-m", "scrapy", "crawl", spider, "-a", f"url={url}", *options],
             "Crawling",
             SCRAPY_SETTINGS_MODULE=SETTINGS,
+            SCRAPYD_JOB=job,  # a name that can be said; else it has the time in it
         )
         stats: dict[str, Any] = json.loads((self._folder / "stats.json").read_text())
         return stats
@@ -102,9 +127,14 @@ class Demo:
             [*_COMMANDS, *arguments], env=self._environ, cwd=self._folder, check=False
         ).returncode
 
-    def _export(self, stream: str) -> list[Any]:
-        command = [*_COMMANDS, "data", "export", self.dataset(stream)]
-        return [json.loads(line) for line in self._run(command, f"Reading the {stream} back").splitlines()]
+    def _export(self, collection: str) -> list[Any]:
+        """What was scraped of each document, without what the document says of itself."""
+        command = [*_COMMANDS, "data", "export", self.dataset(collection)]
+        lines = self._run(command, f"Reading {collection} back").splitlines()
+        documents = [json.loads(line) for line in lines]
+        for document in documents:
+            document.pop("_estela", None)
+        return documents
 
     def _run(self, command: list[str], what: str, *, allowed: tuple[int, ...] = (0,), **environ: str) -> str:
         with self._console.status(f"{what} ..."):
@@ -135,9 +165,9 @@ def embedded_environ(folder: Path) -> dict[str, str]:
 
 
 def run_environ(run: str = "") -> dict[str, str]:
-    """The names of the job and the topics, which end with `run`."""
+    """The names of the database and the topics, which end with `run`."""
     return {
-        "ESTELA_SPIDER_JOB": f"demo{run}.shop.{PROJECT}",
+        "ESTELA_DATABASE": f"{PROJECT}{run}",
         "ESTELA_ITEMS_TOPIC": f"items_topic{run}",
         "ESTELA_REQUESTS_TOPIC": f"requests_topic{run}",
         "ESTELA_JOBS_TOPIC": f"jobs_topic{run}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -12,10 +11,9 @@ from itemadapter import ItemAdapter
 from itemadapter.adapter import AttrsAdapter, DataclassAdapter, PydanticAdapter
 from scrapy.http import Request, Response
 from scrapy.item import Item
-from scrapy.utils.misc import load_object
 from twisted.internet.defer import Deferred
 
-from estela_queue_adapter.errors import ConfigurationError, SerializationError
+from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization.codec import Encoder, serialize
 from estela_queue_adapter.serialization.conversion import (
     KNOWN,
@@ -65,9 +63,14 @@ class ItemSerializer:
         Raises SerializationError, most often Unwritable, which knows the field. Anything that the item's own
         code raises becomes one.
         """
-        return self._encoder.encode(item if type(item) is dict else self._fields_of(item), converted)
+        return self._encoder.encode(item if type(item) is dict else self.fields_of(item), converted)
 
-    def _fields_of(self, item: Any) -> Any:
+    def write(self, fields: Any, converted: list[Converted] | None = None) -> bytes:
+        """The same of what `fields_of` has returned, or of a part of it."""
+        return self._encoder.encode(fields, converted)
+
+    def fields_of(self, item: Any) -> Any:
+        """The item as a mapping, each field as its serializer has it. Raises Unwritable."""
         if isinstance(item, dict):
             return item
         if isinstance(item, Item) or self._is_item_class(type(item)):
@@ -178,43 +181,8 @@ def request_payload(
     })  # fmt: skip
 
 
-def load_serializer(name: str, given: Any) -> Callable[[Any], Any] | None:
-    """The function that the setting `name` gives, itself or by its import path; None if it gives none.
-
-    Raises ConfigurationError.
-    """
-    if given is None or given == "":
-        return None
-    setting = f"{name}={given}"
-    advice = "it names a function that takes one value, such as myproject.items.to_json"
-    try:
-        function = load_object(given)
-    except Exception as error:
-        raise ConfigurationError(f"{setting}: {type(error).__name__}: {error}; {advice}") from error
-    if not callable(function) or _answers_later(function):
-        raise ConfigurationError(
-            f"{setting} is a {type(function).__name__} that cannot be called here; {advice}"
-        )
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError as error:
-        raise ConfigurationError(f"{setting} does not take one value ({error}); {advice}") from error
-    except ValueError:  # some built-in functions have no signature
-        pass
-    return function  # type: ignore[no-any-return]
-
-
 def _left_alone(_: Any) -> Any:
     return NotImplemented
-
-
-def _answers_later(function: Any) -> bool:
-    """Whether a call gives a coroutine or a generator in place of a value, by itself or by its class."""
-    return any(
-        kind(called)
-        for kind in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-        for called in (function, inspect.getattr_static(type(function), "__call__", None))
-    )
 
 
 def _rule_of_users(function: Callable[[Any], Any]) -> Rule:

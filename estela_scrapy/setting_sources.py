@@ -73,6 +73,11 @@ class EstelasUnique:
         return Given(name, value)
 
 
+def is_estelas_job(environ: Mapping[str, str]) -> bool:
+    """Whether estela's variables of a job are set, any of those that a crawl of ours reads."""
+    return any(environ.get(name) for name in READ_BESIDE)
+
+
 def is_set_by_operator(name: str, settings: BaseSettings, environ: Mapping[str, str]) -> bool:
     """Whether the command line or the environment sets it, rather than the project or a spider."""
     priority = settings.getpriority(name) or 0

@@ -34,10 +34,10 @@ def dataset_of(topic: str, jid: Any, db_name: Any = None, dataset_name: Any = No
     `db_name` and `dataset_name` win over the names made of `jid`, which is not looked at if both are given.
     """
     if db_name and dataset_name:
-        return _checked(db_name, dataset_name)
+        return check_dataset(db_name, dataset_name)
     job = parse_jid(jid)
     own = STATS_TOPIC if topic == STATS_TOPIC else f"{job.spider}-{job.job}-{topic}"
-    return _checked(db_name or job.project, dataset_name or own)
+    return check_dataset(db_name or job.project, dataset_name or own)
 
 
 def stats_id(jid: Any) -> str:
@@ -46,7 +46,8 @@ def stats_id(jid: Any) -> str:
     return f"{job.spider}-{job.job}-{STATS_TOPIC}"
 
 
-def _checked(database: Any, collection: Any) -> Dataset:
+def check_dataset(database: Any, collection: Any) -> Dataset:
+    """The dataset of these names. Raises BadName for what MongoDB does not take."""
     for kind, name in (("database", database), ("collection", collection)):
         if not isinstance(name, str):
             raise BadName(f"the {kind} name {shown(name)} is not a string")

@@ -23,6 +23,7 @@ PACKAGES = (
     "devservers",
     "sample_project",
     "bench",
+    "release",
     "tests",
 )
 INSTALLED = PACKAGES[:8]
@@ -34,7 +35,7 @@ FOR_OTHER_PACKAGES = {"LogPlatform", "ShopSpider"}
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 # What may be imported by whom: module prefix -> the prefixes of the files that may.
-OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/")  # what is not installed
+OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/", "release/")  # what is not installed
 ONLY_IN = {
     "kafka": ("estela_queue_adapter/platforms/kafka/", *OUTSIDE),
     "pymongo": ("estela_consumer/stores/mongodb/", *OUTSIDE),
@@ -52,6 +53,7 @@ ONLY_IN = {
         "estela_demo/shop/",
         *OUTSIDE,
     ),
+    "itemadapter": ("estela_scrapy/", *OUTSIDE),
     "dotenv": ("estela_config/env_file.py", *OUTSIDE),
     "estela_config": (
         "estela_config/",

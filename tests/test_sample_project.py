@@ -73,7 +73,7 @@ def test_the_demo_finds_stored_what_the_spider_scraped(workdir: Path) -> None:
 def test_what_the_demo_says_to_look_at_next_can_be_looked_at(workdir: Path) -> None:
     hints = [line for line in demo(workdir).stdout.splitlines() if ".venv/bin/estela-" in line]
 
-    assert len(hints) == 4
+    assert len(hints) == 5
     for hint in hints:
         command = hint.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
         looked = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)

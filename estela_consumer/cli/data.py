@@ -17,6 +17,7 @@ from estela_consumer.cli import logs
 from estela_consumer.cli.adopt import adopt
 from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.cli.extended_json import extended_json
+from estela_consumer.cli.index import index
 from estela_consumer.cli.store_options import pass_store, store_settings, store_to_look_into
 from estela_consumer.decoding.escaping import unescape_document, unescape_key
 from estela_consumer.errors import StoreUnreachable
@@ -54,7 +55,7 @@ _CELL_WIDTH = 60  # characters of a value that a table shows
 @store_to_look_into
 @click.pass_context
 def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> None:
-    """Look at what is stored, and adopt what estela has stored.
+    """Look at what is stored, index it, and adopt what estela has stored.
 
     JSON is MongoDB's relaxed Extended JSON.
     """
@@ -139,6 +140,7 @@ def export(store: Store, dataset: Dataset, raw: bool) -> None:
 
 
 data.add_command(adopt)
+data.add_command(index)
 
 
 @contextlib.contextmanager

@@ -25,12 +25,13 @@ _TITLES = {
     "read": "read",
     "stored": "stored",
     "present": "already there",
+    "superseded": "superseded",
     "dead_lettered": "dead letters",
     "tombstones": "tombstones",
     "gone": "gone unread",
 }
 
-_RARE = ("tombstones", "gone")  # a column only if there is something to say
+_RARE = ("superseded", "tombstones", "gone")  # a column only if there is something to say
 
 
 def summary_json(snapshot: Snapshot, code: ExitCode) -> dict[str, Any]:
@@ -73,14 +74,15 @@ def _topics(snapshot: Snapshot) -> DataTable:
 
 
 def _datasets(snapshot: Snapshot) -> DataTable:
-    table = data_table("dataset", numbers=tuple(_TITLES[kind] for kind in KINDS))
+    kinds = [kind for kind in KINDS if kind not in _RARE or snapshot.total[kind]]
+    table = data_table("dataset", numbers=tuple(_TITLES[kind] for kind in kinds))
     for name, counts in list(snapshot.datasets.items())[:_DATASETS_SHOWN]:
-        table.add_data_row(name, *(f"{counts[kind]:,}" for kind in KINDS))
+        table.add_data_row(name, *(f"{counts[kind]:,}" for kind in kinds))
     more = len(snapshot.datasets) - _DATASETS_SHOWN
     if more > 0:
-        table.add_data_row(f"and {more:,} more", "", "", "")
+        table.add_data_row(f"and {more:,} more", *("" for _ in kinds))
     if any(snapshot.other_datasets.values()):
-        table.add_data_row("written to earlier", *(f"{snapshot.other_datasets[kind]:,}" for kind in KINDS))
+        table.add_data_row("written to earlier", *(f"{snapshot.other_datasets[kind]:,}" for kind in kinds))
     return table
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from estela_consumer.decoding.dataset import destination_of
+from estela_consumer.decoding.described import described_document
 from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, Document, document_of
 from estela_consumer.decoding.envelope import MAY_BE_DEEP, check_depth, read_envelope
 from estela_consumer.decoding.identity import identity_of
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message, Unreadable
 from estela_queue_adapter.errors import BadName
+from estela_wire.topics import STATS_TOPIC
 
 _MAX_JSON_BYTES = 6 * MAX_DOCUMENT_BYTES  # of a document: a character of it is six at most, as \\u0001
 
@@ -29,6 +31,8 @@ def decode(message: Message) -> Document | None:
         dataset = destination_of(message, envelope)
         if size > MAY_BE_DEEP:
             check_depth(envelope.payload, data)
+        if (envelope.key is not None or envelope.metadata is not None) and message.topic != STATS_TOPIC:
+            return described_document(message, envelope, dataset)
         identity = identity_of(message, envelope)
         return document_of(message, envelope, dataset, identity)
     except BadName as error:

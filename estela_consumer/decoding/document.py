@@ -10,6 +10,8 @@ from bson.objectid import ObjectId
 
 from estela_consumer.decoding.escaping import Shapes, escape_document, may_hold_backslashes
 from estela_consumer.decoding.identity import canonical
+from estela_consumer.decoding.metadata import SUBDOCUMENT
+from estela_consumer.decoding.version import Version
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message
 from estela_wire.dataset import Dataset
@@ -31,6 +33,8 @@ class Document(NamedTuple):
     bson: bytes
     """The whole document, `_id` first."""
     message: Message
+    version: Version | None = None
+    """What the message says of its key's document; None if it has no key."""
 
     @property
     def key(self) -> bytes | str:
@@ -56,6 +60,7 @@ def document_of(message: Message, envelope: Envelope, dataset: Dataset, identity
     try:
         if (
             "_id" in payload
+            or SUBDOCUMENT in payload
             or (_refused and tuple(payload) in _refused)
             or (_BACKSLASH in data and may_hold_backslashes(data))
         ):
@@ -72,10 +77,13 @@ def document_of(message: Message, envelope: Envelope, dataset: Dataset, identity
         raise BadMessage(Reason.BAD_VALUE, f"not a BSON value: {error}") from error
     encoded = with_id(identity, encoded)
     if len(encoded) > MAX_DOCUMENT_BYTES:
-        raise BadMessage(
-            Reason.TOO_LARGE, f"{len(encoded):,} bytes as a document, over {MAX_DOCUMENT_BYTES:,}"
-        )
-    return _make((dataset, encoded, message))
+        raise too_large(len(encoded))
+    return _make((dataset, encoded, message, None))
+
+
+def too_large(size: int) -> BadMessage:
+    """What is wrong with a document of `size` bytes."""
+    return BadMessage(Reason.TOO_LARGE, f"{size:,} bytes as a document, over {MAX_DOCUMENT_BYTES:,}")
 
 
 def with_id(identity: bytes | str, encoded: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 A dot becomes the six characters `\\u002e`, which estela's readers turn back. So that the way back is
 unambiguous, a backslash that already begins such an escape becomes `\\u005c`. An item's own `_id` becomes
-`\\u005fid`, because `_id` is the store's.
+`\\u005fid`, because `_id` is the store's, and so its `_estela` becomes `\\u005festela`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 _TO_ESCAPE = re.compile(r"\.|\\(?=u00(?:2e|2f|5c|5f))")
 _ESCAPED = re.compile(r"\\u00(2e|2f|5c|5f)")
-_OWN_ID = "\\u005fid"
+_OWN = {"_id": "\\u005fid", "_estela": "\\u005festela"}
 
 _MOST = 2_000  # keys, and shapes, that are remembered; a crawl's items have few
 _LONGEST_KEY = 200  # characters of a key that is remembered
@@ -37,8 +37,8 @@ def unescape_key(key: str) -> str:
 def escape_document(payload: dict[str, Any]) -> dict[str, Any]:
     """The payload with every key escaped, at any depth."""
     escaped = _escaped(payload)
-    if "_id" in escaped:
-        return {_OWN_ID if key == "_id" else key: value for key, value in escaped.items()}
+    if "_id" in escaped or "_estela" in escaped:
+        return {_OWN.get(key, key): value for key, value in escaped.items()}
     return escaped
 
 

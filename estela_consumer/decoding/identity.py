@@ -32,6 +32,11 @@ def identity_of(message: Message, envelope: Envelope) -> bytes | str:
         return stats_id(envelope.jid)
     if envelope.unique in ("True", True):
         return content_id(envelope.payload)
+    return message_id_of(message, envelope)
+
+
+def message_id_of(message: Message, envelope: Envelope) -> bytes:
+    """The 12 bytes of the envelope's id, or of the message's place if it has none. Raises BadMessage."""
     given = envelope.id
     if given is None:
         return position_id(message)

@@ -71,7 +71,7 @@ class Batch:
             self.bytes += len(message.key or b"") + sum(len(value or b"") for _, value in message.headers)
         limits = self._limits
         if type(decoded) is Document:
-            dataset, encoded, _ = decoded
+            dataset, encoded, _, _ = decoded
             chunk = self.chunks.get(dataset)
             if chunk is None:
                 chunk = self.chunks[dataset] = Chunk()

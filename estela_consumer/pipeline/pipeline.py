@@ -281,12 +281,13 @@ class Pipeline(PartitionListener):
         batch, result, seconds = written
         upto = ", ".join(f"{at.partition}:{at.offset}" for at in batch.positions.values())
         logger.info(
-            "%s: %d messages up to %s in %.3f s: %d stored, %d already there, %d dead letters",
+            "%s: %d messages up to %s in %.3f s: %d stored, %d already there, %d superseded, %d dead letters",
             self._topic,
             batch.messages,
             upto,
             seconds,
             result.stored.total(),
             result.present.total(),
+            result.superseded.total(),
             result.dead_lettered.total(),
         )

@@ -12,8 +12,8 @@ from typing import Any
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.writers import WriteResult
 
-COUNTS = ("read", "stored", "present", "dead_lettered", "tombstones", "gone")
-KINDS = ("stored", "present", "dead_lettered")
+COUNTS = ("read", "stored", "present", "superseded", "dead_lettered", "tombstones", "gone")
+KINDS = ("stored", "present", "superseded", "dead_lettered")
 _MAX_DATASETS = 1_000  # a consumer may run for months, and each job brings datasets of its own
 
 
@@ -100,7 +100,9 @@ class Progress:
     def count_written(self, topic: str, result: WriteResult) -> None:
         """Count what became of a batch."""
         with self._lock:
-            by_kind: tuple[Mapping[Any, int], ...] = (result.stored, result.present, result.dead_lettered)
+            by_kind: tuple[Mapping[Any, int], ...] = (
+                result.stored, result.present, result.superseded, result.dead_lettered
+            )  # fmt: skip
             for kind, counts in enumerate(by_kind):
                 for dataset, count in counts.items():
                     self._topics[topic][KINDS[kind]] += count

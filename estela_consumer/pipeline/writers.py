@@ -19,6 +19,8 @@ from estela_queue_adapter.backoff import pause_before
 from estela_queue_adapter.errors import QueueError
 from estela_wire.dataset import Dataset
 
+_ACCEPTED = (Outcome.STORED, Outcome.PRESENT, Outcome.SUPERSEDED)
+
 logger = logging.getLogger(__name__)
 
 
@@ -28,6 +30,7 @@ class WriteResult:
 
     stored: Counter[Dataset] = field(default_factory=Counter)
     present: Counter[Dataset] = field(default_factory=Counter)
+    superseded: Counter[Dataset] = field(default_factory=Counter)
     dead_lettered: Counter[Dataset | None] = field(default_factory=Counter)
     """By dataset; None for messages that have none."""
 
@@ -49,7 +52,7 @@ class _ChunkWrite:
         self.rejected: list[RejectedMessage] = []
         self._store = store
         self._dataset = dataset
-        self._unwritten = [documents]  # each is one insert
+        self._unwritten = _apart(documents)  # each is one write
         self._result = result
         self._retry_window = retry_window
         self._refused: list[tuple[Sequence[Document], UnknownRefusal]] = []
@@ -64,7 +67,8 @@ class _ChunkWrite:
         try:
             while self._unwritten:
                 documents = self._unwritten[-1]
-                verdicts = self._store.write(self._dataset, documents)
+                write = self._store.write if documents[0].version is None else self._store.write_keyed
+                verdicts = write(self._dataset, documents)
                 self._unwritten.pop()
                 if verdicts.count(Outcome.STORED) == len(documents):  # nearly always
                     self._result.stored[self._dataset] += len(documents)
@@ -73,7 +77,7 @@ class _ChunkWrite:
                 error = self._apply(verdicts, documents, again) or error
         finally:
             if again:
-                self._unwritten.append(again)
+                self._unwritten += _apart(again)
         if again:
             raise StoreUnreachable(f"{len(again)} documents of {self._dataset} not written yet: {error}")
 
@@ -89,6 +93,8 @@ class _ChunkWrite:
                 self._result.stored[self._dataset] += 1
             elif verdict is Outcome.PRESENT:
                 self._result.present[self._dataset] += 1
+            elif verdict is Outcome.SUPERSEDED:
+                self._result.superseded[self._dataset] += 1
             elif verdict is Outcome.RETRY:
                 again.append(document)
             elif isinstance(verdict, StoreUnreachable):
@@ -101,7 +107,7 @@ class _ChunkWrite:
             else:
                 refused_together.append(document)
                 refusal = verdict
-            if verdict in (Outcome.STORED, Outcome.PRESENT):
+            if verdict in _ACCEPTED:
                 accepted.append(document)
         if refused_together:
             self._refused.append((refused_together, refusal))
@@ -143,7 +149,7 @@ class _ChunkWrite:
                 half = len(documents) // 2
                 self._unwritten += [documents[:half], documents[half:]]
         if waiting:
-            self._unwritten.append(waiting)
+            self._unwritten += _apart(waiting)
         self._waiting = why
         if not self._unwritten:
             return None
@@ -161,6 +167,14 @@ class _ChunkWrite:
     def _reject(self, document: Document, error: BadMessage) -> None:
         self._result.dead_lettered[self._dataset] += 1
         self.rejected.append(RejectedMessage(document.message, error))
+
+
+def _apart(documents: Sequence[Document]) -> list[Sequence[Document]]:
+    """Those with a key and those without, which are written differently; nearly always there is one kind."""
+    keyed = [document for document in documents if document[3] is not None]
+    if not keyed or len(keyed) == len(documents):
+        return [documents]
+    return [keyed, [document for document in documents if document[3] is None]]
 
 
 class BatchWriter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,11 +14,15 @@ from bson.objectid import ObjectId
 
 from estela_consumer.decoding.document import Document, is_stored_as
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
+from estela_consumer.keyed.kinds import Kind, mismatch
+from estela_consumer.keyed.stored import version_of
+from estela_consumer.stores.embedded_keyed import KeyedRows, kind_in
 from estela_consumer.stores.interface import Outcome, Store, StoreAccess, Summary, Verdict
 from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
 from estela_queue_adapter.files.sqlite import SqliteFile, reason
 from estela_queue_adapter.files.usability import why_unusable
 from estela_wire.dataset import Dataset
+from estela_wire.keys import CHANGES_SUFFIX, OnExisting
 
 _BUSY_TIMEOUT = 30.0  # seconds a writer waits for the other writers of the file
 _PAGE = 500  # documents read at a time
@@ -79,6 +83,9 @@ class EmbeddedStore(Store):
         try:
             with self._transaction() as db:
                 rows = self._rows(db, dataset, documents)
+                kind = kind_in(db, rows[0][0])
+                if kind is not None and kind.key is not None:
+                    return [mismatch(dataset, kind, Kind(None))] * len(rows)
                 whole = len(rows) // _ROWS * _ROWS
                 for at in range(0, whole, _ROWS):
                     db.execute(self._SQL_INSERT_ROWS, list(chain.from_iterable(rows[at : at + _ROWS])))
@@ -88,6 +95,25 @@ class EmbeddedStore(Store):
             with self._transaction() as db:
                 rows = self._rows(db, dataset, documents)
                 return [self._write_one(db, *pair) for pair in zip(rows, documents, strict=True)]
+
+    def write_keyed(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
+        changes = Dataset(dataset.database, dataset.collection + CHANGES_SUFFIX)
+        tracked = any(version_of(document).on_existing is OnExisting.TRACK for document in documents)
+        with self._transaction() as db:
+            number = self._number(db, dataset)
+            rows = KeyedRows(db, dataset, number, self._number(db, changes) if tracked else number)
+            return rows.write(documents)
+
+    def find(self, dataset: Dataset, identities: Collection[ObjectId]) -> Iterator[bytes]:
+        wanted = [identity.binary for identity in identities]
+        for at in range(0, len(wanted), _PAGE):
+            with self._connection() as db:
+                row = db.execute(self._SQL_DATASET, dataset).fetchone()
+                found = [
+                    db.execute(self._SQL_ONE, (row[0], key)).fetchone()
+                    for key in (wanted[at : at + _PAGE] if row else ())
+                ]
+            yield from (encoded for (encoded,) in filter(None, found))
 
     def datasets(self) -> Iterator[Summary]:
         with self._connection() as db:

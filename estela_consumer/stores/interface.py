@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from bson.objectid import ObjectId
 
 from estela_consumer.decoding.document import Document
-from estela_consumer.errors import BadMessage, StoreUnreachable
+from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
 from estela_wire.dataset import Dataset
 
 
@@ -20,6 +20,9 @@ class Outcome(enum.Enum):
 
     STORED = "stored"  # it is stored now, safely
     PRESENT = "present"  # it was stored before, safely and with the same content
+    SUPERSEDED = (
+        "superseded"  # its key's document, safely stored, is that of another message, as it should be
+    )
     RETRY = "retry"  # not yet: write it again
 
 
@@ -79,6 +82,23 @@ class Store(ABC):
 
         Raises StoreUnreachable when nothing is known of any of them; write them again then.
         """
+
+    def write_keyed(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
+        """The same for documents with a key, which have a `version`. A store may do without.
+
+        What becomes of a document that is there is what `estela_consumer.keyed.planning.make_plan` says of
+        it; it is the same in whatever order and however often they are written, by several writers too.
+        """
+        text = f"{self.describe()} has no keyed writes: it cannot store messages with a key"
+        return [BadMessage(Reason.REFUSED, text) for _ in documents]
+
+    def find(self, dataset: Dataset, identities: Collection[ObjectId]) -> Iterator[bytes]:
+        """The documents with these `_id`s in BSON, as far as they are there, in any order.
+
+        Only what outlives the loss of any one server. A store needs it for the verification of keyed jobs
+        alone: without it none of their documents is found. Raises StoreUnreachable.
+        """
+        return iter(())
 
     @abstractmethod
     def datasets(self) -> Iterator[Summary]:

@@ -137,7 +137,11 @@ class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract):
 
         [message] = take(reader(), 1)
 
-        assert (message.data, message.key, list(message.headers)) == (b"rubbish \xff\x00", b"k\x01", headers)
+        assert (message.data, message.key, list(message.headers)) == (
+            b"rubbish \xff\x00",
+            b"k\x01",
+            self.travelled(headers),
+        )
         with pytest.raises(SerializationError):
             _ = message.value
 

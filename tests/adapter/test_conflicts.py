@@ -89,7 +89,7 @@ def test_beside_one_with_the_same_package_it_says_what_to_uninstall(
     told = f"`pip uninstall {name.replace('_', '-')}`"
     assert consume.returncode == 2
     [line] = consume.stderr.splitlines()
-    assert line.startswith("Error: ")
+    assert line.startswith(f"Error: estela-scrapy is installed beside {name.replace('_', '-')}")
     for result in (consume, crawl, queue):
         assert told in result.stderr
         assert package in result.stderr

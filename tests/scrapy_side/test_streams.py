@@ -80,7 +80,7 @@ def test_a_closing_record_says_what_was_published(base: str) -> None:
     assert record.opened < record.closed
     assert (items.stream, items.topic, items.published, items.failed) == ("items", "items_topic", 2, 1)
     assert (requests.stream, requests.published, requests.failed) == ("requests", 1, 0)
-    assert (items.db_name, items.dataset_name) == ("d", "")
+    assert (items.db_name, items.dataset_name) == ("d", "books_example")
     ids = [message.value["id"] for message in published("items_topic")]
     assert (items.first_id, items.last_id) == (ids[0], ids[-1])
     assert done.stats["estela/items/failed"] == 1

@@ -54,8 +54,13 @@ class ClusteredCollections:
         self._failing: dict[int, float] = {}  # unknown codes of `create`, and since when
         self._warned_of: set[int] = set()  # codes
 
-    def prepare(self, dataset: Dataset) -> OperationFailure | None:
+    def prepare(
+        self, dataset: Dataset, on_found: Callable[[Dataset], None] | None = None
+    ) -> OperationFailure | None:
         """Make the collection unless it is known to be there; the server's refusal if it will not. Blocks.
+
+        `on_found` is called if it may have been there already, with whatever in it, and was not written to
+        within the last minute.
 
         Raises the driver's errors if waiting mends them, or may: for half a minute if the error is unknown.
         After a refusal the insert makes the collection, or says why it cannot be made.
@@ -74,11 +79,15 @@ class ClusteredCollections:
         except OperationFailure as error:
             if is_transient(error, error.code):
                 raise
-            if error.code == _NAMESPACE_EXISTS:
-                return None
-            if error.code not in CANNOT_CLUSTER and error.code not in BAD_DATASET:
+            if (
+                error.code != _NAMESPACE_EXISTS
+                and error.code not in CANNOT_CLUSTER
+                and error.code not in BAD_DATASET
+            ):
                 self._check_patience(error)
-            return error
+            if on_found is not None:
+                on_found(dataset)
+            return None if error.code == _NAMESPACE_EXISTS else error
         if self._failing:
             with self._lock:
                 self._failing.clear()  # whatever it was has passed

@@ -45,6 +45,14 @@ def is_held(write_error: Mapping[str, Any]) -> bool:
     return bool(details.get("title") == _TITLE)
 
 
+def held(dataset: Dataset) -> StoreUnreachable:
+    """Why nothing can be written now to a dataset that is being replaced."""
+    return StoreUnreachable(
+        f"nothing can be written to {dataset} until `estela-data adopt` has replaced it; if that "
+        "was interrupted, run it again, or with --cancel"
+    )
+
+
 class MongoReplacement(Replacement):
     """See the module. The new one is called `adopting-<hash of the old one's name>-<run>` until the swap."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,17 +13,22 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference, WriteConcern
-from pymongo.collection import Collection
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import BulkWriteError, InvalidName, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.decoding.document import Document, is_stored_as
-from estela_consumer.errors import StoreUnreachable, UsageError
+from estela_consumer.errors import BadMessage, StoreUnreachable, UsageError
+from estela_consumer.keyed.kinds import Kind, mismatch
 from estela_consumer.stores.interface import Outcome, Store, StoreAccess, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
+from estela_consumer.stores.mongodb.encoded import Encoded
+from estela_consumer.stores.mongodb.indexes import MongoIndexes
+from estela_consumer.stores.mongodb.keyed import KeyedWrites
+from estela_consumer.stores.mongodb.kinds import CollectionKinds
 from estela_consumer.stores.mongodb.outages import plain_text, reason
 from estela_consumer.stores.mongodb.privileges import access_of
-from estela_consumer.stores.mongodb.replacement import MongoReplacement, is_held
+from estela_consumer.stores.mongodb.replacement import MongoReplacement, held, is_held
 from estela_consumer.stores.mongodb.rules import (
     BAD_DOCUMENT,
     DUPLICATE_KEY,
@@ -38,6 +43,7 @@ from estela_wire.dataset import SERVER_DATABASES, Dataset
 # No call may hang for ever. Milliseconds; the URL wins if it says otherwise.
 _TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
 _MAJORITY = WriteConcern("majority", wtimeout=30_000)  # milliseconds
+_FOUND_AT_ONCE = 1_000
 _IDS_AT_ONCE = 10_000  # the server would send 16 MiB of them, which are ten times as much here
 
 _RAW = CodecOptions(document_class=RawBSONDocument)
@@ -46,18 +52,6 @@ _WHATEVER_IS_THERE: CodecOptions[dict[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="backslashreplace"
 )
 _USERINFO = re.compile(r"//[^/@]*@")
-
-
-class _Encoded(RawBSONDocument):
-    """A document on its way out, without the checks of bytes that may have come from anywhere."""
-
-    __slots__ = ("raw",)
-
-    def __init__(self, encoded: bytes) -> None:
-        self.raw = encoded  # type: ignore[misc]  # pymongo has a property in its place
-
-    def __repr__(self) -> str:
-        return f"<{len(self.raw)} bytes of BSON>"
 
 
 class MongoStore(Store):
@@ -88,6 +82,8 @@ class MongoStore(Store):
             text = _USERINFO.sub("//", str(error))
             raise UsageError(f"the store's URL (--store, DB_CONNECTION) cannot be used: {text}") from None
         self._clustered = ClusteredCollections(self._client, _MAJORITY)
+        self._kinds = CollectionKinds(self._client)
+        self._keyed = KeyedWrites(self._collection, self._clustered, self._kinds)
 
     def describe(self) -> str:
         return f"MongoDB at {self._hosts}"
@@ -110,8 +106,12 @@ class MongoStore(Store):
 
     def write(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
         try:
-            refusal = self._clustered.prepare(dataset)
+            if self._kinds.remembered(dataset) is not None:
+                self._check_plain(dataset)
+            refusal = self._clustered.prepare(dataset, self._check_plain)
             verdicts = self._insert(dataset, documents)
+        except BadMessage as error:
+            return [error] * len(documents)
         except PyMongoError as error:
             self._clustered.forget(dataset)
             raise self._unreachable(error) from error
@@ -120,6 +120,30 @@ class MongoStore(Store):
         else:
             self._clustered.forget(dataset)
         return verdicts
+
+    def _check_plain(self, dataset: Dataset) -> None:
+        """Raise BadMessage if the dataset is a keyed one."""
+        kind = self._kinds.look(dataset)
+        if kind is not None and kind.key is not None:
+            raise mismatch(dataset, kind, Kind(None))
+
+    def write_keyed(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
+        try:
+            return self._keyed.write(dataset, documents)
+        except PyMongoError as error:
+            self._clustered.forget(dataset)
+            self._kinds.forget(dataset)
+            raise self._unreachable(error) from error
+
+    def find(self, dataset: Dataset, identities: Collection[ObjectId]) -> Iterator[bytes]:
+        wanted = list(identities)
+        collection = self._collection(dataset).with_options(read_preference=ReadPreference.PRIMARY)
+        try:
+            for at in range(0, len(wanted), _FOUND_AT_ONCE):
+                for document in collection.find({"_id": {"$in": wanted[at : at + _FOUND_AT_ONCE]}}):
+                    yield document.raw
+        except PyMongoError as error:
+            raise self._unreachable(error) from error
 
     def datasets(self) -> Iterator[Summary]:
         try:
@@ -144,7 +168,7 @@ class MongoStore(Store):
             raise self._unreachable(error) from error
 
     def ids(self, dataset: Dataset, first: ObjectId | str, last: ObjectId | str) -> Iterator[ObjectId | str]:
-        collection: Collection[Any] = self._collection(dataset).with_options(CodecOptions())
+        collection: MongoCollection[Any] = self._collection(dataset).with_options(CodecOptions())
         try:
             # In many short answers rather than one that takes a minute. A plain collection has an index that
             # answers it; a clustered one is read itself, and nothing but ids is sent.
@@ -160,10 +184,14 @@ class MongoStore(Store):
         """How its collection can be replaced. Raises UsageError if it cannot, and StoreUnreachable."""
         return MongoReplacement(self._client, self, dataset, self._unreachable)
 
+    def indexes(self, dataset: Dataset) -> MongoIndexes:
+        """Those of its collection. Raises UsageError if there can be none of that name."""
+        return MongoIndexes(self._client, dataset, self._unreachable)
+
     def close(self) -> None:
         self._client.close()
 
-    def _collection(self, dataset: Dataset) -> Collection[Any]:
+    def _collection(self, dataset: Dataset) -> MongoCollection[Any]:
         # Created each time: that takes 8 µs, and to keep one for each dataset takes a kilobyte.
         # Reading back with majority too: what a duplicate is compared with must not be rolled back either.
         return self._client[dataset.database].get_collection(
@@ -174,7 +202,7 @@ class MongoStore(Store):
         )
 
     def _insert(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
-        encoded = [_Encoded(document.bson) for document in documents]
+        encoded = [Encoded(document.bson) for document in documents]
         try:
             self._collection(dataset).insert_many(encoded, ordered=False)
         except BulkWriteError as error:
@@ -196,10 +224,7 @@ class MongoStore(Store):
         for write_error in details.get("writeErrors", ()):
             index, code = write_error["index"], write_error.get("code")
             if is_held(write_error):
-                raise StoreUnreachable(
-                    f"nothing can be written to {dataset} until `estela-data adopt` has replaced it; if that "
-                    "was interrupted, run it again, or with --cancel"
-                )
+                raise held(dataset)
             if code == DUPLICATE_KEY:
                 duplicates[index] = write_error
             elif is_transient(error, code):

@@ -54,7 +54,7 @@ def test_few_datasets_are_all_named_and_exact() -> None:
         progress.count_written("t", written(number))
     as_json = summary_json(progress.snapshot(), ExitCode.OK)
 
-    assert as_json["datasets"]["d/c0"] == {"stored": 4, "present": 2, "dead_lettered": 0}
+    assert as_json["datasets"]["d/c0"] == {"stored": 4, "present": 2, "superseded": 0, "dead_lettered": 0}
     assert set(as_json["other_datasets"].values()) == {0}
     assert set(as_json["topics"]["t"]) == set(COUNTS)
 

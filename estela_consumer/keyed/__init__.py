@@ -1,0 +1,1 @@
+"""What becomes of a document when another version of it comes. Pure: no store, no clock."""

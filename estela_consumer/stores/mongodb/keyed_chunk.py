@@ -1,0 +1,320 @@
+"""One chunk of documents with a key, from reading what is there to the last write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson.objectid import ObjectId
+from pymongo import ReadPreference, ReplaceOne, UpdateOne
+from pymongo.collection import Collection
+
+from estela_consumer.decoding.document import Document
+from estela_consumer.decoding.metadata import SUBDOCUMENT
+from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
+from estela_consumer.keyed.planning import NEEDS_CONTENT, make_plan
+from estela_consumer.keyed.plans import Plan
+from estela_consumer.keyed.stored import NotKeyed, StoredDocument, version_of
+from estela_consumer.keyed.tracking import PENDING, all_changes, entries_of, is_pending, settled
+from estela_consumer.stores.interface import Outcome, Verdict
+from estela_consumer.stores.mongodb.bulk import Failure, Operation, Taken, insert_all, write_all
+from estela_consumer.stores.mongodb.changes import ChangesCollection
+from estela_consumer.stores.mongodb.encoded import Encoded
+from estela_wire.dataset import Dataset
+from estela_wire.keys import OnExisting
+
+_MAX_VERSIONS = 100  # of one document that one write takes in
+_MAX_BYTES = 2 * 1024 * 1024  # of BSON that these may have
+_ATTEMPTS = 10  # in which no document is finished, until others get their turn
+_PAUSE, _LONGEST_PAUSE = 0.005, 0.2  # seconds before another attempt; they double
+_REVISION = f"{SUBDOCUMENT}.revision"
+# All that KEEP and REPLACE look at.
+_MARKS = {f"{SUBDOCUMENT}.{name}": 1 for name in ("id", "revision", "first_seen", "last_seen", PENDING)}
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCollections:
+    """Where a chunk's documents go."""
+
+    dataset: Dataset
+    documents: Collection[Any]
+    changes: ChangesCollection
+
+
+@dataclass(slots=True)
+class _Group:
+    """The documents of one key that are not finished."""
+
+    key: bytes
+    documents: list[Document] = field(default_factory=list)
+    one_by_one: bool = False
+    """Whether they were refused together, and each is to be refused alone."""
+    checked: bool = False
+    """Whether the changes of what is stored are known to be written."""
+
+    def batch(self) -> list[Document]:
+        """Those that one write takes in."""
+        if len(self.documents) == 1:
+            return self.documents[:]
+        size, count = 0, 0
+        for document in self.documents[: 1 if self.one_by_one else _MAX_VERSIONS]:
+            size, count = size + len(document.bson), count + 1
+            if size >= _MAX_BYTES:
+                break
+        return self.documents[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is about to be written for a key."""
+
+    group: _Group
+    batch: list[Document]
+    stored: StoredDocument | None
+    plan: Plan
+
+
+class KeyedChunk:
+    """The work of one call. Belongs to the thread that made it."""
+
+    def __init__(
+        self,
+        collections: ChunkCollections,
+        mode: OnExisting,
+        documents: Sequence[Document],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._to = collections
+        self._mode = mode
+        self._sleep = sleep
+        self._groups: dict[bytes, _Group] = {}
+        for document in documents:
+            key = document.bson[9:21]
+            group = self._groups.get(key)
+            if group is None:
+                group = self._groups[key] = _Group(key)
+            group.documents.append(document)
+        self._keys = len(self._groups)
+        self._found = 0  # keys that were there at the first attempt
+        self._verdicts: dict[int, Verdict] = {}
+        self._written: set[int] = set()  # documents of which a write of ours may have been the first
+
+    @property
+    def share_found(self) -> float:
+        """The share of the keys that were there already."""
+        return self._found / self._keys
+
+    def write(self, *, look_first: bool) -> dict[int, Verdict]:
+        """The verdict for each document, by its `id()`. Blocks. Raises the driver's errors."""
+        in_vain, first = 0, True
+        while self._groups and in_vain < _ATTEMPTS:
+            if in_vain:
+                self._sleep(min(_PAUSE * 2 ** (in_vain - 1), _LONGEST_PAUSE))
+            before = len(self._verdicts)
+            groups = list(self._groups.values())
+            if first and not look_first:
+                stored: dict[bytes, StoredDocument] = {}
+            else:
+                stored = self._read(groups, whole=self._mode in NEEDS_CONTENT)
+            if first and look_first:
+                self._found = len(stored)
+            self._write_round(groups, stored, count=first and not look_first)
+            first = False
+            in_vain = 0 if len(self._verdicts) > before else in_vain + 1
+        for group in list(self._groups.values()):
+            self._finish(group, group.documents, Outcome.RETRY)
+        return self._verdicts
+
+    def _write_round(self, groups: list[_Group], stored: dict[bytes, StoredDocument], *, count: bool) -> None:
+        unsure = self._repair(groups, stored)
+        steps = [
+            step
+            for group in groups
+            if group.key in self._groups and group.key not in unsure
+            for step in self._plan(group, stored.get(group.key))
+        ]
+        done: list[_Step] = []
+        if inserts := [step for step in steps if step.stored is None]:
+            encoded = [Encoded(step.plan.document or b"") for step in inserts]
+            failures = insert_all(self._to.documents, encoded)
+            if count:
+                self._found = sum(isinstance(failure, Taken) for failure in failures.values())
+            done += self._sort_out(inserts, failures)
+        if others := [step for step in steps if step.stored is not None]:
+            failures, matched = write_all(self._to.documents, [_operation(step) for step in others])
+            written = self._sort_out(others, failures)
+            if matched == len(written):
+                done += written
+            # Otherwise some have met another writer, and nobody says which: all of them are read again.
+        self._write_changes(done)
+
+    def _plan(self, group: _Group, stored: StoredDocument | None) -> Iterable[_Step]:
+        """What to write next for the key; nothing if all is there, or cannot be."""
+        batch = group.batch()
+        try:
+            plan = make_plan(self._mode, stored, batch)
+        except NotKeyed as error:
+            self._finish(group, batch, self._not_ours(group.key, error))
+        except BadMessage as error:
+            self._refuse(group, batch, error)
+        else:
+            if plan.writes:
+                first = {version_of(document).id: id(document) for document in reversed(batch)}
+                self._written.update(of for identity, of in first.items() if identity in plan.stored)
+                yield _Step(group, batch, stored, plan)
+            else:
+                self._finish_by(plan, group, batch)
+
+    def _sort_out(self, steps: list[_Step], failures: dict[int, Failure]) -> list[_Step]:
+        """Those that did not fail. What is refused is refused; what is taken is tried again."""
+        for index, failure in failures.items():
+            step = steps[index]
+            if isinstance(failure, StoreUnreachable):
+                self._finish(step.group, step.batch, failure)
+            elif not isinstance(failure, Taken):
+                self._refuse(step.group, step.batch, failure)
+        return [step for index, step in enumerate(steps) if index not in failures]
+
+    def _refuse(self, group: _Group, batch: list[Document], refusal: BadMessage) -> None:
+        if len(batch) > 1:
+            group.one_by_one = True  # it may be the fault of one alone
+        else:
+            self._finish(group, batch, refusal)
+
+    def _write_changes(self, steps: list[_Step]) -> None:
+        """Write the changes of documents that say they are pending, and have them say so no more."""
+        tracked = {step.group.key: step for step in steps if step.plan.changes}
+        failures = self._to.changes.write({key: step.plan.changes for key, step in tracked.items()})
+        settling = []
+        for key, step in tracked.items():
+            failure = failures.get(key)
+            if failure is not None:
+                self._finish(step.group, step.batch, failure)
+            elif step.plan.subdocument is not None:
+                settling.append((step, step.plan.subdocument))
+        unsettled: set[bytes] = set()
+        if settling:
+            operations = [_settle(step.group.key, fields) for step, fields in settling]
+            failed, matched = write_all(self._to.documents, operations)
+            if failed or matched < len(settling):
+                # Another writer was faster, and what was written here may be out of date.
+                unsettled = {step.group.key for step, _ in settling}
+        for step in steps:
+            if step.group.key in unsettled:
+                step.group.checked = False
+            elif step.group.key not in failures:
+                self._finish_by(step.plan, step.group, step.batch)
+
+    def _repair(self, groups: list[_Group], stored: dict[bytes, StoredDocument]) -> set[bytes]:
+        """See to changes that are perhaps unwritten; the keys that must be read again.
+
+        Those are the changes of documents that are pending, as somebody was killed there or works there now,
+        and of versions that are delivered again, as whoever had them may have been killed.
+        """
+        doubtful = [group for group in groups if self._is_doubtful(group, stored.get(group.key))]
+        if not doubtful:
+            return set()
+        if self._mode not in NEEDS_CONTENT:
+            stored = self._read(doubtful, whole=True)
+        found = {group.key: stored[group.key] for group in doubtful if group.key in stored}
+        wrong = self._to.changes.wrong({key: all_changes(one, ObjectId(key)) for key, one in found.items()})
+        failures = self._to.changes.write(wrong)
+        pending = [
+            _settle(key, one.subdocument)
+            for key, one in found.items()
+            if is_pending(one) and key not in failures
+        ]
+        if pending:
+            write_all(self._to.documents, pending)
+        for group in doubtful:
+            if group.key in failures:
+                self._finish(group, group.batch(), failures[group.key])
+            group.checked = group.key not in wrong
+        return {group.key for group in doubtful if not group.checked or is_pending(found[group.key])}
+
+    def _is_doubtful(self, group: _Group, stored: StoredDocument | None) -> bool:
+        if stored is None or group.key not in self._groups:
+            return False
+        if is_pending(stored):
+            return True
+        if self._mode is not OnExisting.TRACK or group.checked or stored.has_one_version:
+            return False
+        known = {entry.id for entry in entries_of(stored)}
+        return any(version_of(document).id in known for document in group.batch())
+
+    def _read(self, groups: Iterable[_Group], *, whole: bool) -> dict[bytes, StoredDocument]:
+        """What is stored on a majority, from the primary; documents that are not ours end their groups."""
+        by_key = {group.key: group for group in groups}
+        collection = self._to.documents.with_options(read_preference=ReadPreference.PRIMARY)
+        ids = [ObjectId(key) for key in by_key]
+        found: dict[bytes, StoredDocument] = {}
+        for document in collection.find({"_id": {"$in": ids}}, None if whole else _MARKS):
+            key = document["_id"].binary
+            try:
+                found[key] = StoredDocument.from_bson(document.raw)
+                if self._mode is OnExisting.TRACK:
+                    entries_of(found[key])
+            except NotKeyed as error:
+                found.pop(key, None)
+                self._finish(by_key[key], by_key[key].documents, self._not_ours(key, error))
+        return found
+
+    def _not_ours(self, key: bytes, error: NotKeyed) -> BadMessage:
+        return BadMessage(
+            Reason.KEY_MISMATCH,
+            f"the document {ObjectId(key)} of {self._to.dataset} cannot take a further version: {error}. "
+            "Remove it, and replay the dead letters",
+        )
+
+    # The end of documents
+
+    def _finish_by(self, plan: Plan, group: _Group, batch: list[Document]) -> None:
+        """Each has its verdict: the plan is carried out, or had nothing to do."""
+        there = plan.stored | plan.present
+        for document in batch:
+            if version_of(document).id not in there:
+                verdict = Outcome.SUPERSEDED
+            else:
+                verdict = Outcome.STORED if id(document) in self._written else Outcome.PRESENT
+            self._verdicts[id(document)] = verdict
+        self._drop(group, batch)
+
+    def _finish(self, group: _Group, batch: list[Document], verdict: Verdict) -> None:
+        for document in batch:
+            self._verdicts[id(document)] = verdict
+        self._drop(group, batch)
+
+    def _drop(self, group: _Group, batch: list[Document]) -> None:
+        del group.documents[: len(batch)]
+        if not group.documents:
+            self._groups.pop(group.key, None)
+
+
+def _operation(step: _Step) -> Operation:
+    """Takes effect only if the document has still the revision that was read."""
+    stored, plan = step.stored, step.plan
+    assert stored is not None
+    condition = {"_id": ObjectId(step.group.key), _REVISION: stored.revision}
+    if plan.document is not None:
+        return ReplaceOne(condition, Encoded(plan.document))
+    return UpdateOne(condition, _update(stored.subdocument, plan.subdocument or {}))
+
+
+def _settle(key: bytes, pending: dict[str, Any]) -> Operation:
+    condition = {"_id": ObjectId(key), _REVISION: pending["revision"]}
+    return UpdateOne(condition, _update(pending, settled(pending)))
+
+
+def _update(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What makes `_estela` of one the other."""
+    found: dict[str, Any] = {
+        "$set": {
+            f"{SUBDOCUMENT}.{name}": value
+            for name, value in after.items()
+            if name not in before or before[name] != value
+        }
+    }
+    if removed := {f"{SUBDOCUMENT}.{name}": "" for name in before if name not in after}:
+        found["$unset"] = removed
+    return found
