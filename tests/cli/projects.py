@@ -41,7 +41,8 @@ def run(
     `powerless` is a command that runs it with fewer permissions.
     """
     [script] = entry_points(group="console_scripts", name=command)
-    program = f"import sys; sys.argv[0] = {command!r}; from {script.module} import {script.attr.partition('.')[0]} as main; main()"
+    name = script.attr.partition(".")[0]
+    program = f"import sys; sys.argv[0] = {command!r}; from {script.module} import {name}; {name}()"
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "COVERAGE_PROCESS_START")}
     return subprocess.run(
         [*powerless, sys.executable, "-c", program, *arguments],
