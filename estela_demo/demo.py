@@ -76,16 +76,15 @@ class Demo:
         with ShopServer(pages=self._pages) as shop:
             for shop.day in DAYS:
                 stats = self._crawl(shop.url, "prices", f"day-{shop.day}")
-                self._step(
-                    f"Day {shop.day}: the spider brought the prices of {stats['item_scraped_count']:,} products"
-                )
+                products = stats["item_scraped_count"]
+                self._step(f"Day {shop.day}: the spider brought the prices of {products:,} products")
                 self._consume()
         changes = self._export("prices_changes")
         self._console.print(changes_table(changes[:CHANGES_SHOWN]))
         changed, expected = len(changes), repriced(self._pages)
         self._step(
             f"{changed:,} price(s) changed, each a document in {self._database}/prices_changes; "
-            f"{stats['item_scraped_count'] - changed:,} were only seen again"
+            f"{products - changed:,} were only seen again"
         )
         complete = [self._show("verify", f"day-{day}.prices.{PROJECT}") == 0 for day in DAYS]
         return all(complete) and changed == expected

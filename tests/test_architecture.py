@@ -31,7 +31,7 @@ MAX_LINES = 400
 MAX_FILES = 14  # of a folder of the installed packages
 MAX_ATTRIBUTES = 12  # of a class but plain data
 # What ours do not use: CONTRIBUTING.md says what the first is for, and Scrapy finds the other.
-FOR_OTHER_PACKAGES = {"LogPlatform", "ShopSpider"}
+FOR_OTHER_PACKAGES = {"LogPlatform", "PricesSpider", "ShopSpider"}
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 # What may be imported by whom: module prefix -> the prefixes of the files that may.
