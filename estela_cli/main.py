@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, NamedTuple
 
 import click
@@ -73,12 +74,21 @@ def _load(name: str, place: _Place) -> click.Command:
             raise
         raise click.UsageError(
             f"{name} needs Scrapy and the half of estela-scrapy that crawls, and {error.name} is not "
-            "installed here: `pip uninstall estela-consumer`, then `pip install estela-scrapy`"
+            f"installed here: {_how_to_install()}"
         ) from None
     if place.prepare:
         getattr(module, place.prepare)()
     command: click.Command = getattr(module, place.name)
     return command
+
+
+def _how_to_install() -> str:
+    """The whole, in the place of its part if that is what is installed: they share files."""
+    try:
+        distribution("estela-consumer")
+    except PackageNotFoundError:
+        return "`pip install estela-scrapy`"
+    return "`pip uninstall estela-consumer`, then `pip install estela-scrapy`"
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

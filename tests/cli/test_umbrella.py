@@ -50,6 +50,26 @@ def test_usage_shows_the_name_as_called(tmp_path: Path, arguments: tuple[str, ..
     assert len([line for line in done.stderr.splitlines() if line.startswith("Error: ")]) == 1
 
 
+@pytest.mark.parametrize(("mechanism", "package"), [("AWS_MSK_IAM", "botocore"), ("GSSAPI", "gssapi")])
+def test_an_extra_that_is_missing_is_one_line_of_every_command_that_needs_it(
+    tmp_path: Path, mechanism: str, package: str
+) -> None:
+    """Given that none of them is among the packages of the tests."""
+    settings = {
+        "QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": "127.0.0.1:1",
+        "QUEUE_PLATFORM_SECURITY_PROTOCOL": "SASL_SSL", "QUEUE_PLATFORM_SASL_MECHANISM": mechanism,
+    }  # fmt: skip
+    for arguments, code in (
+        ("consume topic --drain", 2), ("verify job", 2), ("dead-letters list topic", 2), ("doctor", 15),
+    ):  # fmt: skip
+        done = run(tmp_path, "estela-scrapy", *arguments.split(), COLUMNS="200", **settings)
+
+        assert done.returncode == code, done.stderr
+        told = [line for line in (done.stdout + done.stderr).splitlines() if f"pip install {package}" in line]
+        assert len(told) == 1
+        assert "Traceback" not in done.stderr
+
+
 def without_scrapy(folder: Path, call: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", f"{WITHOUT_SCRAPY}\n{call}()", *arguments],
