@@ -70,6 +70,19 @@ def test_an_extra_that_is_missing_is_one_line_of_every_command_that_needs_it(
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [("consume", "topic"), ("data", "list"), ("doctor",)])
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    gone = ["sh", "-c", f'rmdir {folder}; exec "$@"', "sh"]
+
+    done = run(folder, "estela-scrapy", *arguments, powerless=gone)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("Error: the working directory cannot be used: ")
+    assert "Traceback" not in done.stderr
+
+
 def without_scrapy(folder: Path, call: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", f"{WITHOUT_SCRAPY}\n{call}()", *arguments],
