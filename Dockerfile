@@ -1,7 +1,20 @@
-# One image for the crawler and the consumer. The default command is the consumer's help.
-FROM python:3.12-slim AS build
+# Two images. `docker build .` makes the crawler, which has everything: Scrapy, the extension and every command.
+# `docker build --target consumer .` makes the consumer alone, without Scrapy and Twisted.
+#
+# The base image by its exact version. A digest pins it for good: take it from `docker buildx imagetools inspect
+# python:3.12.12-slim-bookworm` and append it here as @sha256:<digest>, or give it with --build-arg PYTHON_IMAGE=...
+ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
+
+# The tools: pip and setuptools. The images themselves have neither in their environment.
+FROM ${PYTHON_IMAGE} AS tools
 WORKDIR /src
-COPY setup.cfg pyproject.toml README.md LICENSE ./
+COPY requirements requirements
+RUN python -m venv /opt/tools \
+    && /opt/tools/bin/python -m pip install --no-cache-dir --require-hashes -r requirements/build.txt
+
+FROM tools AS wheels
+COPY setup.cfg setup.py pyproject.toml MANIFEST.in README.md LICENSE ./
+COPY release release
 COPY estela_wire estela_wire
 COPY estela_terminal estela_terminal
 COPY estela_queue_adapter estela_queue_adapter
@@ -10,15 +23,32 @@ COPY estela_scrapy estela_scrapy
 COPY estela_consumer estela_consumer
 COPY estela_cli estela_cli
 COPY estela_demo estela_demo
-RUN python -m venv /opt/estela && /opt/estela/bin/python -m pip install --no-cache-dir .
+RUN /opt/tools/bin/python -m release.consumer /src/consumer \
+    && /opt/tools/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /src/wheels /src /src/consumer
 
-FROM python:3.12-slim
+FROM tools AS build-consumer
+RUN python -m venv --without-pip /opt/estela \
+    && /opt/tools/bin/python -m pip --python /opt/estela install --no-cache-dir --require-hashes -r requirements/consumer.txt
+COPY --from=wheels /src/wheels wheels
+RUN /opt/tools/bin/python -m pip --python /opt/estela install --no-cache-dir --no-deps wheels/estela_consumer-*.whl
+
+FROM tools AS build-crawler
+RUN python -m venv --without-pip /opt/estela \
+    && /opt/tools/bin/python -m pip --python /opt/estela install --no-cache-dir --require-hashes -r requirements/crawler.txt
+COPY --from=wheels /src/wheels wheels
+RUN /opt/tools/bin/python -m pip --python /opt/estela install --no-cache-dir --no-deps wheels/estela_scrapy-*.whl
+
+FROM ${PYTHON_IMAGE} AS base
 RUN useradd --create-home --uid 10001 estela
-COPY --from=build /opt/estela /opt/estela
-COPY --chown=estela sample_project /home/estela/sample_project
 # What estela's chart runs: `python consumer.py TOPIC`.
-COPY --chown=estela consumer.py /home/estela/consumer.py
+COPY --chown=10001:10001 consumer.py /home/estela/consumer.py
 ENV PATH=/opt/estela/bin:$PATH PYTHONUNBUFFERED=1
-USER estela
+USER 10001:10001
 WORKDIR /home/estela
 CMD ["estela-consume", "--help"]
+
+FROM base AS consumer
+COPY --from=build-consumer /opt/estela /opt/estela
+
+FROM base AS crawler
+COPY --from=build-crawler /opt/estela /opt/estela

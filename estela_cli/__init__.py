@@ -2,6 +2,10 @@
 
 import sys
 
+from estela_terminal.python_version import check_python
+
+check_python()  # before anything is imported that an old one cannot read
+
 _USAGE = 2  # ExitCode.USAGE, which may be somebody else's or missing here
 
 try:

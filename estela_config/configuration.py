@@ -6,6 +6,7 @@ import functools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from estela_config.env_file import read_env_file
 from estela_config.scrapy_project import (
@@ -56,6 +57,14 @@ class Configuration:
         return tuple(
             Variables(layer.values, prefix, files=files, origin=layer.origin) for layer in self.layers
         )
+
+    def given(self, name: str) -> tuple[Any, str]:
+        """A setting as it is given, and where: of a project it may be what no variable can say."""
+        for layer in self.layers:
+            if value := layer.values.get(name):
+                return value, layer.origin
+        value = None if self.project is None else self.project.settings.get(name)
+        return (None, "") if value is None or self.project is None else (value, self.project.module)
 
     def origin(self, *names: str) -> str:
         """Where the first of these names is set, itself or by a file; empty if nowhere."""

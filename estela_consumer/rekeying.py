@@ -19,9 +19,8 @@ from estela_consumer.decoding.metadata import (
     Metadata,
     keyed_subdocument,
     url_bytes,
-    with_element,
 )
-from estela_consumer.decoding.version import Version, document_id, seen_at, sorted_names
+from estela_consumer.decoding.version import Version, document_id, seen_at
 from estela_consumer.errors import BadMessage, StoreUnreachable
 from estela_consumer.stores import Outcome, Store
 from estela_queue_adapter import Message
@@ -94,22 +93,23 @@ def _versioned(found: dict[str, Any], target: Dataset, key: tuple[str, ...], mod
     """The stored document as a version of the document that its key has. Raises BadMessage."""
     identity, ours = found.get("_id"), found.get(SUBDOCUMENT)
     content = {name: value for name, value in found.items() if name not in ("_id", SUBDOCUMENT)}
-    names, of_key = sorted_names(key), document_id(key, unescape_document(content))
+    names, of_key = tuple(sorted(key)), document_id(key, unescape_document(content))
     version_id = identity.binary if isinstance(identity, ObjectId) else _digest(identity)
     metadata = _metadata(ours if isinstance(ours, dict) else {})
     at = seen_at(metadata, version_id)
-    plain = with_id(of_key, bson.encode(content))
-    encoded = with_element(plain, keyed_subdocument(metadata, names, version_id, at))
-    version = Version(version_id, names, mode, metadata.jid, at, len(plain) - 1)
+    subdocument = keyed_subdocument(metadata, names, version_id, at)
+    encoded = with_id(of_key, bson.encode(content), subdocument)
+    version = Version(version_id, names, mode, metadata.jid, at, len(encoded) - len(subdocument) - 1)
     return Document(target, encoded, _NO_MESSAGE, version)
 
 
 def _metadata(ours: dict[str, Any]) -> Metadata:
     job, spider, project = (ours.get(name) for name in ("job", "spider", "project"))
     parts = [part for part in (job, spider, project) if isinstance(part, str) and part]
+    url = ours.get("url")
     return Metadata(
         make_jid(*parts) if len(parts) == 3 else None,
-        url_bytes(ours.get("url")),
+        url_bytes(url) if isinstance(url, str) else None,
         _milliseconds(ours.get("scraped_at")),
     )
 

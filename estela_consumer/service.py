@@ -39,7 +39,10 @@ _CLOSE_TIMEOUT = 5.0  # seconds for the writers and the clients of queue and sto
 _LAG_TIMEOUT = 3.0  # seconds of these for the queue to say how much remains
 _WRITERS_CLOSE_TIMEOUT = 0.5  # seconds of these for writers that still wait for the store
 _RESERVE = 0.5  # seconds of the grace, or a tenth of it, that are kept for the summary and the end
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Each system has some of them.
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
 _ADVICE = {
     ExitCode.QUEUE_UNREACHABLE: "Check that the queue is running, and the QUEUE_PLATFORM variables.",
     ExitCode.STORE_UNREACHABLE: "Check that the store is running, and DB_CONNECTION.",
@@ -242,9 +245,7 @@ class ConsumerService:
             self.stop()  # and nothing is logged here: the line that it interrupts may be half written
 
         # Whoever starts us with nohup means that the end of the terminal is not ours.
-        ours = [
-            one for one in _SIGNALS if one is not signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN
-        ]
+        ours = [one for one in _SIGNALS if one.name != "SIGHUP" or signal.getsignal(one) != signal.SIG_IGN]
         before = {number: signal.signal(number, handle) for number in ours}
         try:
             yield

@@ -49,6 +49,17 @@ class Comparison:
         return table
 
 
+def changes_table(changes: Sequence[Any]) -> Table:
+    """Tracked changes of prices for people."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("changed", "before", "after", "by job"):
+        table.add_column(column, justify="right" if column in ("before", "after") else "left")
+    for change in changes:
+        prices = (change[side]["price"] for side in ("before", "after"))
+        table.add_row(change["key"]["sku"], *map(str, prices), change["job"])
+    return table
+
+
 def compare(
     *,
     scraped: Sequence[Any],

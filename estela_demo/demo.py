@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,18 @@ import click
 from rich.console import Console
 
 from estela_config.names import is_read
-from estela_demo.comparison import compare
-from estela_demo.shop.catalogue import PAGES
+from estela_demo.comparison import changes_table, compare
+from estela_demo.shop.catalogue import PAGES, repriced
 from estela_demo.shop.server import ShopServer
-from estela_terminal.output import as_text, say
+from estela_terminal.output import as_text, flush_output, print_table, say
 
 SETTINGS = "estela_demo.shop.settings"
 PROJECT = "shop"
+JOB = "demo"
+JID = f"{JOB}.shop.{PROJECT}"
 ITEMS_SHOWN = 3
+DAYS = (1, 2)
+CHANGES_SHOWN = 10
 
 _COMMANDS = [sys.executable, "-m", "estela_cli"]
 
@@ -29,8 +33,8 @@ _COMMANDS = [sys.executable, "-m", "estela_cli"]
 class Demo:
     """One run of the demo, in one folder, with one environment for every command.
 
-    `environ` says where queue and store are, which topics are used, and the job's name: nothing of the kind
-    is taken from this process's own environment.
+    `environ` says where queue and store are, and which topics and database are used: nothing of the kind
+    is taken from this process's own environment. `console` is where it shows that it works.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class Demo:
         self._pages = pages
         self._environ = {**_neutral_environment(), **environ}
         self._topics = (environ["ESTELA_ITEMS_TOPIC"], environ["ESTELA_REQUESTS_TOPIC"])
-        self._job = environ["ESTELA_SPIDER_JOB"]
+        self._database = environ["ESTELA_DATABASE"]
 
     def __call__(self) -> bool:
         """Run every step; whether what was scraped is what is stored. Raises ClickException if one fails."""
@@ -54,35 +58,56 @@ class Demo:
         )
         summary = self._consume()
         comparison = compare(
-            scraped=_lines(self._folder / "items.jsonl"),
-            stored=self._export("items"),
+            scraped=_lines(self._folder / f"{JOB}.jsonl"),
+            stored=_scraped(self._export("shop")),
             requests_made=_requests(stats),
-            requests_stored=self._export("requests"),
+            requests_stored=self._export("shop.requests"),
             dead_letters=sum(counts["dead_lettered"] for counts in summary["topics"].values()),
         )
-        self._console.print(comparison.table())
-        self._show("data", "show", self.dataset("items"), "-n", str(ITEMS_SHOWN))
-        return self._show("verify", self._job) == 0 and comparison.complete
+        print_table(comparison.table())
+        self._show("data", "show", self.dataset("shop"), "-n", str(ITEMS_SHOWN))
+        return self._show("verify", JID) == 0 and comparison.complete
 
-    def dataset(self, stream: str) -> str:
-        """Where the `items` or `requests` are stored."""
-        job, spider, project = self._job.split(".")
-        topic = self._topics[0 if stream == "items" else 1]
-        return f"{project}/{spider}-{job}-{topic}"
+    def price_history(self) -> bool:
+        """Crawl the shop's prices on two days; whether just what changed between them is tracked.
 
-    def _crawl(self, url: str) -> dict[str, Any]:
+        Raises ClickException if a step fails.
+        """
+        with ShopServer(pages=self._pages) as shop:
+            for shop.day in DAYS:
+                stats = self._crawl(shop.url, "prices", f"day-{shop.day}")
+                self._step(f"Day {shop.day}: the spider brought {stats['item_scraped_count']:,} prices")
+                self._consume()
+        changes, prices = self._export("prices_changes"), self._export("prices")
+        print_table(changes_table(changes[:CHANGES_SHOWN]))
+        changed = {change["key"]["sku"] for change in changes}
+        seen_again = [each for each in prices if each["sku"] not in changed and _was_seen_again(each)]
+        self._step(
+            f"{len(changes):,} prices changed, each a document in {self._database}/prices_changes; "
+            f"{len(seen_again):,} were only seen again"
+        )
+        complete = [self._show("verify", f"day-{day}.prices.{PROJECT}") == 0 for day in DAYS]
+        counts, expected = (len(changes), len(changed), len(seen_again)), repriced(self._pages)
+        return all(complete) and counts == (expected, expected, stats["item_scraped_count"] - expected)
+
+    def dataset(self, collection: str) -> str:
+        """A collection of the demo's database."""
+        return f"{self._database}/{collection}"
+
+    def _crawl(self, url: str, spider: str = "shop", job: str = JOB) -> dict[str, Any]:
         settings = {
             "STATS_FILE": self._folder / "stats.json",
-            "LOG_FILE": self._folder / "crawl.log",
+            "LOG_FILE": self._folder / f"{job}.log",
             "ESTELA_ITEMS_TOPIC": self._topics[0],
             "ESTELA_REQUESTS_TOPIC": self._topics[1],
         }
         options = [part for name, value in settings.items() for part in ("-s", f"{name}={value}")]
-        options += ["-O", f"{self._folder}/items.jsonl"]
+        options += ["-O", f"{self._folder}/{job}.jsonl"]
         self._run(
-            [sys.executable, "-m", "scrapy", "crawl", "shop", "-a", f"url={url}", *options],
+            [sys.executable, "-m", "scrapy", "crawl", spider, "-a", f"url={url}", *options],
             "Crawling",
             SCRAPY_SETTINGS_MODULE=SETTINGS,
+            SCRAPYD_JOB=job,  # a name that can be said; else it has the time in it
         )
         stats: dict[str, Any] = json.loads((self._folder / "stats.json").read_text())
         return stats
@@ -96,15 +121,17 @@ class Demo:
 
     def _show(self, *arguments: str) -> int:
         """Run one of the commands with its output where ours goes; its exit code."""
-        self._console.print(f"\n$ estela-scrapy {' '.join(arguments)}", style="bold", highlight=False)
-        sys.stdout.flush()  # what it prints goes straight to the same place
+        print_table("", as_text(f"$ estela-scrapy {' '.join(arguments)}", "bold"))
+        flush_output()  # what it prints goes straight to the same place
         return subprocess.run(
             [*_COMMANDS, *arguments], env=self._environ, cwd=self._folder, check=False
         ).returncode
 
-    def _export(self, stream: str) -> list[Any]:
-        command = [*_COMMANDS, "data", "export", self.dataset(stream)]
-        return [json.loads(line) for line in self._run(command, f"Reading the {stream} back").splitlines()]
+    def _export(self, collection: str) -> list[dict[str, Any]]:
+        """The documents, in the terms of the feed: a date and a decimal are texts."""
+        command = [*_COMMANDS, "data", "export", self.dataset(collection)]
+        lines = self._run(command, f"Reading {collection} back").splitlines()
+        return [json.loads(line, object_hook=_as_in_feed) for line in lines]
 
     def _run(self, command: list[str], what: str, *, allowed: tuple[int, ...] = (0,), **environ: str) -> str:
         with self._console.status(f"{what} ..."):
@@ -122,7 +149,9 @@ class Demo:
         return done.stdout
 
     def _step(self, text: str) -> None:
-        self._console.print(as_text("✓", "green"), as_text(text))
+        line = as_text("✓ ", "green")
+        line.append_text(as_text(text))
+        print_table(line)
 
 
 def embedded_environ(folder: Path) -> dict[str, str]:
@@ -135,9 +164,9 @@ def embedded_environ(folder: Path) -> dict[str, str]:
 
 
 def run_environ(run: str = "") -> dict[str, str]:
-    """The names of the job and the topics, which end with `run`."""
+    """The names of the database and the topics, which end with `run`."""
     return {
-        "ESTELA_SPIDER_JOB": f"demo{run}.shop.{PROJECT}",
+        "ESTELA_DATABASE": f"{PROJECT}{run}",
         "ESTELA_ITEMS_TOPIC": f"items_topic{run}",
         "ESTELA_REQUESTS_TOPIC": f"requests_topic{run}",
         "ESTELA_JOBS_TOPIC": f"jobs_topic{run}",
@@ -153,6 +182,22 @@ def _neutral_environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if not (is_read(name) or name.startswith("SCRAPY_"))
     }
     return {**kept, "SCRAPY_PROJECT": "estela_demo"}
+
+
+def _as_in_feed(value: dict[str, Any]) -> Any:
+    """Extended JSON as the feed has it; a date was stored as its midnight."""
+    if "$date" in value:
+        return value["$date"].removesuffix("T00:00:00Z")
+    return value.get("$numberDecimal", value)
+
+
+def _scraped(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what the documents say of themselves."""
+    return [{name: value for name, value in each.items() if name != "_estela"} for each in documents]
+
+
+def _was_seen_again(document: dict[str, Any]) -> bool:
+    return bool(document["_estela"]["first_seen"] < document["_estela"]["last_seen"])
 
 
 def _requests(stats: dict[str, Any]) -> int:

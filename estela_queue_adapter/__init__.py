@@ -1,5 +1,10 @@
 """One door to the queue, whatever the queue is."""
 
+# ruff: noqa: E402
+from estela_terminal.python_version import check_python
+
+check_python()  # before anything is imported that an old one cannot read
+
 from estela_queue_adapter.conflicts import check_alone
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.messages import Message, Outgoing, Position, Unreadable
@@ -9,7 +14,7 @@ from estela_queue_adapter.subscription import Subscription
 
 check_alone()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 # Loggers that estela's entrypoint silences, so that logging about the queue does not go to the queue.
 queue_noisy_libraries = ["kafka"]

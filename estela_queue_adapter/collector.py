@@ -10,6 +10,9 @@ import gc
 import threading
 
 _OBJECTS_BETWEEN_LOOKS = 50_000  # messages make no cycles, and to look for them costs a sixth of a drain
+_FROZEN_BY_PYTHON = (
+    1_000  # Python 3.12 freezes some hundreds as it starts; whoever else does freezes thousands
+)
 
 
 class Collector:
@@ -28,14 +31,14 @@ class Collector:
         """Collect what is garbage by now, which takes some tens of milliseconds, if `spare` is to freeze."""
         with self._lock:
             is_first = self._users == 0
-        if is_first and gc.get_freeze_count() == 0:
+        if is_first and not _host_has_frozen():
             gc.collect()
 
     def spare(self) -> None:
         """One more user: a crawl, or a consumer."""
         with self._lock:
             self._users += 1
-            if self._users == 1 and gc.get_freeze_count() == 0:
+            if self._users == 1 and not _host_has_frozen():
                 gc.freeze()
                 self._frozen = gc.get_freeze_count()
 
@@ -44,9 +47,13 @@ class Collector:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                if 0 < gc.get_freeze_count() <= self._frozen:  # more than ours: the host froze some meanwhile
+                if gc.get_freeze_count() <= self._frozen:  # more than ours: the host froze some meanwhile
                     gc.unfreeze()
                 self._frozen = 0
+
+
+def _host_has_frozen() -> bool:
+    return gc.get_freeze_count() >= _FROZEN_BY_PYTHON
 
 
 COLLECTOR = Collector()
@@ -67,4 +74,5 @@ def collect_failed_connections(*, everywhere: bool = False) -> None:
     if everywhere:
         gc.collect()
     else:
+        gc.collect(0)  # from Python 3.14 on, what is young is looked at by this alone
         gc.collect(1)

@@ -94,7 +94,7 @@ def queue_variables() -> frozenset[str]:
 def _platform_class(name: str) -> type[Platform]:
     registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in registered:
-        choices = ", ".join(sorted(registered)) or "none: is estela-scrapy installed?"
+        choices = ", ".join(sorted(registered)) or "none: is estela-scrapy or estela-consumer installed?"
         raise ConfigurationError(f"{PREFIX}={name} is not a known platform; the valid choices are: {choices}")
     loaded: type[Platform] = registered[name].load()
     return loaded

@@ -1,6 +1,10 @@
 """The Scrapy side: an extension that publishes what a crawl brings."""
 
-from estela_queue_adapter.conflicts import check_alone
+from estela_terminal.python_version import check_python
+
+check_python()  # before anything is imported that an old one cannot read
+
+from estela_queue_adapter.conflicts import check_alone  # noqa: E402
 
 check_alone()  # before anything is imported that may be somebody else's
 

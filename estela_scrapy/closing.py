@@ -16,7 +16,7 @@ from estela_scrapy.delivery.buffer import Undelivered
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.delivery_report import DeliveryReport
 from estela_scrapy.failures import FailureLog
-from estela_scrapy.streams import Streams
+from estela_scrapy.job.streams import Streams
 
 _STEP = 0.5  # seconds: a process that is ended by force waits for a thread that waits
 _CHECK_INTERVAL = 0.05  # seconds

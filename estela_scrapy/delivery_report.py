@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from scrapy.crawler import Crawler
@@ -9,8 +10,8 @@ from scrapy.crawler import Crawler
 from estela_scrapy.backpressure import Backpressure
 from estela_scrapy.delivery.buffer import Undelivered
 from estela_scrapy.delivery.publisher import Publisher
-from estela_scrapy.failures import ConversionLog
-from estela_scrapy.streams import Streams
+from estela_scrapy.failures import ConversionLog, UnkeyedLog
+from estela_scrapy.job.streams import Streams
 from estela_terminal.printable import printable_logger
 
 logger = printable_logger(__name__)
@@ -28,6 +29,7 @@ class DeliveryReport:
         publisher: Publisher,
         streams: Streams,
         conversions: ConversionLog,
+        unkeyed: UnkeyedLog,
         backpressure: Backpressure,
         outbox_path: Path,
     ) -> None:
@@ -35,22 +37,38 @@ class DeliveryReport:
         self._publisher = publisher
         self._streams = streams
         self._conversions = conversions
+        self._unkeyed = unkeyed
         self._backpressure = backpressure
         self._outbox_path = outbox_path
 
     def set_stats(self, undelivered: Undelivered) -> None:
         """Set the stats to what is so now."""
         stats, counts = self._crawler.stats, self._publisher.counts
-        for stream in self._streams:
-            stats.set_value(f"estela/{stream.name}/published", counts.published[stream.name])
-            stats.set_value(f"estela/{stream.name}/bytes", counts.bytes[stream.name])
-            stats.set_value(f"estela/{stream.name}/failed", stream.failures + counts.rejected[stream.name])
+        for name, count in self._counts().items():
+            stats.set_value(f"estela/{name}", count)
         stats.set_value("estela/outbox/passed", counts.spilled)
         stats.set_value("estela/outbox/waiting", undelivered.waiting)
         stats.set_value("estela/outbox/rejected", counts.total_rejected())
         stats.set_value("estela/lost", undelivered.lost)
         stats.set_value("estela/items/converted", self._conversions.items)
         stats.set_value("estela/pauses", self._backpressure.pauses)
+        if self._streams.items.has_keys:
+            stats.set_value("estela/items/unkeyed", self._unkeyed.items)
+
+    def _counts(self) -> Counter[str]:
+        """What became of each stream, and of the items of all routes together."""
+        counts, found = self._publisher.counts, Counter[str]()
+        for stream in self._streams:
+            of_stream = {
+                "published": counts.published[stream.name],
+                "bytes": counts.bytes[stream.name],
+                "failed": stream.failures + counts.rejected[stream.name],
+            }
+            if stream.may_filter:
+                of_stream["filtered"] = stream.filtered
+            for name in {stream.name, stream.name.partition("/")[0]}:
+                found.update({f"{name}/{count}": number for count, number in of_stream.items()})
+        return found
 
     def log_undelivered(self, undelivered: Undelivered, why: str) -> None:
         """Log at ERROR what waits in the outbox (`why`: for what reason), was refused, or is lost."""

@@ -18,19 +18,19 @@ from estela_queue_adapter.collector import COLLECTOR
 from estela_queue_adapter.errors import ConfigurationError
 from estela_scrapy.backpressure import Backpressure
 from estela_scrapy.closing import CrawlEnd
-from estela_scrapy.compat import module_of_start
+from estela_scrapy.compat import module_of_start, twisted_too_new
 from estela_scrapy.delivery.outbox import Outbox
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.delivery_report import DeliveryReport
-from estela_scrapy.failures import ConversionLog, FailureLog
+from estela_scrapy.failures import ConversionLog, FailureLog, UnkeyedLog
 from estela_scrapy.job.identity import Job, identify
 from estela_scrapy.job.logs import MAX_LINE, JobLogHandler
 from estela_scrapy.job.runs import count_run
+from estela_scrapy.job.streams import Streams
 from estela_scrapy.records import ItemRecords, RequestRecords
 from estela_scrapy.refusal import Misconfigured
 from estela_scrapy.setting_sources import is_set_by_operator
 from estela_scrapy.settings import ExtensionSettings
-from estela_scrapy.streams import Streams
 from estela_terminal.printable import printable_logger
 
 logger = printable_logger(__name__)
@@ -54,12 +54,14 @@ class QueueExtension:
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self | Misconfigured:
         """Scrapy's way in. A wrong setting is logged in one line, and the crawl does not start."""
+        if advice := twisted_too_new():
+            logger.error("%s", advice)
         try:
             if not _is_wanted(crawler):
                 raise NotConfigured
             settings = ExtensionSettings.from_scrapy(crawler.settings)
             job = _identify(crawler, settings)
-            settings.check_names(job)
+            settings.targets(job).check()
             platform = open_platform(environ=settings.environ)
             platform.check()
             Outbox.check(settings.outbox_path)
@@ -103,12 +105,14 @@ class QueueExtension:
     def _build(self, publisher: Publisher, streams: Streams) -> None:
         """Make what the handlers call."""
         crawler, settings = self._crawler, self._settings
-        failures, conversions = FailureLog(), ConversionLog()
+        failures, conversions, unkeyed = FailureLog(), ConversionLog(), UnkeyedLog()
         self._backpressure = Backpressure(crawler, lambda: publisher.full)
-        self._items = ItemRecords(streams.items, settings.serializer, failures, conversions)
+        self._items = ItemRecords(
+            streams.items, settings.serializer, failures, conversions, unkeyed, settings.types
+        )
         self._requests = RequestRecords(streams.requests, crawler, failures)
         report = DeliveryReport(
-            crawler, publisher, streams, conversions, self._backpressure, settings.outbox_path
+            crawler, publisher, streams, conversions, unkeyed, self._backpressure, settings.outbox_path
         )
         self._end = CrawlEnd(
             crawler, publisher, streams, failures, report, self._opened, settings.close_timeout
@@ -118,7 +122,7 @@ class QueueExtension:
         connect = self._crawler.signals.connect
         connect(self.spider_closed, signals.spider_closed)
         connect(self.engine_stopped, signals.engine_stopped)
-        if self._settings.items_topic:
+        if self._settings.items_topic or self._settings.routes:
             connect(self.item_scraped, signals.item_scraped)
         if self._settings.requests_topic:
             connect(self.request_reached_downloader, signals.request_reached_downloader)

@@ -112,6 +112,36 @@ class ConversionLog:
             )
 
 
+class UnkeyedLog:
+    """Counts items that lack a field of their key, and logs each class and field once.
+
+    They are published: the consumer makes a dead letter of each, where people can look at it.
+    """
+
+    def __init__(self) -> None:
+        self.items = 0
+        """How many there were."""
+        self._logged: set[tuple[str, str]] = set()
+
+    def add(self, item: Any, fields: Iterable[str], page: str, spider: Spider | None) -> None:
+        """Count one item without these fields, and log what is new."""
+        self.items += 1
+        cls = cut(name_of_type(item))
+        for field in map(cut, fields):
+            if (cls, field) in self._logged or len(self._logged) >= _KINDS:
+                continue
+            self._logged.add((cls, field))
+            logger.error(
+                "Item without its key: %s: field %s is missing, null, a list or object, or NaN (page: %s). "
+                "The consumer makes a dead letter of it. Logged once for each class and field, and counted "
+                "in estela/items/unkeyed.",
+                cls,
+                field,
+                page,
+                extra={"spider": spider},
+            )
+
+
 def page_of(response: Response | None) -> str:
     """Where an item came from, for a log line."""
     return "none" if response is None else cut(response.url)

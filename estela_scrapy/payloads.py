@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -12,10 +11,9 @@ from itemadapter import ItemAdapter
 from itemadapter.adapter import AttrsAdapter, DataclassAdapter, PydanticAdapter
 from scrapy.http import Request, Response
 from scrapy.item import Item
-from scrapy.utils.misc import load_object
 from twisted.internet.defer import Deferred
 
-from estela_queue_adapter.errors import ConfigurationError, SerializationError
+from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization.codec import Encoder, serialize
 from estela_queue_adapter.serialization.conversion import (
     KNOWN,
@@ -24,7 +22,9 @@ from estela_queue_adapter.serialization.conversion import (
     name_of_type,
     rule_of_function,
 )
+from estela_queue_adapter.serialization.typed import TypedEncoder
 from estela_queue_adapter.serialization.writing import Converted, Unwritable
+from estela_wire.typed_values import BSON, JSON, BsonTypes
 
 _KEPT_BY_CLASS = (DataclassAdapter, AttrsAdapter, PydanticAdapter)  # their fields never change
 _ABSENT = object()
@@ -49,25 +49,41 @@ class _NotRepeatable(Exception):
 class ItemSerializer:
     """Items of every kind that itemadapter knows, and mappings, with the `serializer` of each field applied.
 
-    `own` is the user's function for values that are not JSON. Lives on the reactor's thread alone.
+    `own` is the user's function for values that are not JSON. With the types of BSON, values that have one
+    are written as MongoDB's Extended JSON. Lives on the reactor's thread alone.
     """
 
-    def __init__(self, own: Callable[[Any], Any] | None = None) -> None:
+    def __init__(self, own: Callable[[Any], Any] | None = None, types: str = JSON) -> None:
         self._own: Rule | None = None if own is None else _rule_of_users(own)
         self._rules: WeakKeyDictionary[type, Rule] = WeakKeyDictionary()
         self._item_classes: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
         self._serializers: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
-        self._encoder = Encoder(self._simpler, self._simpler_once, every_value=own is not None)
+        rules, every_value = (self._simpler, self._simpler_once), own is not None
+        self._types = BsonTypes() if types == BSON else None
+        self._encoder = (
+            Encoder(*rules, every_value=every_value)
+            if self._types is None
+            else TypedEncoder(self._types.rule, *rules, every_value=every_value)
+        )
 
     def serialize(self, item: Any, converted: list[Converted] | None = None) -> bytes:
         """The item as a JSON object; what only its `str()` could stand for is added to `converted`.
 
-        Raises SerializationError, most often Unwritable, which knows the field. Anything that the item's own
-        code raises becomes one.
+        It is an ExtendedJson if it holds values of BSON's types. Raises SerializationError, most often
+        Unwritable, which knows the field. Anything that the item's own code raises becomes one.
         """
-        return self._encoder.encode(item if type(item) is dict else self._fields_of(item), converted)
+        return self.write(item if type(item) is dict else self.fields_of(item), converted)
 
-    def _fields_of(self, item: Any) -> Any:
+    def write(self, fields: Any, converted: list[Converted] | None = None) -> bytes:
+        """The same of what `fields_of` has returned, or of a part of it."""
+        types = self._types
+        if types is None:
+            return self._encoder.encode(fields, converted)
+        types.begin()
+        return types.finish(self._encoder.encode(fields, converted))
+
+    def fields_of(self, item: Any) -> Any:
+        """The item as a mapping, each field as its serializer has it. Raises Unwritable."""
         if isinstance(item, dict):
             return item
         if isinstance(item, Item) or self._is_item_class(type(item)):
@@ -178,43 +194,8 @@ def request_payload(
     })  # fmt: skip
 
 
-def load_serializer(name: str, given: Any) -> Callable[[Any], Any] | None:
-    """The function that the setting `name` gives, itself or by its import path; None if it gives none.
-
-    Raises ConfigurationError.
-    """
-    if given is None or given == "":
-        return None
-    setting = f"{name}={given}"
-    advice = "it names a function that takes one value, such as myproject.items.to_json"
-    try:
-        function = load_object(given)
-    except Exception as error:
-        raise ConfigurationError(f"{setting}: {type(error).__name__}: {error}; {advice}") from error
-    if not callable(function) or _answers_later(function):
-        raise ConfigurationError(
-            f"{setting} is a {type(function).__name__} that cannot be called here; {advice}"
-        )
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError as error:
-        raise ConfigurationError(f"{setting} does not take one value ({error}); {advice}") from error
-    except ValueError:  # some built-in functions have no signature
-        pass
-    return function  # type: ignore[no-any-return]
-
-
 def _left_alone(_: Any) -> Any:
     return NotImplemented
-
-
-def _answers_later(function: Any) -> bool:
-    """Whether a call gives a coroutine or a generator in place of a value, by itself or by its class."""
-    return any(
-        kind(called)
-        for kind in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-        for called in (function, inspect.getattr_static(type(function), "__call__", None))
-    )
 
 
 def _rule_of_users(function: Callable[[Any], Any]) -> Rule:

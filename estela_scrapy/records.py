@@ -13,9 +13,10 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 
 from estela_queue_adapter.serialization.writing import Converted, Unwritable
-from estela_scrapy.failures import ConversionLog, FailureLog, cut, page_of
+from estela_scrapy.failures import ConversionLog, FailureLog, UnkeyedLog, cut, page_of
 from estela_scrapy.payloads import ItemSerializer, request_payload
-from estela_scrapy.streams import Stream
+from estela_scrapy.routing.item_streams import ItemStream, ItemStreams
+from estela_scrapy.routing.stream import Stream
 
 
 class ItemRecords:
@@ -26,30 +27,58 @@ class ItemRecords:
 
     def __init__(
         self,
-        stream: Stream,
+        streams: ItemStreams,
         serializer: Callable[[Any], Any] | None,
         failures: FailureLog,
         conversions: ConversionLog,
+        unkeyed: UnkeyedLog,
+        types: str,
     ) -> None:
-        """`serializer` is the user's function for values that are not JSON."""
-        self._stream = stream
-        self._serializer = ItemSerializer(serializer)
+        """`serializer` is the user's function for values that are not JSON; `types` as the setting has it."""
+        self._streams = streams
+        self._only = streams.only
+        self._serializer = ItemSerializer(serializer, types)
         self._failures = failures
         self._conversions = conversions
+        self._unkeyed = unkeyed
 
     def publish(self, item: Any, response: Response | None, spider: Spider) -> None:
         """Publish the item as it is now. Never blocks; raises only what ends the process."""
         converted: list[Converted] = []
+        stream = self._only or self._streams.default
         try:
-            self._stream.publish(self._serializer.serialize(item, converted))
+            if self._only is None:
+                stream = self._streams.of(item)
+            if stream.is_plain:
+                payload = self._serializer.serialize(item, converted)
+            elif stream.accepts(item):
+                payload = self._payload(stream, item, converted, response, spider)
+            else:
+                return
+            stream.publish(payload, None if response is None else response.url)
         except BaseException as error:  # an item brings code of its own
-            self._stream.failed += 1
+            stream.failed += 1
             self._failures.add("Item", item, error, page_of(response), spider)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
             return
         if converted:
             self._conversions.add(item, converted, page_of(response), spider)
+
+    def _payload(
+        self,
+        stream: ItemStream,
+        item: Any,
+        converted: list[Converted],
+        response: Response | None,
+        spider: Spider,
+    ) -> bytes:
+        """That of an item whose route has a key or a selection of fields."""
+        fields = stream.selected(self._serializer.fields_of(item))
+        payload = self._serializer.write(fields, converted)
+        if missing := stream.missing_key(fields):
+            self._unkeyed.add(item, missing, page_of(response), spider)
+        return payload
 
 
 class RequestRecords:

@@ -7,6 +7,7 @@ line that names the setting.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import string
 from collections.abc import Callable
@@ -16,9 +17,12 @@ from typing import Any, TypeVar
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.settings import Kind, as_boolean, as_number, as_text, as_whole_number
 from estela_terminal.printable import shown
+from estela_wire.keys import MAX_KEY_FIELDS, OnExisting
 
 PLACEHOLDERS = ("spider", "job", "project", "topic")
-"""What a template may name."""
+"""What the template of a database may name."""
+DATASET_PLACEHOLDERS = (*PLACEHOLDERS, "class")
+"""What that of a collection may."""
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -36,6 +40,9 @@ def one_of(*choices: str) -> Kind:
         return text
 
     return kind
+
+
+on_existing = one_of(*(mode.value for mode in OnExisting))
 
 
 def log_level(name: str, given: Any) -> int:
@@ -64,21 +71,65 @@ def file(name: str, given: Any) -> Path:
     return path
 
 
-def template(name: str, given: Any) -> str:
-    """A text with PLACEHOLDERS in braces; empty if there is none."""
-    text = _converted(name, given, as_text, "a template")
-    choices = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
-    try:
-        used = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
-        for placeholder in used:
-            if placeholder not in PLACEHOLDERS:
-                raise ConfigurationError(
-                    f"{name}: {{{placeholder}}} is not known; the valid ones are {choices}"
-                )
-        text.format_map(dict.fromkeys(PLACEHOLDERS, "x"))  # what follows a placeholder may be wrong
-    except (ValueError, LookupError, AttributeError) as error:
-        raise ConfigurationError(f"{name}={shown(text)} is not a template: {error}") from error
-    return text
+def template(*placeholders: str) -> Kind:
+    """A text with some of these in braces; empty if there is none."""
+    choices = ", ".join(f"{{{known}}}" for known in placeholders)
+
+    def kind(name: str, given: Any) -> str:
+        text = _converted(name, given, as_text, "a template")
+        try:
+            used = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
+            for placeholder in used:
+                if placeholder not in placeholders:
+                    raise ConfigurationError(
+                        f"{name}: {{{placeholder}}} is not known; the valid ones are {choices}"
+                    )
+            text.format_map(dict.fromkeys(placeholders, "x"))  # what follows a placeholder may be wrong
+        except (ValueError, LookupError, AttributeError) as error:
+            raise ConfigurationError(f"{name}={shown(text)} is not a template: {error}") from error
+        return text
+
+    return kind
+
+
+def field_names(name: str, given: Any) -> tuple[str, ...]:
+    """Names of an item's fields: one, several in a list, also as JSON, or with commas between. Maybe none."""
+    if given is None or given == "":
+        return ()
+    parts = _parts(given) if isinstance(given, str) else given
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+        raise ConfigurationError(f"{name}={shown(given)} is not the name of a field, nor a list of such")
+    names = tuple(part.strip() for part in parts)
+    for field in names:
+        if names.count(field) > 1:
+            raise ConfigurationError(f"{name}={shown(given)} names the field {shown(field)} twice")
+        if not field or "\0" in field or not is_utf8(field):
+            raise ConfigurationError(f"{name}={shown(given)}: {shown(field)!r} is no field's name")
+    return names
+
+
+def _parts(text: str) -> Any:
+    if text.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
+    return text.split(",")
+
+
+def key(name: str, given: Any) -> tuple[str, ...]:
+    """The names of the fields that tell documents apart. Maybe none."""
+    names = field_names(name, given)
+    if len(names) > MAX_KEY_FIELDS:
+        raise ConfigurationError(f"{name} has {len(names)} fields; a key has {MAX_KEY_FIELDS} at most")
+    return names
+
+
+def unless_unset(kind: Kind) -> Kind:
+    """The same, but None for what is not given, which something else decides then."""
+
+    def maybe(name: str, given: Any) -> Any:
+        return None if given is None or given == "" else kind(name, given)
+
+    return maybe
 
 
 def boolean(name: str, given: Any) -> bool:
@@ -104,6 +155,15 @@ def variable_text(name: str, given: Any) -> str:
         raise ConfigurationError(
             f"{name}=a {type(given).__name__} is not text, a number or a list"
         ) from error
+
+
+def is_utf8(text: str) -> bool:
+    """Whether it can be written: a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _above_zero(name: str, value: N) -> N:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from scrapy.settings import BaseSettings
 
-from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_queue_adapter.settings import (
     Source,
     Variables,
@@ -25,33 +23,36 @@ from estela_scrapy import setting_kinds as kinds
 from estela_scrapy.delivery.buffer import Mode
 from estela_scrapy.job.identity import Job
 from estela_scrapy.job.stats import Goal
-from estela_scrapy.payloads import load_serializer
+from estela_scrapy.routing.entries import Entry, read_entries
+from estela_scrapy.routing.layout import Layout
+from estela_scrapy.routing.loading import load_serializer
+from estela_scrapy.routing.route import Route, check_on_existing, default_route, routes_of
+from estela_scrapy.routing.target import JOBS, LOGS, REQUESTS, STATS, Targets
 from estela_scrapy.setting_sources import (
     PREFIX,
+    EstelasTypes,
     EstelasUnique,
     ScrapySettings,
     misspelt_names,
     queue_variables,
 )
-from estela_terminal.printable import shown
-from estela_wire.dataset import Dataset, dataset_of
 from estela_wire.published import DataTopics, topic_setting
 from estela_wire.topics import JOBS_TOPIC
+from estela_wire.typed_values import BSON, JSON
 
 _OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
 _BUFFER_BYTES = 4 * 1024 * 1024
 
 _TOPICS = settings_of(DataTopics)
-_TOPIC_SETTINGS = {
-    "items": "ESTELA_ITEMS_TOPIC",
-    "request records": "ESTELA_REQUESTS_TOPIC",
-    "stats": "ESTELA_STATS_TOPIC",
-    "log lines": "ESTELA_LOGS_TOPIC",
-}
 
 
 def _mode(name: str, given: Any) -> Mode:
     return Mode(kinds.one_of(*(mode.value for mode in Mode))(name, given))
+
+
+def _layout(name: str, given: Any) -> Layout | None:
+    choices = kinds.one_of(*(layout.value for layout in Layout))
+    return None if given is None or given == "" else Layout(choices(name, given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,26 @@ class ExtensionSettings:
     """Where the closing record goes."""
     logs_level: int = field(metadata=setting(kinds.log_level, "INFO"))
     """Log lines below it are not published."""
-    database: str = field(metadata=setting(kinds.template, ""))
+    database: str = field(metadata=setting(kinds.template(*kinds.PLACEHOLDERS), ""))
     """Template of `db_name`; empty: the consumer names the database after the project."""
-    dataset: str = field(metadata=setting(kinds.template, ""))
-    """Template of `dataset_name`; empty: the consumer names the collection after spider, job and topic."""
+    dataset: str = field(metadata=setting(kinds.template(*kinds.DATASET_PLACEHOLDERS), ""))
+    """Template of `dataset_name` of items and request records; empty: as the layout has it."""
+    layout: Layout = field(metadata=setting(_layout, ""))
+    """Which collections there are if no template says so."""
+    items: tuple[Entry, ...] = field(metadata=setting(read_entries, None))
+    """What is otherwise for some items."""
+    key: tuple[str, ...] = field(metadata=setting(kinds.key, None))
+    """The fields that tell documents apart; none: each item is a document."""
+    on_existing: str | None = field(metadata=setting(kinds.unless_unset(kinds.on_existing), None))
+    """What becomes of a document that is there; None: `replace` if there is a key."""
+    metadata: bool | None = field(metadata=setting(kinds.unless_unset(kinds.boolean), None))
+    """Whether messages say from which page and when; None: if several jobs share a collection."""
     unique: bool = field(metadata=setting(kinds.boolean, False))
     """Whether equal items are stored once."""
     serializer: Callable[[Any], Any] | None = field(metadata=setting(load_serializer, None))
     """What the user has for values that JSON has no word for."""
+    types: str = field(metadata=setting(kinds.one_of(BSON, JSON), BSON))
+    """Whether items keep the types that BSON has, such as dates, or become plain JSON."""
     buffer_bytes: int = field(metadata=setting(kinds.whole_number, _BUFFER_BYTES))
     """Bytes that memory may hold of what the queue has not acknowledged; never more than the outbox may."""
     close_timeout: float = field(metadata=setting(kinds.number, 30.0))
@@ -86,6 +99,10 @@ class ExtensionSettings:
     """Bytes that may wait in the outbox before the spider is held back."""
     outbox_interval: float = field(metadata=setting(kinds.number, 0.1))
     """Seconds between two looks at what should move to the outbox."""
+    default_route: Route
+    """The way of items that no entry of `items` takes."""
+    routes: tuple[Route, ...]
+    """Those of the entries."""
     goal: Goal
     """What the job's stats measure it by."""
     environ: Mapping[str, str] = field(repr=False)
@@ -99,6 +116,8 @@ class ExtensionSettings:
         environ = os.environ if environ is None else environ
         sources = _sources(settings, environ)
         values = {name: read_setting(each, sources) for name, each in settings_of(cls).items()}
+        values["layout"] = values["layout"] or Layout.default(environ)
+        _add_routes(values)
         values["buffer_bytes"] = min(values["buffer_bytes"], values["outbox_max_bytes"])
         return cls(
             **values,
@@ -122,60 +141,42 @@ class ExtensionSettings:
         """The name of every setting of the extension."""
         return {variable(name, PREFIX) for name in settings_of(cls)}
 
-    def names(self, job: Job, topic: str) -> dict[str, str]:
-        """The `db_name` and `dataset_name` of items or requests, if they are set."""
-        named = self.database_name(job, topic)
-        if self.dataset:
-            named["dataset_name"] = self.dataset.format_map(_values(job, topic))
-        return named
-
-    def database_name(self, job: Job, topic: str) -> dict[str, str]:
-        """The `db_name` of any stream, if it is set."""
-        return {"db_name": self.database.format_map(_values(job, topic))} if self.database else {}
-
-    def check_names(self, job: Job) -> None:
-        """Raise ConfigurationError if what this job publishes could not be stored under its names.
-
-        The consumer would make a dead letter of each message, or mix items with something else.
-        """
-        topics = [self.items_topic, self.requests_topic, self.stats_topic, self.logs_topic]
-        if self.jobs_topic in filter(None, topics):
-            raise ConfigurationError(
-                f"ESTELA_JOBS_TOPIC={self.jobs_topic} is the topic of another stream; closing records need "
-                "one of their own"
-            )
-        try:
-            datasets = dict(self._datasets(job))
-        except BadName as error:
-            raise ConfigurationError(
-                f"Nothing could be stored: {error}. The names of job {shown(job.jid)} come from "
-                "BOT_NAME and the spider's name or from ESTELA_SPIDER_JOB, or from ESTELA_DATABASE and "
-                "ESTELA_DATASET"
-            ) from error
-        for (one, dataset), (other, others_dataset) in combinations(datasets.items(), 2):
-            if dataset == others_dataset:
-                raise ConfigurationError(
-                    f"{one} and {other} would share the collection {shown(str(dataset))}: name topics "
-                    f"of their own in {_TOPIC_SETTINGS[one]} and {_TOPIC_SETTINGS[other]}, and give "
-                    "{topic} a place in ESTELA_DATASET"
-                )
-
-    def _datasets(self, job: Job) -> Iterator[tuple[str, Dataset]]:
-        """Where each stream is to be stored; raises BadName."""
-        for stream, topic, jid, names in (
-            ("items", self.items_topic, job.items_jid or job.jid, self.names),
-            ("request records", self.requests_topic, job.jid, self.names),
-            ("stats", self.stats_topic, job.jid, self.database_name),
-            ("log lines", self.logs_topic, job.jid, self.database_name),
-        ):
-            if topic:
-                named = names(job, topic)
-                yield stream, dataset_of(topic, jid, named.get("db_name"), named.get("dataset_name"))
+    def targets(self, job: Job) -> Targets:
+        """Where the streams of this job go."""
+        return Targets(
+            job=job,
+            layout=self.layout,
+            default=self.default_route,
+            routes=self.routes,
+            topics={
+                REQUESTS: self.requests_topic,
+                STATS: self.stats_topic,
+                LOGS: self.logs_topic,
+                JOBS: self.jobs_topic,
+            },
+            metadata=self.layout.is_shared if self.metadata is None else self.metadata,
+        )
 
 
 def _sources(settings: BaseSettings, environ: Mapping[str, str]) -> tuple[Source, ...]:
-    return ScrapySettings(settings), Variables(environ, PREFIX), EstelasUnique(environ)
+    return ScrapySettings(settings), Variables(environ, PREFIX), EstelasUnique(environ), EstelasTypes(environ)
 
 
-def _values(job: Job, topic: str) -> dict[str, str]:
-    return dict(zip(kinds.PLACEHOLDERS, (job.spider, job.job, job.project, topic), strict=True))
+def _add_routes(values: dict[str, Any]) -> None:
+    """Add what follows from several settings together. Raises ConfigurationError."""
+    metadata, is_shared = values["metadata"], values["layout"].is_shared
+    default = default_route(
+        topic=values["items_topic"],
+        database=values["database"],
+        dataset=values["dataset"],
+        key=values["key"],
+        on_existing=values["on_existing"],
+        unique=values["unique"],
+        metadata=metadata,
+        is_shared=is_shared,
+    )
+    routes = routes_of(
+        values["items"], default, on_existing=values["on_existing"], metadata=metadata, is_shared=is_shared
+    )
+    check_on_existing(values["on_existing"], default, routes)
+    values.update(default_route=default, routes=routes)

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.highlighter import NullHighlighter
@@ -14,6 +14,11 @@ from rich.logging import RichHandler
 
 from estela_terminal.output import DataConsole, is_terminal
 from estela_terminal.printable import printable_record
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler  # on Python 3.10 it takes no type
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +59,7 @@ def _handler(console: Console, stream: TextIO | None) -> logging.Handler:
     return handler
 
 
-class _FileHandler(logging.StreamHandler[TextIO]):
+class _FileHandler(_StreamHandler):
     """Lines for a file or a pipe. One that is not taken is lost; the next may be taken again."""
 
     def handleError(self, record: logging.LogRecord) -> None:

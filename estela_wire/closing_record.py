@@ -7,6 +7,7 @@ started afresh: they add up. Copies of one record, with the same envelope id, co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -17,7 +18,12 @@ from estela_wire.jid import make_jid
 from estela_wire.message_id import IdRange, id_bytes, nonce_of
 from estela_wire.shown import shown
 
+ITEMS = "items"
+
 _KINDS = {str: "text", bool: "true or false", int: "a whole number", list: "a list"}
+
+_IF_ANY = ("key", "on_existing", "filtered")
+_FRACTION = re.compile(r"(?<=:\d\d)[.,](\d+)")  # of a second
 
 T = TypeVar("T")
 
@@ -27,8 +33,9 @@ class StreamRecord:
     """What one run has published of one stream."""
 
     stream: str
-    """`items`, `requests`, `stats` or `logs`."""
+    """`items`, `requests`, `stats` or `logs`; `items/<name>` for the items of one route or class."""
     topic: str
+    """Empty if the stream is published nowhere, but what it would have carried is counted."""
     jid: str
     """The jid of its envelopes, which may be another than the job's."""
     db_name: str = ""
@@ -44,9 +51,16 @@ class StreamRecord:
     """Messages handed over for delivery."""
     failed: int = 0
     """Messages that were never published: not serialisable, dropped or refused."""
+    filtered: int = 0
+    """Items that the settings leave out."""
     first_id: str = ""
     """24 hex digits; empty if nothing was published."""
     last_id: str = ""
+
+    @property
+    def accounted(self) -> int:
+        """Items that something is known of."""
+        return self.published + self.failed + self.filtered
 
     @property
     def ids(self) -> IdRange | None:
@@ -55,13 +69,18 @@ class StreamRecord:
             return None
         return IdRange(bytes.fromhex(self.first_id), bytes.fromhex(self.last_id))
 
+    def to_payload(self) -> dict[str, Any]:
+        """One entry of `streams`; what version 0.1 did not know is left out if it says nothing."""
+        fields = {**asdict(self), "key": list(self.key)}
+        return {name: value for name, value in fields.items() if value or name not in _IF_ANY}
+
     @classmethod
     def from_payload(cls, payload: Any, context: str) -> StreamRecord:
         """Read one entry of `streams`; raises SerializationError that begins with `context`."""
         fields = _object(payload, context)
         record = cls(
             stream=_nonempty(fields, "stream", context),
-            topic=_nonempty(fields, "topic", context),
+            topic=_field(fields, "topic", str, context),
             jid=_nonempty(fields, "jid", context),
             db_name=_field(fields, "db_name", str, context),
             dataset_name=_field(fields, "dataset_name", str, context),
@@ -70,6 +89,7 @@ class StreamRecord:
             on_existing=_field({"on_existing": "", **fields}, "on_existing", str, context),
             published=_count(fields, "published", context),
             failed=_count(fields, "failed", context),
+            filtered=_count_if_given(fields, "filtered", context) or 0,
             first_id=_id(fields, "first_id", context),
             last_id=_id(fields, "last_id", context),
         )
@@ -96,6 +116,18 @@ class ClosingRecord:
     run: int | None = None
     """Its number among the runs of a job that can be paused, from 1; None for other jobs."""
 
+    def scraped_of(self, stream: StreamRecord) -> int | None:
+        """How many of the scraped items are those of one of its streams; None if that is not known.
+
+        Scrapy counts them all together: the other streams have what they account for, the first has the rest.
+        """
+        if self.item_scraped_count is None or not is_items(stream.stream):
+            return None
+        first, *others = (each for each in self.streams if is_items(each.stream))
+        if stream is not first:
+            return stream.accounted
+        return self.item_scraped_count - sum(other.accounted for other in others)
+
     @property
     def jid(self) -> str:
         """`<job>.<spider>.<project>`."""
@@ -107,7 +139,7 @@ class ClosingRecord:
             **asdict(self),
             "opened": self.opened.astimezone(timezone.utc).isoformat(),
             "closed": self.closed.astimezone(timezone.utc).isoformat(),
-            "streams": [{**asdict(stream), "key": list(stream.key)} for stream in self.streams],
+            "streams": [stream.to_payload() for stream in self.streams],
         }
 
     @classmethod
@@ -130,6 +162,11 @@ class ClosingRecord:
             response_received_count=_count_if_given(fields, "response_received_count", context),
             run=_count_if_given(fields, "run", context),
         )
+
+
+def is_items(stream: str) -> bool:
+    """Whether Scrapy counts what a stream of that name carries."""
+    return stream.partition("/")[0] == ITEMS
 
 
 def _object(payload: Any, context: str) -> Mapping[str, Any]:
@@ -174,10 +211,15 @@ def _names(fields: Mapping[str, Any], name: str, context: str) -> tuple[str, ...
     return tuple(names)
 
 
+def _microseconds(fraction: re.Match[str]) -> str:
+    """Six digits: Python 3.10 reads three or six, and no Z."""
+    return f".{fraction[1][:6]:0<6}"
+
+
 def _time(fields: Mapping[str, Any], name: str, context: str) -> datetime:
     text = _field(fields, name, str, context)
     try:
-        time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 does not know Z
+        time = datetime.fromisoformat(_FRACTION.sub(_microseconds, text.replace("Z", "+00:00")))
     except ValueError as error:
         raise SerializationError(f"{context}: {name} is {shown(text)}, not an ISO 8601 time") from error
     if time.tzinfo is None:
@@ -199,5 +241,7 @@ def _check_ids(record: StreamRecord, context: str) -> None:
     if ids is None:
         if record.published:
             raise SerializationError(f"{context}: {record.published} published, but no first_id")
+    elif not record.topic:
+        raise SerializationError(f"{context}: {record.published} published, but no topic")
     elif ids.first > ids.last or ids.nonce != nonce_of(ids.last):
         raise SerializationError(f"{context}: first_id and last_id are not of one run")

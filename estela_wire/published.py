@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from estela_terminal.printable import shown
 from estela_wire.topics import ITEMS_TOPIC, REQUESTS_TOPIC
 
 PREFIX = "ESTELA"
+ITEMS = f"{PREFIX}_ITEMS"
+"""What is otherwise for some items, such as their topic."""
 
 
 def topic(name: str, given: Any) -> str:
@@ -63,10 +66,13 @@ class PublishedTopic(NamedTuple):
     """Where that is set, for people; empty: it is the default."""
 
 
-def published_topics(sources: Sequence[Source]) -> list[PublishedTopic]:
+def published_topics(
+    sources: Sequence[Source], entries: Any = None, entries_origin: str = ""
+) -> list[PublishedTopic]:
     """The topics to consume, in the order of their settings; none if all streams are switched off.
 
-    `sources` are asked as for any setting: the first that has it counts. Raises ConfigurationError.
+    `sources` are asked as for any setting: the first that has it counts. `entries` is ESTELA_ITEMS, which no
+    variable may be able to say, and `entries_origin` where that is set. Raises ConfigurationError.
     """
     found: dict[str, PublishedTopic] = {}
     for field_name, each in settings_of(DataTopics).items():
@@ -76,4 +82,20 @@ def published_topics(sources: Sequence[Source]) -> list[PublishedTopic]:
         named = topic(name, value)
         if named:
             found.setdefault(named, PublishedTopic(named, name, given.origin if given else ""))
+    for named in _topics_of(entries):
+        found.setdefault(named, PublishedTopic(named, ITEMS, entries_origin))
     return list(found.values())
+
+
+def _topics_of(entries: Any) -> Iterator[str]:
+    """Those that the entries of ESTELA_ITEMS name. What else is wrong with them is told by the crawl."""
+    if isinstance(entries, str) and entries:
+        try:
+            entries = json.loads(entries)
+        except ValueError as error:
+            raise ConfigurationError(f"{ITEMS}={shown(entries)} is not JSON: {error}") from error
+    if not isinstance(entries, Mapping):
+        return
+    for options in entries.values():
+        if isinstance(options, Mapping) and (named := topic(f"{ITEMS}: topic", options.get("topic"))):
+            yield named

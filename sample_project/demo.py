@@ -18,21 +18,23 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from estela_demo.demo import Demo, embedded_environ, run_environ
+from estela_demo.demo import JID, Demo, embedded_environ, run_environ
+from estela_terminal.commands import DataCommand
 
 FOLDER = Path(".estela-demo").absolute()  # kept, so that one can look around in it
 
 
-def _print_hints(console: Console, demo: Demo, job: str) -> None:
+def _print_hints(console: Console, demo: Demo) -> None:
     """What to look at next."""
     store = f"--store sqlite:///{FOLDER.name}/store.db"
     queue = f"QUEUE_PLATFORM_PATH={FOLDER.name}/queue.db"
     console.print("\nLook for yourself:", style="bold")
     for command in (
         f".venv/bin/estela-data {store} list",
-        f".venv/bin/estela-data {store} show {demo.dataset('items')}",
-        f".venv/bin/estela-data {store} export {demo.dataset('requests')}",
-        f"{queue} .venv/bin/estela-verify {store} {job}",
+        f".venv/bin/estela-data {store} show {demo.dataset('shop')}",
+        f".venv/bin/estela-data {store} show {demo.dataset('prices_changes')}",
+        f".venv/bin/estela-data {store} export {demo.dataset('shop.requests')}",
+        f"{queue} .venv/bin/estela-verify {store} {JID}",
     ):
         console.print(f"  {command}", soft_wrap=True, highlight=False)
 
@@ -56,13 +58,16 @@ def _servers(console: Console) -> Iterator[dict[str, str]]:
             with console.status("Starting mongod ..."):
                 replica_set = MongoReplicaSet(folder / "mongodb")
                 stack.callback(replica_set.stop)
-                replica_set.start()
+                try:
+                    replica_set.start()
+                except FileNotFoundError as error:
+                    raise click.ClickException(str(error)) from None
             mongodb = replica_set.uri
         console.print(f"[green]✓[/] Apache Kafka at {kafka}, MongoDB at {mongodb}", highlight=False)
         yield {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": kafka, "DB_CONNECTION": mongodb}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=DataCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--kafka", is_flag=True, help="On real Apache Kafka and real MongoDB, started for the demo.")
 def main(*, kafka: bool) -> None:
     """Serve a small shop, crawl it, and store what the spider scrapes; then check that it is all there."""
@@ -75,8 +80,10 @@ def main(*, kafka: bool) -> None:
     with _servers(console) if kafka else contextlib.nullcontext(embedded) as surroundings:
         demo = Demo(console, FOLDER, {**names, **surroundings})
         complete = demo()
+        console.print("\nThe same shop on two days", style="bold")
+        complete = demo.price_history() and complete
     if complete and not kafka:
-        _print_hints(console, demo, names["ESTELA_SPIDER_JOB"])
+        _print_hints(console, demo)
     console.print(
         f"\n{'Complete' if complete else 'NOT complete'}, in {time.monotonic() - began:.1f} s.", style="bold"
     )

@@ -23,6 +23,7 @@ PACKAGES = (
     "devservers",
     "sample_project",
     "bench",
+    "release",
     "tests",
 )
 INSTALLED = PACKAGES[:8]
@@ -30,11 +31,11 @@ MAX_LINES = 400
 MAX_FILES = 14  # of a folder of the installed packages
 MAX_ATTRIBUTES = 12  # of a class but plain data
 # What ours do not use: CONTRIBUTING.md says what the first is for, and Scrapy finds the other.
-FOR_OTHER_PACKAGES = {"LogPlatform", "ShopSpider"}
+FOR_OTHER_PACKAGES = {"LogPlatform", "PricesSpider", "ShopSpider"}
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 # What may be imported by whom: module prefix -> the prefixes of the files that may.
-OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/")  # what is not installed
+OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/", "release/")  # what is not installed
 ONLY_IN = {
     "kafka": ("estela_queue_adapter/platforms/kafka/", *OUTSIDE),
     "pymongo": ("estela_consumer/stores/mongodb/", *OUTSIDE),
@@ -52,6 +53,7 @@ ONLY_IN = {
         "estela_demo/shop/",
         *OUTSIDE,
     ),
+    "itemadapter": ("estela_scrapy/", *OUTSIDE),
     "dotenv": ("estela_config/env_file.py", *OUTSIDE),
     "estela_config": (
         "estela_config/",

@@ -25,7 +25,7 @@ from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.logs import set_up_logs
 from estela_terminal.output import print_json, print_table
-from estela_wire.published import PREFIX, PublishedTopic, published_topics
+from estela_wire.published import ITEMS, PREFIX, PublishedTopic, published_topics
 from estela_wire.topics import JOBS_TOPIC
 
 MEANINGS = {
@@ -105,7 +105,7 @@ def _versions() -> dict[str, str]:
 def _topics(configuration: Configuration, report: Report) -> list[PublishedTopic]:
     """Those of the data, and that of the closing records."""
     try:
-        topics = published_topics(configuration.sources(PREFIX))
+        topics = published_topics(configuration.sources(PREFIX), *configuration.given(ITEMS))
     except ConfigurationError as error:
         report.findings.append(problem("topics", error, "correct the setting that it names"))
         return []

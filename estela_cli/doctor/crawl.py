@@ -40,7 +40,7 @@ class CrawlCheck:
         project = configuration.project
         if project is None:
             return
-        from estela_scrapy.cli import extension_settings
+        from estela_scrapy.cli.configured import extension_settings
         from estela_scrapy.settings import ExtensionSettings
 
         try:
@@ -125,7 +125,7 @@ def _shown(name: str, value: str) -> str:
 def misspelt(configuration: Configuration) -> Iterator[Finding]:
     """Names that nobody reads."""
     try:
-        from estela_scrapy.cli import scrapy_settings
+        from estela_scrapy.cli.configured import scrapy_settings
         from estela_scrapy.settings import ExtensionSettings
     except ModuleNotFoundError:
         yield note("names", "ESTELA_* names are not checked for spelling: that needs Scrapy")

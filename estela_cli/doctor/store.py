@@ -48,7 +48,7 @@ class StoreCheck:
         try:
             access = self._access.answer()
         except (StoreUnreachable, NoAnswer) as error:
-            told = str(error) if where in str(error) else f"{where}: {error}"
+            told = str(error) if isinstance(error, StoreUnreachable) else f"{where}: {error}"
             yield problem("store", told, "check that the store is running, and DB_CONNECTION")
             return
         if not access.exists:

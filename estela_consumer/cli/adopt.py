@@ -58,7 +58,8 @@ def adopt(store: Store, dataset: Dataset, dry_run: bool, unique: bool, cancel: b
     consumer first. Readers, and consumers of this package, may go on: they see the old collection until the
     new one takes its place, and writes wait so long. It can be interrupted at any time, and run again.
     """
-    endings = (signal.SIGTERM, signal.SIGHUP)  # in good order, so that consumers go on
+    # In good order, so that consumers go on.
+    endings = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     try:
         for ending in endings:
             signal.signal(ending, _end)

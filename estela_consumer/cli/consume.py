@@ -25,7 +25,7 @@ from estela_queue_adapter.collector import settle_into_consuming
 from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, exit_codes_text
-from estela_wire.published import PREFIX, published_topics
+from estela_wire.published import ITEMS, PREFIX, published_topics
 
 _EPILOG = (
     exit_codes_text(EXIT_MEANINGS)
@@ -119,8 +119,6 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     cannot be stored goes to the topic <TOPIC>_dead_letters with its reason. An outage of the queue or the
     database is waited out.
     """
-    settle_into_consuming()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
     console = logs.set_up(verbose=verbose)
     log_notes()
     try:
@@ -170,7 +168,7 @@ def _settings(options: dict[str, Any], configuration: Configuration) -> Consumer
 
 
 def _published_topics(configuration: Configuration) -> tuple[str, ...]:
-    published = published_topics(configuration.sources(PREFIX))
+    published = published_topics(configuration.sources(PREFIX), *configuration.given(ITEMS))
     if not (configuration.project or any(each.origin for each in published)):
         raise UsageError(
             "Missing argument 'TOPIC...': name a topic, set ESTELA_ITEMS_TOPIC, or run this in the folder of "
@@ -186,6 +184,13 @@ def _published_topics(configuration: Configuration) -> tuple[str, ...]:
     return tuple(each.topic for each in published)
 
 
+def prepare_process() -> None:
+    """Set up this process for nothing but consuming; before the command, as its caller may be a test."""
+    settle_into_consuming()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+
+
 def main() -> None:
     """Entry point of the console script."""
+    prepare_process()
     consume()

@@ -44,7 +44,8 @@ def _open(settings: StoreSettings) -> Store:
     registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if not separator or scheme not in registered:
         choices = (
-            ", ".join(f"{name}://" for name in sorted(registered)) or "none: is estela-scrapy installed?"
+            ", ".join(f"{name}://" for name in sorted(registered))
+            or "none: is estela-scrapy or estela-consumer installed?"
         )
         raise UsageError(
             f"the store's URL (--store, DB_CONNECTION) must begin with one of: {choices}"

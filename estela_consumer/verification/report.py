@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from estela_consumer.verification.verifier import FINISHED, ITEMS, StreamCount, Verification
+from estela_consumer.verification.verifier import FINISHED, StreamCount, Verification
 from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import as_text, data_table
 
@@ -17,12 +17,15 @@ _TITLES = {
     "stored": "stored",
     "dead_letters": "dead letters",
     "failed": "failed",
+    "filtered": "filtered",
     "missing": "missing",
     "too_many": "too many",
     "unaccounted": "unaccounted",
     "unscraped": "never scraped",
 }
-_IF_ANY = frozenset({"scraped", "too_many", "unaccounted", "unscraped"})  # columns that most tables spare
+_IF_ANY = frozenset(
+    {"scraped", "filtered", "too_many", "unaccounted", "unscraped"}
+)  # columns that most tables spare
 _OF_THESE = {"missing": "missing", "dead_letters": "dead-lettered"}
 _BESIDE_THESE = {
     "failed": "more could not be published",
@@ -106,7 +109,12 @@ def advice(found: Verification) -> Iterator[str]:
 
 
 def _about(stream: StreamCount) -> Iterator[str]:
-    topic = stream.topic
+    topic = stream.topic or stream.stream
+    if not stream.topic and stream.filtered:
+        yield (
+            f"{stream.filtered:,} items went nowhere: no entry of ESTELA_ITEMS takes them, and "
+            "ESTELA_ITEMS_TOPIC is empty"
+        )
     if stream.stored is None and stream.on_existing:
         yield (
             f"{topic}: {stream.dataset} has one document for each key, so none is counted as this job's; "
@@ -127,7 +135,7 @@ def _about(stream: StreamCount) -> Iterator[str]:
         yield f"{topic}: nothing remains to be consumed; estela-outbox list shows what could not be delivered"
     if stream.unaccounted or stream.unscraped:
         yield f"{topic}: Scrapy counted {stream.scraped:,} items as scraped; see the crawl's log for errors"
-    if stream.stream == ITEMS and stream.scraped is None:
+    if stream.is_items and stream.scraped is None:
         yield f"{topic}: a closing record does not say how many items were scraped, so that is not compared"
     if stream.too_many:
         yield f"{topic}: more is stored in {stream.dataset} than its closing record knows of"

@@ -21,14 +21,13 @@ from estela_consumer.verification.topic_scan import ConsumedCount
 from estela_queue_adapter import Platform, Subscription
 from estela_queue_adapter.errors import BadName, TopicMissing, TransientError
 from estela_terminal.exit_codes import ExitCode
-from estela_wire.closing_record import ClosingRecord, StreamRecord
+from estela_wire.closing_record import ClosingRecord, StreamRecord, is_items
 from estela_wire.dataset import Dataset, dataset_of, stats_id
 from estela_wire.message_id import IdRange, id_bytes, nonce_of
 from estela_wire.topics import STATS_TOPIC
 
 _SHORTEST_PAUSE = 0.5  # seconds between two verifications; never shorter than one takes, to be no burden
 
-ITEMS = "items"
 FINISHED = "finished"
 """The `finish_reason` of a crawl that was not cut short."""
 _COMPARED = ("unaccounted", "unscraped")
@@ -49,26 +48,31 @@ class StreamCount:
     group: str
     published: int
     stored: int | None
-    """None if equal items are stored once: no document can be counted as this job's then."""
+    """None if several items may be one document: none can be counted as this job's then."""
     on_existing: str
     """What becomes of a document that is there; empty if the stream has no key."""
     dead_letters: int
     failed: int
+    filtered: int
+    """Items that the crawl's settings leave out."""
     missing: int
     too_many: int
     scraped: int | None
-    """Items by Scrapy's own count; None for other streams, and if a closing record does not say."""
+    """Items by Scrapy's own count; None for other streams, and if a closing record does not say.
+
+    Scrapy counts the items of all streams together: what the others account for is theirs, and the rest that
+    of the first."""
     unaccounted: int
-    """Items that were scraped, but neither published nor counted as failed."""
+    """Items that were scraped, but neither published nor counted as failed or filtered."""
     unscraped: int
-    """Items that were published or counted as failed, but never scraped by Scrapy's count."""
+    """Items that were published or counted as failed or filtered, but never scraped by Scrapy's count."""
     lag: int | None
     """Messages, of all jobs, that the topic's group has still to consume; None if nothing is missing."""
 
     @property
     def is_items(self) -> bool:
         """Whether Scrapy counts what the stream carries."""
-        return self.stream == ITEMS
+        return is_items(self.stream)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +134,7 @@ class _StreamRuns:
 
     records: list[StreamRecord]
     scraped: list[int | None]
-    """Scrapy's own count beside each."""
+    """How many of the items that Scrapy counted are those of each."""
 
     @property
     def first(self) -> StreamRecord:
@@ -143,9 +147,9 @@ class _StreamRuns:
 
     @property
     def differences(self) -> list[int]:
-        """Of each run, how many more items were scraped than were published or failed."""
+        """Of each run, how many more items were scraped than are accounted for."""
         return [
-            scraped - record.published - record.failed
+            scraped - record.accounted
             for record, scraped in zip(self.records, self.scraped, strict=True)
             if scraped is not None
         ]
@@ -247,6 +251,7 @@ class Verifier:
             on_existing=stream.first.on_existing,
             dead_letters=dead_letters,
             failed=sum(record.failed for record in stream.records),
+            filtered=sum(record.filtered for record in stream.records),
             missing=missing,
             too_many=max(0, (stored or 0) - published),
             scraped=_sum(stream.scraped),
@@ -311,16 +316,17 @@ def _by_stream(records: Iterable[ClosingRecord]) -> list[_StreamRuns]:
     for run in records:
         for record in run.streams:
             key = (
-                record.stream, record.topic, record.jid, record.db_name, record.dataset_name, record.unique
+                record.stream, record.topic, record.jid, record.db_name, record.dataset_name, record.unique,
+                record.key, record.on_existing,
             )  # fmt: skip
             stream = found.setdefault(key, _StreamRuns([], []))
             stream.records.append(record)
-            stream.scraped.append(run.item_scraped_count if record.stream == ITEMS else None)
+            stream.scraped.append(run.scraped_of(record))
     return list(found.values())
 
 
 def _items_of(record: ClosingRecord) -> bool:
-    return any(stream.stream == ITEMS for stream in record.streams)
+    return any(is_items(stream.stream) for stream in record.streams)
 
 
 def _unrecorded(records: Iterable[ClosingRecord]) -> int:

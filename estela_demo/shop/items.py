@@ -16,6 +16,15 @@ class Stock:
 
 
 @dataclass
+class Price:
+    """What a thing costs, as the listing says."""
+
+    sku: str
+    name: str
+    price: Decimal
+
+
+@dataclass
 class Product:
     """One thing for sale."""
 

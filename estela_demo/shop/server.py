@@ -1,7 +1,7 @@
 """The shop's web site: `python -m estela_demo.shop.server [PORT]`, or `ShopServer` in a thread.
 
 Besides listings and products it has what real sites have: old addresses that redirect, a page that is gone,
-one that is overloaded at the first visit, and one that never answers in time.
+one that is overloaded at the first visit, and one that never answers in time. Prices change with the day.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a page by its address."""
         match self.path.strip("/").split("/"):
             case [""]:
-                self._send(_listing(1, self.server.pages))
+                self._send(_listing(1, self.server))
             case ["page", number] if number.isdecimal() and 1 <= int(number) <= self.server.pages:
-                self._send(_listing(int(number), self.server.pages))
+                self._send(_listing(int(number), self.server))
             case ["old", number] if number.isdecimal():
                 self._send("", HTTPStatus.MOVED_PERMANENTLY, Location=f"/product/{number}")
             case ["product", number] if number.isdecimal() and 1 <= int(number) <= PRODUCTS:
                 if int(number) == FLAKY and self.server.first_visit_of_flaky():
                     self._send("", HTTPStatus.SERVICE_UNAVAILABLE)
                 else:
-                    self._send(_product_page(int(number)))
+                    self._send(_product_page(int(number), self.server.day))
             case ["slow"]:
                 self.server.stopping.wait(SLOW_ANSWER)
                 self._send("at last")
@@ -68,6 +68,7 @@ class ShopServer(ThreadingHTTPServer):
     def __init__(self, host: str = "127.0.0.1", port: int = 0, *, pages: int = PAGES) -> None:
         super().__init__((host, port), _Handler)
         self.pages = pages  # listings of 20 products each
+        self.day = 1  # by which some prices differ; may be changed while the shop is open
         self.url = f"http://{host}:{self.server_address[1]}/"
         self.stopping = threading.Event()
         self._flaky_visited = False
@@ -87,13 +88,16 @@ class ShopServer(ThreadingHTTPServer):
         self.server_close()
 
 
-def _listing(page: int, pages: int) -> str:
+def _listing(page: int, shop: ShopServer) -> str:
     links = []
-    for ware in on_page(page):
+    for ware in on_page(page, shop.day):
         number = int(ware.sku[-4:])
         address = f"/old/{number}" if number % REDIRECTED == 0 else ware.url
-        links.append(f'<li><a class="product" href="{address}">{escape(ware.name)}</a></li>')
-    more = f'<a class="next" href="/page/{page + 1}">next</a>' if page < pages else ""
+        links.append(
+            f'<li data-sku="{ware.sku}"><a class="product" href="{address}">{escape(ware.name)}</a> '
+            f'<span class="price">{ware.price}</span></li>'
+        )
+    more = f'<a class="next" href="/page/{page + 1}">next</a>' if page < shop.pages else ""
     odd = (
         '<a class="odd" href="/missing">sold out</a> <a class="odd" href="/slow">reviews</a>'
         if page == 1
@@ -102,8 +106,8 @@ def _listing(page: int, pages: int) -> str:
     return f"<html><body><h1>Page {page}</h1><ul>{''.join(links)}</ul>{more}{odd}</body></html>"
 
 
-def _product_page(number: int) -> str:
-    ware = product(number)
+def _product_page(number: int, day: int) -> str:
+    ware = product(number, day)
     tags = "".join(f"<li>{escape(tag)}</li>" for tag in ware.tags)
     return (
         f'<html><body><h1 data-sku="{ware.sku}">{escape(ware.name)}</h1>'

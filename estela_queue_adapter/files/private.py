@@ -1,4 +1,7 @@
-"""Files that only their owner may read, and which file it is that has a name."""
+"""Files that only their owner may read, and which file it is that has a name.
+
+On Windows who may read them is what their folder says.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def create(path: Path) -> Identity:
 def _create_empty(path: Path) -> None:
     try:
         os.mknod(path, stat.S_IFREG | _FILE_MODE)
-    except PermissionError:  # on macOS this is for the superuser alone
+    except (AttributeError, PermissionError):  # Windows has none, and on macOS it is for the superuser alone
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE))
 
 

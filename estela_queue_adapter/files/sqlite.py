@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 import threading
 import time
@@ -18,12 +19,15 @@ _SMALLEST = 512  # bytes: a database has at least one page
 _REMOVAL_GRACE = 0.1  # seconds that a folder which is being removed is given to go, before it is recreated
 _COMPANIONS = ("", "-wal", "-shm")  # a commit is in the second of these, which the third leads to
 
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_WHERE_PERMITTED = "work in a folder that you may write to, or name another file"
+
 # What SQLite says, and what people know it by.
 _REASONS = {
     "database or disk is full": "the disk is full",
     "file is not a database": "it is not an SQLite database",
     "database disk image is malformed": "it is damaged",
-    "attempt to write a readonly database": "it may only be read",
+    "attempt to write a readonly database": f"it may only be read; {_WHERE_PERMITTED}",
     "database is locked": "another process keeps it locked",
     "disk I/O error": "disk I/O error (the disk may be full)",
 }
@@ -202,7 +206,8 @@ def is_too_small(path: Path) -> bool:
 def reason(error: OSError | sqlite3.Error) -> str:
     """What is wrong with the file, for people."""
     if isinstance(error, OSError):
-        return error.strerror or str(error)
+        told = error.strerror or str(error)
+        return f"{told}; {_WHERE_PERMITTED}" if error.errno in _FORBIDDEN else told
     text = str(error)
     return _REASONS.get(text, text)
 

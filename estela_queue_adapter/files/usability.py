@@ -12,7 +12,9 @@ from pathlib import Path
 from estela_queue_adapter.files.sqlite import is_too_small, reason
 
 _BUSY_TIMEOUT = 0.2  # seconds: who waits here would hold up the start of a crawl
-_PASSES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EINTR})
+_PASSES = frozenset(
+    getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EINTR")
+) - {None}
 _DAMAGE = ("file is not a database", "database disk image is malformed")
 _SQL_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _SQL_COLUMNS = "SELECT name FROM pragma_table_info(?) ORDER BY cid"

@@ -257,4 +257,6 @@ class Outbox:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            raise OutboxError(f"the outbox {self.path} cannot be used: {reason(error)}") from error
+            raise OutboxError(
+                f"the outbox {self.path} (ESTELA_OUTBOX_PATH) cannot be used: {reason(error)}"
+            ) from error

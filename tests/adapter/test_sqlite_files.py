@@ -45,13 +45,14 @@ def as_others_see_it(path: Path) -> list[int]:
 
 def remove_all(path: Path) -> None:
     for file in path.parent.glob(f"{path.name}*"):
-        file.unlink()
+        file.unlink(missing_ok=True)  # SQLite may remove one meanwhile
 
 
 def replace(path: Path) -> None:
     """Put the file of somebody else there, who has it open."""
     other = path.with_name("other.db")
-    write(opened(other), 7)
+    theirs = opened(other)
+    write(theirs, 7)
     for companion in ("", "-wal", "-shm"):
         os.replace(f"{other}{companion}", f"{path}{companion}")
 

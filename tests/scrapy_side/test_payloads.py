@@ -29,7 +29,8 @@ from scrapy.http import Request, Response
 from estela_queue_adapter.errors import ConfigurationError, SerializationError
 from estela_queue_adapter.serialization.writing import Converted
 from estela_scrapy.job.identity import identify, new_job_id
-from estela_scrapy.payloads import ItemSerializer, load_serializer, request_payload
+from estela_scrapy.payloads import ItemSerializer, request_payload
+from estela_scrapy.routing.loading import load_serializer
 
 NOW = datetime.datetime(2026, 1, 31, 9, 30, 15, 123456, tzinfo=datetime.timezone.utc)
 

@@ -147,8 +147,9 @@ def test_a_setting_of_scrapys_that_is_almost_the_queues_is_told() -> None:
     ("job", "settings", "told"),
     [
         (JOB, {"ESTELA_DATASET": "{spider}"}, "items and request records would share the collection"),
-        (JOB, {"ESTELA_REQUESTS_TOPIC": "items_topic"}, "share the collection shop/books-1-items_topic"),
-        (JOB, {"ESTELA_LOGS_TOPIC": "items_topic"}, "items and log lines would share"),
+        (JOB, {"ESTELA_REQUESTS_TOPIC": "items_topic", "ESTELA_LAYOUT": "job"},
+         "share the collection shop/books-1-items_topic"),
+        (JOB, {"ESTELA_LOGS_TOPIC": "items_topic", "ESTELA_LAYOUT": "job"}, "items and log lines would"),
         (JOB, {"ESTELA_STATS_TOPIC": "job_stats", "ESTELA_DATASET": "job_stats", "ESTELA_REQUESTS_TOPIC": ""},
          "items and stats would share the collection shop/job_stats"),
         (JOB, {"ESTELA_JOBS_TOPIC": "requests_topic"}, "is the topic of another stream"),
@@ -164,7 +165,7 @@ def test_names_that_the_consumer_could_not_store_by_are_refused(
     job: Job, settings: dict[str, str], told: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        read(**settings).check_names(job)
+        read(**settings).targets(job).check()
 
     assert told in str(caught.value)
 
@@ -181,7 +182,7 @@ def test_names_that_the_consumer_could_not_store_by_are_refused(
     ],
 )
 def test_names_that_keep_streams_apart_are_not(job: Job, settings: dict[str, str]) -> None:
-    read(**settings).check_names(job)
+    read(**settings).targets(job).check()
 
 
 def test_the_add_on_leaves_the_last_word_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +235,7 @@ def test_whatever_a_setting_holds_it_is_read_or_refused_in_one_line(settings: di
 def refusal(settings: dict[str, Any]) -> str:
     """Why they are refused; empty if they are not."""
     try:
-        read(**settings).check_names(JOB)
+        read(**settings).targets(JOB).check()
     except ConfigurationError as error:
         return str(error)
     return ""

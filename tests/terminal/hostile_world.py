@@ -17,7 +17,7 @@ from estela_consumer.cli.data import data
 from estela_consumer.cli.dead_letters import dead_letters
 from estela_consumer.cli.verify import verify
 from estela_queue_adapter import open_platform
-from estela_scrapy.cli import outbox
+from estela_scrapy.cli.outbox import outbox
 from estela_scrapy.delivery.outbox import Outbox, PendingMessage, RefusedMessage
 from estela_wire.closing_record import ClosingRecord, StreamRecord
 from estela_wire.topics import JOBS_TOPIC

@@ -10,7 +10,12 @@ from estela_consumer import cli
 from estela_terminal.exit_codes import ExitCode, ended_by, exit_codes_text
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = (*(ROOT / "estela_consumer" / "cli").glob("*.py"), ROOT / "estela_scrapy" / "cli.py")
+COMMANDS = (
+    *(ROOT / "estela_consumer" / "cli").glob("*.py"),
+    *(ROOT / "estela_scrapy" / "cli").glob("*.py"),
+    *(ROOT / "estela_cli").rglob("*.py"),
+    ROOT / "estela_demo" / "command.py",
+)
 
 
 def test_the_numbers_are_those_that_scripts_know() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization import deserialize, serialize
-from estela_wire.closing_record import ClosingRecord, StreamRecord
+from estela_wire.closing_record import ClosingRecord, StreamRecord, is_items
 from estela_wire.message_id import IdRange
 
 NONCE = b"nonce"
@@ -26,14 +26,17 @@ def streams(draw: st.DrawFn) -> StreamRecord:
     first, last = sorted((end[:4] + NONCE + end[4:]).hex() for end in ends)
     named = published or draw(st.booleans())
     return StreamRecord(
-        stream=draw(st.sampled_from(["items", "requests", "stats", "logs"])),
+        stream=draw(st.sampled_from(["items", "items/Book", "requests", "stats", "logs"])),
         topic=draw(TEXT),
         jid=draw(TEXT),
         db_name=draw(st.text(max_size=20)),
         dataset_name=draw(st.text(max_size=20)),
         unique=draw(st.booleans()),
         published=published,
+        key=draw(st.lists(TEXT, max_size=3).map(tuple)),
+        on_existing=draw(st.sampled_from(["", "keep", "track"])),
         failed=draw(st.integers(0, 2**40)),
+        filtered=draw(st.integers(0, 2**40)),
         first_id=first if named else "",
         last_id=last if named else "",
     )
@@ -52,6 +55,17 @@ RECORDS = st.builds(
     response_received_count=st.none() | st.integers(0, 2**40),
     run=st.none() | st.integers(1, 2**40),
 )
+
+
+@given(RECORDS)
+def test_each_scraped_item_is_some_streams(record: ClosingRecord) -> None:
+    scraped = [record.scraped_of(stream) for stream in record.streams]
+
+    known = [count for count in scraped if count is not None]
+    assert not known or sum(known) == record.item_scraped_count
+    assert [count is not None for count in scraped] == [
+        is_items(stream.stream) and record.item_scraped_count is not None for stream in record.streams
+    ]
 
 
 @given(RECORDS)
@@ -120,6 +134,11 @@ def test_a_record_of_version_0_1_does_not_say_what_scrapy_counted() -> None:
         (written(opened="yesterday"), "opened is 'yesterday', not an ISO 8601 time"),
         (written(opened="2026-01-31T09:30:15"), "a time without its zone"),
         (written(streams=[1]), r"streams\[0\] is 1, not an object"),
+        (written(stream={"topic": ""}), r"streams\[0\]: 2 published, but no topic"),
+        (written(stream={"key": "sku"}), r"streams\[0\]: key is 'sku', not a list of names"),
+        (written(stream={"key": [1]}), r"streams\[0\]: key is \[1\], not a list of names"),
+        (written(stream={"on_existing": 1}), r"streams\[0\]: on_existing is 1, not text"),
+        (written(stream={"filtered": -1}), r"streams\[0\]: filtered is -1, below 0"),
         (written(stream={"published": True}), r"streams\[0\]: published is True, not a whole number"),
         (written(stream={"failed": -1}), "failed is -1, below 0"),
         (written(stream={"unique": "False"}), "unique is 'False', not true or false"),

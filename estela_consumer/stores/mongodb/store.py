@@ -23,6 +23,7 @@ from estela_consumer.keyed.kinds import Kind, mismatch
 from estela_consumer.stores.interface import Outcome, Store, StoreAccess, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
 from estela_consumer.stores.mongodb.encoded import Encoded
+from estela_consumer.stores.mongodb.indexes import MongoIndexes
 from estela_consumer.stores.mongodb.keyed import KeyedWrites
 from estela_consumer.stores.mongodb.kinds import CollectionKinds
 from estela_consumer.stores.mongodb.outages import plain_text, reason
@@ -45,8 +46,8 @@ _MAJORITY = WriteConcern("majority", wtimeout=30_000)  # milliseconds
 _FOUND_AT_ONCE = 1_000
 _IDS_AT_ONCE = 10_000  # the server would send 16 MiB of them, which are ten times as much here
 
-_RAW = CodecOptions(document_class=RawBSONDocument)
-# Others may have written what Python has no date for, or text that is not UTF-8: it is read all the same.
+# Documents may hold dates that Python has no datetime for; others may have written text that is not UTF-8.
+_RAW = CodecOptions(document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _WHATEVER_IS_THERE: CodecOptions[dict[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="backslashreplace"
 )
@@ -182,6 +183,10 @@ class MongoStore(Store):
     def replacement(self, dataset: Dataset) -> MongoReplacement:
         """How its collection can be replaced. Raises UsageError if it cannot, and StoreUnreachable."""
         return MongoReplacement(self._client, self, dataset, self._unreachable)
+
+    def indexes(self, dataset: Dataset) -> MongoIndexes:
+        """Those of its collection. Raises UsageError if there can be none of that name."""
+        return MongoIndexes(self._client, dataset, self._unreachable)
 
     def close(self) -> None:
         self._client.close()

@@ -161,7 +161,7 @@ class EmbeddedLog:
             yield
         except (OSError, sqlite3.Error) as error:
             raise QueueUnreachable(
-                f"the queue's file {self._path} cannot be used: {reason(error)}"
+                f"the queue's file {self._path} (QUEUE_PLATFORM_PATH) cannot be used: {reason(error)}"
             ) from error
 
 

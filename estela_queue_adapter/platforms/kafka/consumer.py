@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import QueueError
+from estela_queue_adapter.errors import QueueError, TopicMissing
 from estela_queue_adapter.interfaces import Consumer, PartitionListener
 from estela_queue_adapter.lifecycle import watch
 from estela_queue_adapter.messages import Message, Position
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
-from estela_queue_adapter.platforms.kafka.connections.connections import needed_addresses
 from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTimeout
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
+from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
 from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
 from estela_queue_adapter.platforms.kafka.queries import ANSWER_TIMEOUT_MS, TopicQueries, beginning
 from estela_queue_adapter.platforms.kafka.rebalances import LoopsThenListener, RebalanceListener
-from estela_queue_adapter.platforms.kafka.records.fetches import read_as_messages
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
-from estela_queue_adapter.platforms.kafka.topics import denied, look_up
+from estela_queue_adapter.platforms.kafka.topics import denied, look_up, topic_id
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
 from estela_terminal.printable import printable_logger
 
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
+_LOOK_AGAIN = 0.5  # seconds before a topic that is not there is looked for again
+_SILENCE = (
+    15.0  # seconds without a message before brokers are asked whether they answer, if nothing else tells
+)
 _FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
 
 logger = printable_logger(__name__)
@@ -50,7 +53,9 @@ class KafkaGroupConsumer(Consumer):
         self._queries = TopicQueries(settings, subscription, self._brokers, self._lifetime)
         self._session = SessionTimeout(settings.session_timeout)
         self._client: KafkaConsumer | None = None
+        self._reader: PublicReader | None = None  # of the client, from the moment on that there is a topic
         self._topic_id: object = None  # of the topic that is read; None from brokers that know no such ids
+        self._silent_since: float | None = None
         watch(self)
 
     @property
@@ -70,11 +75,16 @@ class KafkaGroupConsumer(Consumer):
     def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
         client, deadline = self._connected(), time.monotonic() + timeout
         while True:
+            reader = self._reader or self._subscribed(client)
             remaining = max(0.0, deadline - time.monotonic())
-            with self._lifetime.translated(), _undone_by_interrupts(client):
+            if reader is None:  # there is no topic yet
+                time.sleep(min(remaining, _LOOK_AGAIN))
+                if remaining <= _LOOK_AGAIN:
+                    return []
+                continue
+            with self._lifetime.translated():
                 try:
-                    fetched = client.poll(timeout_ms=int(remaining * 1000), max_records=max_messages)
-                    messages = list(chain.from_iterable(fetched.values()))
+                    messages = reader.poll(remaining, max_messages)
                 except kafka_errors.NoOffsetForPartitionError as error:  # the group is new to these
                     client.seek_to_beginning(*error.args[0])
                 except kafka_errors.InvalidSessionTimeoutError as error:
@@ -84,18 +94,19 @@ class KafkaGroupConsumer(Consumer):
                 except kafka_errors.LogTruncationError as error:
                     self._on_truncation(client, error.divergent_offsets)
                 else:
-                    self._finish_poll(client, messages)
+                    self._finish_poll(reader, messages)
                     return messages
 
-    def _finish_poll(self, client: KafkaConsumer, messages: Sequence[Message]) -> None:
-        """Do what the client's poll leaves undone, and raise what it only writes to its log."""
-        self._resume_join(client)
-        # What was fetched before is handed out first.
-        if not messages and self._topic in client._cluster.unauthorized_topics:
-            client._cluster.request_update()  # so that it is seen when we are let in
+    def _finish_poll(self, reader: PublicReader, messages: Sequence[Message]) -> None:
+        """Raise what the client's poll only writes to its log, or does not know."""
+        if messages:  # what was fetched before is handed out first
+            self._silent_since = None
+            return
+        if reader.is_denied(self._topic):
             raise denied(self._topic, self._brokers)
-        if not messages:
-            self._check_brokers(client)
+        self._check_brokers(reader)
+        if reader.is_stuck():
+            self._replace_client()
 
     def commit(self, positions: Iterable[Position]) -> None:
         offsets = {
@@ -156,7 +167,7 @@ class KafkaGroupConsumer(Consumer):
     def _release(self) -> list[KafkaConsumer]:
         """The clients of a consumer that is closed from now on."""
         self._lifetime.closed = True
-        client, self._client = self._client, None
+        client, self._client, self._reader = self._client, None, None
         return [*([] if client is None else [client]), *self._queries.release()]
 
     def _connected(self) -> KafkaConsumer:
@@ -172,14 +183,25 @@ class KafkaGroupConsumer(Consumer):
                 **self._session.options(),
                 **self._max_poll_interval,
             )
-            read_as_messages(client)
-            listener = LoopsThenListener(self, self._listener)
-            client.subscribe([self._topic], listener=RebalanceListener(client, listener, self._assigned))
             self._client = client
-            # Known before the group is joined, or a second join, of every member, follows at once.
-            look_up(client, self._brokers, self._topic)
-            self._topic_id = client._cluster.topic_id(self._topic)
+            self._subscribed(client)
         return self._client
+
+    def _subscribed(self, client: KafkaConsumer) -> PublicReader | None:
+        """What reads the topic; None if there is none, and asking the client for it might create it."""
+        interface = interface_for(self._settings)
+        if not (interface.can_await_topics or look_up(client, self._settings, self._brokers, self._topic)):
+            return None
+        reader = interface.reader(client, self._queries.committed)
+        listener = LoopsThenListener(self, self._listener)
+        client.subscribe([self._topic], listener=RebalanceListener(client, reader, listener, self._assigned))
+        self._reader = reader
+        # Known before the group is joined, or a second join, of every member, follows at once.
+        numbers = look_up(client, self._settings, self._brokers, self._topic)
+        with translated(self._brokers):
+            interface.learn(client, [TopicPartition(self._topic, number) for number in numbers])
+        self._topic_id = topic_id(client, self._settings, self._brokers, self._topic)
+        return reader
 
     @property
     def _max_poll_interval(self) -> dict[str, int]:
@@ -199,20 +221,37 @@ class KafkaGroupConsumer(Consumer):
             self._subscription.group_id,
             self._session.seconds,
         )
-        client, self._client = self._client, None
-        if client is not None:
-            client.close(timeout_ms=0)
+        self._replace_client()
         return self._connected()
 
-    def _check_brokers(self, client: KafkaConsumer) -> None:
+    def _replace_client(self) -> None:
+        """Have the next poll connect again."""
+        client, self._client, self._reader = self._client, None, None
+        if client is not None:
+            client.close(timeout_ms=0)
+
+    def _check_brokers(self, reader: PublicReader) -> None:
         """Raise if nothing came because a broker cannot be reached that we need.
 
         kafka-python goes on trying, and tells nobody.
         """
-        if outage := self._brokers.outage(needed_addresses(client)):
+        needed = reader.needed_addresses()
+        if needed is None:
+            self._check_by_asking()
+        elif outage := self._brokers.outage(needed):
             raise outage
         if self._queries.unanswered:
             self.end_positions()
+
+    def _check_by_asking(self) -> None:
+        """Ask the brokers now and then, as the client does not say which of them it needs."""
+        now = time.monotonic()
+        if self._silent_since is None:
+            self._silent_since = now
+        elif now > self._silent_since + _SILENCE and not self._queries.unanswered:
+            self._silent_since = now
+            with contextlib.suppress(TopicMissing):  # one that appears later is read
+                self.end_positions()
 
     def _position(self, partition: TopicPartition) -> int:
         offset = self.iteration.next_offset(partition.partition)
@@ -239,7 +278,7 @@ class KafkaGroupConsumer(Consumer):
 
         If the topic is another one of the same name, nothing of it was read: go on at its beginning.
         """
-        before, self._topic_id = self._topic_id, client._cluster.topic_id(self._topic)
+        before, self._topic_id = self._topic_id, topic_id(client, self._settings, self._brokers, self._topic)
         for partition, end in ends.items():
             position = client.position(partition, timeout_ms=ANSWER_TIMEOUT_MS) or 0
             if end is None or self._topic_id != before:
@@ -254,37 +293,6 @@ class KafkaGroupConsumer(Consumer):
             self.iteration.lost([partition])
         self._listener.messages_gone(partition, position, resumed)
 
-    def _resume_join(self, client: KafkaConsumer) -> None:
-        """Have the next poll go on with a join of the group that this one began and did not see the end of.
-
-        Where a change of the topic's partitions was the reason to join, kafka-python 3.0 forgets that it is
-        joining as soon as it has made its plan: it neither reads nor sends heartbeats then, for ever.
-        """
-        coordinator = client._coordinator
-        if coordinator.rejoining and not coordinator.need_rejoin():
-            coordinator.request_rejoin()
-
     def _assigned(self, client: KafkaConsumer, partitions: Collection[TopicPartition]) -> None:
         if self.iteration.paused:
             client.pause(*partitions)
-
-
-@contextlib.contextmanager
-def _undone_by_interrupts(client: KafkaConsumer) -> Iterator[None]:
-    """A poll that a signal handler ends with an exception (Ctrl-C) has moved no position.
-
-    Else what it was about to return would be skipped, by a consumer that is used on.
-    """
-    before = {tp: state.position for tp, state in client._subscription.assignment.items()}
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        client._fetcher._next_partition_records = None  # half read, it would be read for ever
-        for tp, state in client._subscription.assignment.items():
-            if before.get(tp) is None:
-                state._position = None  # then it goes on at what is committed
-            elif state.position != before[tp]:
-                state.seek(before[tp])
-        raise

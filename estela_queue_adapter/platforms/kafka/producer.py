@@ -8,7 +8,6 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from kafka import errors as kafka_errors
-from kafka.producer.future import FutureRecordMetadata
 
 from estela_queue_adapter.errors import (
     AccessDenied,
@@ -21,17 +20,16 @@ from estela_queue_adapter.errors import (
 from estela_queue_adapter.interfaces import OnDelivery, Producer
 from estela_queue_adapter.lifecycle import watch
 from estela_queue_adapter.messages import Headers
-from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers, address
+from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.deliveries import Deliveries
 from estela_queue_adapter.platforms.kafka.errors import translate, translated
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.producer_client import (
     LINGER_MS,
     ProducerClient,
     closed_too_soon,
     flush,
-    let_go,
 )
-from estela_queue_adapter.platforms.kafka.records.headers import sendable
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import absence
 from estela_queue_adapter.serialization import serialize
@@ -92,7 +90,8 @@ class IdempotentProducer(Producer):
         on_delivery: OnDelivery | None = None,
     ) -> None:
         self._deliveries.check_open()
-        record = _Record(checked_topic(topic), serialize(data), key, sendable(headers), on_delivery)
+        sendable = interface_for(self._settings).sendable(headers)
+        record = _Record(checked_topic(topic), serialize(data), key, sendable, on_delivery)
         if self._suspects:
             self._try_suspects()
         self._deliveries.begin()
@@ -131,7 +130,7 @@ class IdempotentProducer(Producer):
             self._deliveries.give_up()
             self._give_up_suspects()
             if client is not None:
-                let_go(client, max(0.0, deadline - time.monotonic()))
+                self._client.let_go(client, max(0.0, deadline - time.monotonic()))
 
     def end(self, timeout: float) -> None:
         self.close(timeout)
@@ -150,7 +149,7 @@ class IdempotentProducer(Producer):
             if time.monotonic() >= deadline:
                 raise self._undelivered(timeout)
 
-    def _hand_over(self, record: _Record) -> FutureRecordMetadata:
+    def _hand_over(self, record: _Record) -> Any:
         client = self._client.connected()
         with translated(self._brokers):
             try:
@@ -220,8 +219,8 @@ class IdempotentProducer(Producer):
     def _why_silent(self, timeout: float) -> str:
         """Why nothing was acknowledged for so many seconds: which broker fails, if one does."""
         client = self._client.current
-        brokers = [] if client is None else client._metadata.brokers()
-        outage = self._brokers.outage({address(broker.host, broker.port) for broker in brokers})
+        addresses = set() if client is None else interface_for(self._settings).broker_addresses(client)
+        outage = self._brokers.outage(addresses)
         return str(outage or f"none within {timeout:.3g} s from Kafka at {self._brokers}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -10,7 +11,9 @@ from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import ProducerClosed
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
-from estela_queue_adapter.platforms.kafka.connections.clients import ask_once_for_metadata, connect
+from estela_queue_adapter.platforms.kafka.connections.clients import connect
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
+from estela_queue_adapter.platforms.kafka.interface.public import PublicInterface
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
 _METADATA_TIMEOUT_MS = 10_000  # for a topic to show up, before the queue is unavailable or the topic missing
@@ -33,6 +36,10 @@ class ProducerClient:
         self._released = False
 
     @property
+    def _interface(self) -> PublicInterface:
+        return interface_for(self._settings)
+
+    @property
     def current(self) -> KafkaProducer | None:
         """The client, if there is one."""
         return self._client
@@ -41,13 +48,13 @@ class ProducerClient:
         """The client, connected. Blocks; raises our errors, ProducerClosed if it was released."""
         with self._connecting:
             if self._ended and self._client is not None:
-                let_go(self._client, 0.0)
+                self.let_go(self._client, 0.0)
                 self._client, self._ended = None, False
             client = self._client
             if client is None:
                 client = self._client = self._connect()
             if self._released:  # meanwhile, which takes no lock
-                let_go(client, 0.0)
+                self.let_go(client, 0.0)
                 self._client = None
                 raise closed_too_soon()
             return client
@@ -65,12 +72,16 @@ class ProducerClient:
     def forked(self) -> None:
         """This is a copy in a forked process: the client is the parent's."""
         if self._client is not None:
-            self._client._unregister_cleanup()
-            self._client._closed = True  # or it would flush, when it is dropped, by a thread that is not here
+            self._interface.abandon(self._client)
+
+    def let_go(self, client: KafkaProducer, timeout: float) -> None:
+        """Close a client; what it has not delivered by then is an error of `flush`, not here."""
+        with contextlib.suppress(kafka_errors.KafkaTimeoutError):
+            self._interface.close_producer(client, timeout)
 
     def _connect(self) -> KafkaProducer:
         client = connect(
-            KafkaProducer,
+            self._interface.producer_class,
             self._settings,
             self._brokers,
             acks="all",
@@ -81,8 +92,7 @@ class ProducerClient:
             compression_type=self._settings.compression,
             max_block_ms=_METADATA_TIMEOUT_MS,
         )
-        client._unregister_cleanup()  # it would close after a second, before other `atexit` handlers send
-        ask_once_for_metadata(client._metadata)
+        self._interface.prepare_producer(client)
         return client
 
 
@@ -103,11 +113,3 @@ def flush(client: KafkaProducer, timeout: float | None) -> None:
                 raise kafka_errors.KafkaTimeoutError("not all within the time") from None
             continue  # a batch was too large and is sent in parts, which kafka-python does not wait for
         return
-
-
-def let_go(client: KafkaProducer, timeout: float) -> None:
-    """Close a client; what it has not delivered by then is an error of `flush`, not here."""
-    try:
-        client.close(timeout=timeout)
-    except kafka_errors.KafkaTimeoutError:  # then it leaves its thread running, for ever
-        client._sender.force_close()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.future import Future
 
 from estela_queue_adapter.interfaces import Consumer, PartitionListener
+from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
 
 
 class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
@@ -18,34 +18,28 @@ class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  
     def __init__(
         self,
         client: KafkaConsumer,
+        reader: PublicReader,
         listener: PartitionListener,
         on_assigned: Callable[[KafkaConsumer, Collection[TopicPartition]], None],
     ) -> None:
         self._client = client
+        self._reader = reader
         self._listener = listener
         self._on_assigned = on_assigned
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._on_assigned(self._client, assigned)
+        self._reader.assigned(assigned)
         await self._on_own_thread(self._listener.partitions_assigned, assigned)
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         try:
             await self._on_own_thread(self._listener.partitions_revoked, revoked)
         finally:
-            self._forget_positions(revoked)
+            self._reader.revoked(revoked)
 
     async def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
         await self._on_own_thread(self._listener.partitions_lost, lost)
-
-    def _forget_positions(self, revoked: Collection[TopicPartition]) -> None:
-        """Have those that come back to us in the same rebalance be read from what is committed.
-
-        kafka-python would go on behind what it has handed out, which we have to forget.
-        """
-        for partition in revoked:
-            if (state := self._client._subscription.assignment.get(partition)) is not None:
-                state._position = None
 
     async def _on_own_thread(
         self, call: Callable[[Collection[int]], None], partitions: Collection[TopicPartition]

@@ -45,6 +45,9 @@ class KafkaSettings(LoginSettings):
     max_request_size: int = 1_048_576
     """Bytes of the largest message to send: what the brokers and the topic allow, less is fine."""
 
+    public_interface: bool = False
+    """For diagnosis: do without the parts of kafka-python that are not public."""
+
     def __post_init__(self) -> None:
         _one_of("security_protocol", self.security_protocol, _PROTOCOLS)
         _one_of("compression_type", self.compression_type, _COMPRESSIONS)

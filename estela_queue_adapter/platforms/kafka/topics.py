@@ -13,9 +13,10 @@ from estela_queue_adapter.errors import QueueUnreachable, TopicDenied, TopicMiss
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 
-_ANSWER_TIMEOUT_MS = 5_000
+_ANSWER_TIMEOUT = 5.0  # seconds
 _ATTEMPTS = 3
 
 
@@ -23,12 +24,12 @@ def partitions_of(
     client: KafkaConsumer, settings: KafkaSettings, brokers: Brokers, topic: str
 ) -> list[TopicPartition]:
     """The topic's partitions, in their order. Blocks; raises TopicMissing, TopicDenied, QueueUnreachable."""
-    numbers = client._cluster.partitions_for_topic(topic)
+    numbers = interface_for(settings).known_partitions(client, topic)
     for attempt in range(_ATTEMPTS):
         if numbers:
             break
         try:
-            numbers = look_up(client, brokers, topic)
+            numbers = look_up(client, settings, brokers, topic)
             break
         except QueueUnreachable:  # the next one asks another broker
             if attempt == _ATTEMPTS - 1:
@@ -46,12 +47,7 @@ def absence(settings: KafkaSettings, brokers: Brokers, topic: str) -> TopicMissi
     Brokers show consumers and producers nothing of a topic that they have no permission for. Blocks; raises
     QueueError.
     """
-    admin = connect(KafkaAdminClient, settings, brokers)
-    try:
-        with translated(brokers):
-            [description] = admin.describe_topics([topic])
-    finally:
-        admin.close()
+    description = _describe(settings, brokers, topic)
     if description["error_code"] == kafka_errors.TopicAuthorizationFailedError.errno:
         return denied(topic, brokers)
     if description["error_code"] == kafka_errors.UnknownTopicOrPartitionError.errno:
@@ -88,16 +84,28 @@ def denied(topic: str, brokers: Brokers) -> TopicDenied:
     return TopicDenied(f"Kafka at {brokers}: no permission for the topic {topic}")
 
 
-def look_up(client: KafkaConsumer, brokers: Brokers, topic: str) -> set[int]:
-    """The topic's partitions as a broker says now; empty if it shows none. Blocks; raises QueueUnreachable.
-
-    kafka-python would ask for all topics there are, and wait without an end.
-    """
-    client._cluster.add_topic(topic)
-    answer = client._cluster.request_update()
+def look_up(client: KafkaConsumer, settings: KafkaSettings, brokers: Brokers, topic: str) -> set[int]:
+    """The topic's partitions as a broker says now; empty if it shows none. Blocks; raises QueueError."""
     with translated(brokers):
-        try:
-            client._net.run(client._manager.wait_for, answer, _ANSWER_TIMEOUT_MS)
-        except (kafka_errors.UnknownTopicOrPartitionError, kafka_errors.TopicAuthorizationFailedError):
-            return set()
-    return client._cluster.partitions_for_topic(topic) or set()
+        numbers = interface_for(settings).partitions(client, topic, _ANSWER_TIMEOUT)
+    if numbers is None:
+        description = _describe(settings, brokers, topic)
+        numbers = {partition["partition_index"] for partition in description["partitions"]}
+    return numbers
+
+
+def topic_id(client: KafkaConsumer, settings: KafkaSettings, brokers: Brokers, topic: str) -> object:
+    """What tells a topic from another of the same name; None from brokers that know no such ids."""
+    known = interface_for(settings).topic_id(client, topic)
+    return _describe(settings, brokers, topic).get("topic_id") if known is None else known
+
+
+def _describe(settings: KafkaSettings, brokers: Brokers, topic: str) -> dict[str, Any]:
+    """What the brokers say of a topic, on a connection of its own; it is not created. Raises QueueError."""
+    admin = connect(KafkaAdminClient, settings, brokers)
+    try:
+        with translated(brokers):
+            [description] = admin.describe_topics([topic])
+    finally:
+        admin.close()
+    return dict(description)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
-from kafka.producer.future import FutureRecordMetadata
 
 from estela_queue_adapter.interfaces import Transactions
 from estela_queue_adapter.messages import Outgoing
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
-from estela_queue_adapter.platforms.kafka.records.headers import sendable
+from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.topic_names import checked_topic
 
@@ -66,7 +66,7 @@ class KafkaTransactions(Transactions):
             raise
         return client
 
-    def _send(self, client: KafkaProducer, message: Outgoing) -> FutureRecordMetadata:
+    def _send(self, client: KafkaProducer, message: Outgoing) -> Any:
         """Hand one message over; it goes elsewhere if the topic no longer has its partition."""
         partition = message.partition
         if partition is not None and partition not in (client.partitions_for(message.topic) or ()):
@@ -75,7 +75,7 @@ class KafkaTransactions(Transactions):
             message.topic,
             message.data,
             key=message.key,
-            headers=sendable(message.headers),
+            headers=interface_for(self._settings).sendable(message.headers),
             partition=partition,
         )
 

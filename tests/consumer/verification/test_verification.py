@@ -29,7 +29,8 @@ class Clock:
 
 def found(**counts: Any) -> Verification:
     names = (
-        "published", "stored", "dead_letters", "failed", "missing", "too_many", "unaccounted", "unscraped"
+        "published", "stored", "dead_letters", "failed", "filtered", "missing", "too_many", "unaccounted",
+        "unscraped",
     )  # fmt: skip
     reason, unrecorded = counts.pop("finish_reason", "finished"), counts.pop("unrecorded_runs", 0)
     given = {**dict.fromkeys(names, 0), "published": 9, "stored": 9, "scraped": 9, **counts}

@@ -340,13 +340,14 @@ from types import SimpleNamespace
 from estela_scrapy.delivery.outbox import Outbox
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.job.logs import JobLogHandler
-from estela_scrapy.streams import Stream
+from estela_scrapy.routing.stream import Stream
+from estela_scrapy.routing.target import Target
 from tests.scrapy_side.delivery.scripted_producer import ScriptedProducer
 faulthandler.dump_traceback_later(60, exit=True)
 queue, count = ScriptedProducer(), 50_000
 publisher = Publisher(lambda: queue, Outbox(Path(sys.argv[1]), 2**30), buffer_bytes=2**30)
 publisher.start()
-items, lines = (Stream(publisher, name, "t", "1.a.b", {}) for name in ("items", "logs"))
+items, lines = (Stream(publisher, name, Target(topic="t", jid="1.a.b")) for name in ("items", "logs"))
 crawler = type("Crawler", (), {"spider": None})()
 handler = JobLogHandler(crawler, logging.INFO, 1_000)
 handler.begin(lines.publish_unless_full)

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from kafka import errors as kafka_errors
+from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import create_connection
 from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from estela_queue_adapter.errors import AccessDenied
@@ -54,16 +56,6 @@ class _LargeReadSocket:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
-
-
-def needed_addresses(client: Any) -> set[str]:
-    """The addresses that a consumer cannot do without: of its partitions' leaders and its coordinator."""
-    cluster, coordinator = client._cluster, client._coordinator.coordinator_id
-    nodes = {cluster.leader_for_partition(partition) for partition in client.assignment()} | {coordinator}
-    found = [cluster.broker_metadata(node) for node in nodes]
-    if coordinator is None:  # any broker can say who it is
-        found += [node for node in cluster.brokers() if not client._client.connected(node.node_id)]
-    return {address(node.host, node.port) for node in found if node is not None}
 
 
 class Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python has no types
@@ -200,3 +192,14 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python
 
     def _hang_up(self, conn: Any) -> None:
         self._conns.pop(conn.node_id, conn).close()
+
+
+def network(brokers: Brokers, attempts: list[Any]) -> Callable[..., Any]:
+    """What makes the network client of one of kafka-python's clients; each made is added to `attempts`."""
+
+    def make(**config: Any) -> Any:
+        net = NetworkSelector(**config)
+        attempts.append(KafkaNetClient(net, Connections(net, brokers, **config)))
+        return attempts[-1]
+
+    return make

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from scrapy.settings import SETTINGS_PRIORITIES, Settings
 
-from estela_config.configuration import Configuration
 from estela_config.options import current_configuration, env_file_option, log_notes
 from estela_queue_adapter import open_platform, queue_noisy_libraries
 from estela_queue_adapter.errors import ConfigurationError
-from estela_queue_adapter.files.values import SUFFIX
+from estela_scrapy.cli.configured import extension_settings
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, RefusedMessage
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.settings import ExtensionSettings
@@ -141,27 +139,6 @@ def export(settings: ExtensionSettings) -> None:
     with _opened(settings) as box:
         for message in box.everything():
             print_json(_as_json(message))
-
-
-def scrapy_settings(configuration: Configuration) -> Settings:
-    """A copy of the project's, or Scrapy's own if there is no project."""
-    return configuration.project.settings.copy() if configuration.project else Settings()
-
-
-def extension_settings(configuration: Configuration) -> ExtensionSettings:
-    """What a crawl with this configuration would have. Raises ConfigurationError.
-
-    Other than in a crawl the environment wins over the project, as for every command.
-    """
-    settings = scrapy_settings(configuration)
-    for name, value in configuration.environ.items():
-        if not value or not name.startswith(("ESTELA_", "QUEUE_PLATFORM")):
-            continue
-        for other in (f"{name}{SUFFIX}", name.removesuffix(SUFFIX)):
-            if other != name and other in settings:
-                settings.delete(other, priority=SETTINGS_PRIORITIES["cmdline"])
-        settings.set(name, value, priority="cmdline")
-    return ExtensionSettings.from_scrapy(settings, configuration.environ)
 
 
 @contextlib.contextmanager

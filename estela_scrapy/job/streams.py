@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from scrapy.crawler import Crawler
@@ -14,70 +14,14 @@ from estela_scrapy.job.identity import Job
 from estela_scrapy.job.logs import JobLogHandler
 from estela_scrapy.job.runs import keep_stats_published, why_no_stats
 from estela_scrapy.job.stats import stats_payload
+from estela_scrapy.routing.item_streams import ItemStreams
+from estela_scrapy.routing.stream import Stream
+from estela_scrapy.routing.target import JOBS, LOGS, REQUESTS, STATS
 from estela_scrapy.settings import ExtensionSettings
 from estela_terminal.printable import printable_logger
-from estela_wire.closing_record import ClosingRecord, StreamRecord
-from estela_wire.envelope import EnvelopeWriter
-from estela_wire.message_id import IdSource
+from estela_wire.closing_record import ClosingRecord
 
 logger = printable_logger(__name__)
-
-
-class Stream:
-    """One kind of message of one job. Everything but `id` and `payload` is the same in each envelope."""
-
-    def __init__(
-        self,
-        publisher: Publisher,
-        name: str,
-        topic: str,
-        jid: str,
-        names: Mapping[str, str],
-        *,
-        unique: bool = False,
-    ) -> None:
-        self.name = name
-        self.topic = topic
-        self.failed = 0
-        """Payloads that never became a message."""
-        self._publisher = publisher
-        self._jid = jid
-        self._unique = unique
-        self._names = names
-        self._ids = IdSource()
-        self._envelopes = EnvelopeWriter(jid, unique=unique, names=names)
-
-    @property
-    def failures(self) -> int:
-        """The same, with those that whoever makes the payloads has counted."""
-        return self.failed
-
-    def publish(self, payload: bytes) -> None:
-        """Hand over a payload that is JSON already, under an id of its own. Never blocks."""
-        message = self._envelopes.write(self._ids.next(), payload)
-        self._publisher.put(self.name, self.topic, message)
-
-    def publish_unless_full(self, payload: bytes) -> None:
-        """The same for what cannot wait, and is counted as failed if the buffer is full."""
-        if self._publisher.full:
-            self.failed += 1
-        else:
-            self.publish(payload)
-
-    def record(self) -> StreamRecord:
-        """The stream's part of the closing record."""
-        return StreamRecord(
-            stream=self.name,
-            topic=self.topic,
-            jid=self._jid,
-            db_name=self._names.get("db_name", ""),
-            dataset_name=self._names.get("dataset_name", ""),
-            unique=self._unique,
-            published=self._publisher.accepted(self.name),
-            failed=self.failures,
-            first_id=self._ids.first,
-            last_id=self._ids.last,
-        )
 
 
 class LogStream(Stream):
@@ -96,22 +40,18 @@ class Streams:
     def __init__(self, publisher: Publisher, settings: ExtensionSettings, job: Job, run: int | None) -> None:
         self._job = job
         self._settings = settings
-        names, jid = settings.names, job.jid
-        items, requests = settings.items_topic, settings.requests_topic
-        self.items = Stream(
-            publisher, "items", items, job.items_jid or jid, names(job, items), unique=settings.unique
-        )
-        self.requests = Stream(publisher, "requests", requests, jid, names(job, requests))
-        stats, logs, jobs = settings.stats_topic, settings.logs_topic, settings.jobs_topic
-        self._stats = Stream(publisher, "stats", stats, jid, settings.database_name(job, stats))
-        self._logs = LogStream(publisher, "logs", logs, jid, settings.database_name(job, logs))
-        self._jobs = Stream(publisher, "jobs", jobs, jid, settings.database_name(job, jobs))
         self._run = run
+        targets = settings.targets(job)
+        self.items = ItemStreams(publisher, targets)
+        self.requests = Stream(publisher, REQUESTS, targets.beside_items(REQUESTS))
+        self._stats = Stream(publisher, STATS, targets.beside_items(STATS))
+        self._logs = LogStream(publisher, LOGS, targets.beside_items(LOGS))
+        self._jobs = Stream(publisher, JOBS, targets.beside_items(JOBS))
 
     def __iter__(self) -> Iterator[Stream]:
         """Those that are published."""
-        every = (self.items, self.requests, self._stats, self._logs)
-        return (stream for stream in every if stream.topic)
+        yield from self.items
+        yield from (stream for stream in (self.requests, self._stats, self._logs) if stream.topic)
 
     def begin_logs(self, handler: JobLogHandler) -> None:
         """Publish the lines that the handler has taken so far, and takes until the end."""

@@ -1,0 +1,1 @@
+"""How kafka-python is used: with parts of it that are not public, or by its public interface alone."""

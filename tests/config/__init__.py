@@ -1,0 +1,1 @@
+"""Tests of where commands find their settings."""
