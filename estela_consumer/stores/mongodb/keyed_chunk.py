@@ -289,9 +289,10 @@ class KeyedChunk:
         ids = [ObjectId(key) for key in by_key]
         found: dict[bytes, StoredDocument] = {}
         for document in collection.find({"_id": {"$in": ids}}, None if whole else _MARKS):
-            key = document["_id"].binary
+            raw = bytes(document.raw)  # of a large one pymongo gives a view
+            key = raw[9:21]  # of its `_id`, an ObjectId as those that were asked for
             try:
-                found[key] = StoredDocument.from_bson(bytes(document.raw))
+                found[key] = StoredDocument.from_bson(raw)
                 if self._mode is OnExisting.TRACK:
                     entries_of(found[key])
             except NotKeyed as error:
