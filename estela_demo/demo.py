@@ -17,7 +17,7 @@ from estela_config.names import is_read
 from estela_demo.comparison import changes_table, compare
 from estela_demo.shop.catalogue import PAGES, repriced
 from estela_demo.shop.server import ShopServer
-from estela_terminal.output import as_text, say
+from estela_terminal.output import as_text, flush_output, print_table, say
 
 SETTINGS = "estela_demo.shop.settings"
 PROJECT = "shop"
@@ -34,7 +34,7 @@ class Demo:
     """One run of the demo, in one folder, with one environment for every command.
 
     `environ` says where queue and store are, and which topics and database are used: nothing of the kind
-    is taken from this process's own environment.
+    is taken from this process's own environment. `console` is where it shows that it works.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Demo:
             requests_stored=self._export("shop.requests"),
             dead_letters=sum(counts["dead_lettered"] for counts in summary["topics"].values()),
         )
-        self._console.print(comparison.table())
+        print_table(comparison.table())
         self._show("data", "show", self.dataset("shop"), "-n", str(ITEMS_SHOWN))
         return self._show("verify", JID) == 0 and comparison.complete
 
@@ -79,7 +79,7 @@ class Demo:
                 self._step(f"Day {shop.day}: the spider brought {stats['item_scraped_count']:,} prices")
                 self._consume()
         changes, prices = self._export("prices_changes"), self._export("prices")
-        self._console.print(changes_table(changes[:CHANGES_SHOWN]))
+        print_table(changes_table(changes[:CHANGES_SHOWN]))
         changed = {change["key"]["sku"] for change in changes}
         seen_again = [each for each in prices if each["sku"] not in changed and _was_seen_again(each)]
         self._step(
@@ -121,8 +121,8 @@ class Demo:
 
     def _show(self, *arguments: str) -> int:
         """Run one of the commands with its output where ours goes; its exit code."""
-        self._console.print(f"\n$ estela-scrapy {' '.join(arguments)}", style="bold", highlight=False)
-        sys.stdout.flush()  # what it prints goes straight to the same place
+        print_table("", as_text(f"$ estela-scrapy {' '.join(arguments)}", "bold"))
+        flush_output()  # what it prints goes straight to the same place
         return subprocess.run(
             [*_COMMANDS, *arguments], env=self._environ, cwd=self._folder, check=False
         ).returncode
@@ -149,7 +149,9 @@ class Demo:
         return done.stdout
 
     def _step(self, text: str) -> None:
-        self._console.print(as_text("✓", "green"), as_text(text))
+        line = as_text("✓ ", "green")
+        line.append_text(as_text(text))
+        print_table(line)
 
 
 def embedded_environ(folder: Path) -> dict[str, str]:

@@ -177,6 +177,17 @@ def test_the_installed_demo_needs_nothing_and_leaves_nothing_whatever_is_configu
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scrapy.cfg"]
 
 
+def test_the_installed_demo_says_that_its_output_was_not_taken(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from estela_cli.main import main; main()", "demo"],
+            cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 13
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_installed_demo_keeps_its_files_in_a_new_folder_alone(tmp_path: Path) -> None:
     kept, used = tmp_path / "kept", tmp_path / "used"
     used.mkdir()
