@@ -53,11 +53,16 @@ class Document(NamedTuple):
         return key if isinstance(key, str) else ObjectId(key)
 
 
-_make = partial(tuple.__new__, Document)  # what the class does, in half the time
+make_document = partial(tuple.__new__, Document)  # what the class does, in half the time
 
 
-def document_of(message: Message, envelope: Envelope, dataset: Dataset, identity: bytes | str) -> Document:
-    """The document that the message becomes. Raises BadMessage for what MongoDB does not take."""
+def document_of(
+    message: Message, envelope: Envelope, dataset: Dataset, identity: bytes | str, last: bytes = b""
+) -> Document:
+    """The document that the message becomes. Raises BadMessage for what MongoDB does not take.
+
+    `last` is one more element, in BSON, at its end.
+    """
     payload, data = envelope.payload, message.data or b""
     try:
         if (
@@ -77,10 +82,10 @@ def document_of(message: Message, envelope: Envelope, dataset: Dataset, identity
         raise BadMessage(Reason.BAD_VALUE, "an integer is beyond 64 bits") from error
     except (bson.errors.BSONError, UnicodeError, ValueError) as error:
         raise BadMessage(Reason.BAD_VALUE, f"not a BSON value: {error}") from error
-    encoded = with_id(identity, encoded)
+    encoded = with_id(identity, encoded, last)
     if len(encoded) > MAX_DOCUMENT_BYTES:
         raise too_large(len(encoded))
-    return _make((dataset, encoded, message, None))
+    return make_document((dataset, encoded, message, None))
 
 
 def too_large(size: int) -> BadMessage:
@@ -88,10 +93,16 @@ def too_large(size: int) -> BadMessage:
     return BadMessage(Reason.TOO_LARGE, f"{size:,} bytes as a document, over {MAX_DOCUMENT_BYTES:,}")
 
 
-def with_id(identity: bytes | str, encoded: bytes) -> bytes:
-    """The BSON document `encoded`, which has no `_id`, with one in front: 12 bytes are an ObjectId."""
+def with_id(identity: bytes | str, encoded: bytes, last: bytes = b"") -> bytes:
+    """The BSON document `encoded`, which has no `_id`, with one in front: 12 bytes are an ObjectId.
+
+    `last` is one more element at its end.
+    """
     first = OBJECT_ID_ELEMENT + identity if type(identity) is bytes else bson.encode({"_id": identity})[4:-1]
-    return (len(encoded) + len(first)).to_bytes(4, "little") + first + encoded[4:]
+    size = (len(encoded) + len(first) + len(last)).to_bytes(4, "little")
+    if last:
+        return size + first + encoded[4:-1] + last + b"\x00"
+    return size + first + encoded[4:]
 
 
 def decoded(encoded: bytes) -> dict[str, Any]:
