@@ -17,12 +17,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import bson
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.dbref import DBRef
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, OBJECT_ID_ELEMENT, with_id
+from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, OBJECT_ID_ELEMENT, decoded, with_id
 from estela_consumer.decoding.escaping import escape_document, unescape_document
 from estela_consumer.decoding.identity import content_id
 from estela_consumer.errors import ConsumerError
@@ -30,7 +29,6 @@ from estela_consumer.errors import ConsumerError
 _CHUNK_DOCUMENTS = 1_000
 _CHUNK_BYTES = 4 * 1024 * 1024
 _REPORT_INTERVAL = 5.0  # seconds
-_ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 # Bytes of an ObjectId's `_id` in a document, behind the 4 of its size.
 _ID_ELEMENT = len(OBJECT_ID_ELEMENT) + 12
 _OF_JSON = frozenset({str, int, Int64, float, bool, type(None)})
@@ -50,7 +48,7 @@ class Kind(enum.Enum):
 
     ADOPTED = "adopted"  # it gets an id by its content
     OURS = "ours"  # it has it already
-    KEPT = "kept"  # no message can say it, so it stays as it is
+    KEPT = "kept"  # no message of estela's can say it, so it stays as it is
 
 
 class Adopted(NamedTuple):
@@ -59,7 +57,7 @@ class Adopted(NamedTuple):
     kind: Kind
     bson: bytes
     reasons: tuple[str, ...] = ()
-    """What no message can say; of KEPT alone."""
+    """What no message of estela's can say; of KEPT alone."""
 
 
 @dataclass(slots=True)
@@ -73,7 +71,7 @@ class AdoptionReport:
     """How many of these are gone, because an equal one remains."""
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    """Why documents were kept: what no message can say, and in how many of them it is."""
+    """Why documents were kept: what no message of estela's can say, and in how many of them it is."""
     clustered: bool = False
     changed: bool = False
     """Whether the collection was replaced."""
@@ -138,16 +136,16 @@ def adopted(stored: bytes) -> Adopted:
         document = _decoded(stored)
     except (bson.errors.BSONError, UnicodeError):
         return Adopted(Kind.KEPT, stored, ("invalid BSON",))
-    if foreign := _foreign({key: value for key, value in document.items() if key != "_id"}):
-        return Adopted(Kind.KEPT, stored, foreign)
     identity = document.pop("_id")
+    if isinstance(identity, ObjectId) and identity.binary == content_id(unescape_document(document)):
+        return Adopted(Kind.OURS, stored)
+    if foreign := _foreign(document):
+        return Adopted(Kind.KEPT, stored, foreign)
     if not isinstance(identity, ObjectId):
         if foreign := _foreign(identity):
             return Adopted(Kind.KEPT, stored, tuple(f"{name} as _id" for name in foreign))
         # estela takes an item's own `_id` for the document's.
         return _with_content_id(stored, _estelas_payload({"_id": identity, **document}), None)
-    if identity.binary == content_id(unescape_document(document)):
-        return Adopted(Kind.OURS, stored)
     return _with_content_id(stored, _estelas_payload(document), document)
 
 
@@ -191,7 +189,7 @@ def adopt(replacement: Replacement, report_progress: Callable[[int], None]) -> A
 
 
 def _decoded(stored: bytes) -> dict[str, Any]:
-    document = bson.decode(stored, _ANY_DATE)
+    document = decoded(stored)
     return _without_references(document) if b"\x02$ref\x00" in stored else document
 
 
@@ -228,7 +226,7 @@ def _estelas_payload(value: Any) -> Any:
 
 
 def _foreign(value: Any) -> tuple[str, ...]:
-    """The kinds of values in it that JSON, and so a message, does not know."""
+    """The kinds of values in it that JSON, and so a message of estela's, does not know."""
     found: dict[str, None] = {}
     level = [value]
     while level:
@@ -300,4 +298,4 @@ class _KnownIds:
 def _encoded_id(document: bytes) -> bytes:
     if document.startswith(OBJECT_ID_ELEMENT, 4):
         return document[4 : 4 + _ID_ELEMENT]
-    return bson.encode({"_id": bson.decode(document, _ANY_DATE)["_id"]})
+    return bson.encode({"_id": decoded(document)["_id"]})

@@ -107,7 +107,9 @@ class QueueExtension:
         crawler, settings = self._crawler, self._settings
         failures, conversions, unkeyed = FailureLog(), ConversionLog(), UnkeyedLog()
         self._backpressure = Backpressure(crawler, lambda: publisher.full)
-        self._items = ItemRecords(streams.items, settings.serializer, failures, conversions, unkeyed)
+        self._items = ItemRecords(
+            streams.items, settings.serializer, failures, conversions, unkeyed, settings.types
+        )
         self._requests = RequestRecords(streams.requests, crawler, failures)
         report = DeliveryReport(
             crawler, publisher, streams, conversions, unkeyed, self._backpressure, settings.outbox_path

@@ -22,7 +22,9 @@ from estela_queue_adapter.serialization.conversion import (
     name_of_type,
     rule_of_function,
 )
+from estela_queue_adapter.serialization.typed import TypedEncoder
 from estela_queue_adapter.serialization.writing import Converted, Unwritable
+from estela_wire.typed_values import BSON, JSON, BsonTypes
 
 _KEPT_BY_CLASS = (DataclassAdapter, AttrsAdapter, PydanticAdapter)  # their fields never change
 _ABSENT = object()
@@ -47,27 +49,38 @@ class _NotRepeatable(Exception):
 class ItemSerializer:
     """Items of every kind that itemadapter knows, and mappings, with the `serializer` of each field applied.
 
-    `own` is the user's function for values that are not JSON. Lives on the reactor's thread alone.
+    `own` is the user's function for values that are not JSON. With the types of BSON, values that have one
+    are written as MongoDB's Extended JSON. Lives on the reactor's thread alone.
     """
 
-    def __init__(self, own: Callable[[Any], Any] | None = None) -> None:
+    def __init__(self, own: Callable[[Any], Any] | None = None, types: str = JSON) -> None:
         self._own: Rule | None = None if own is None else _rule_of_users(own)
         self._rules: WeakKeyDictionary[type, Rule] = WeakKeyDictionary()
         self._item_classes: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
         self._serializers: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
-        self._encoder = Encoder(self._simpler, self._simpler_once, every_value=own is not None)
+        rules, every_value = (self._simpler, self._simpler_once), own is not None
+        self._types = BsonTypes() if types == BSON else None
+        self._encoder = (
+            Encoder(*rules, every_value=every_value)
+            if self._types is None
+            else TypedEncoder(self._types.rule, *rules, every_value=every_value)
+        )
 
     def serialize(self, item: Any, converted: list[Converted] | None = None) -> bytes:
         """The item as a JSON object; what only its `str()` could stand for is added to `converted`.
 
-        Raises SerializationError, most often Unwritable, which knows the field. Anything that the item's own
-        code raises becomes one.
+        It is an ExtendedJson if it holds values of BSON's types. Raises SerializationError, most often
+        Unwritable, which knows the field. Anything that the item's own code raises becomes one.
         """
-        return self._encoder.encode(item if type(item) is dict else self.fields_of(item), converted)
+        return self.write(item if type(item) is dict else self.fields_of(item), converted)
 
     def write(self, fields: Any, converted: list[Converted] | None = None) -> bytes:
         """The same of what `fields_of` has returned, or of a part of it."""
-        return self._encoder.encode(fields, converted)
+        types = self._types
+        if types is None:
+            return self._encoder.encode(fields, converted)
+        types.begin()
+        return types.finish(self._encoder.encode(fields, converted))
 
     def fields_of(self, item: Any) -> Any:
         """The item as a mapping, each field as its serializer has it. Raises Unwritable."""

@@ -32,11 +32,12 @@ class ItemRecords:
         failures: FailureLog,
         conversions: ConversionLog,
         unkeyed: UnkeyedLog,
+        types: str,
     ) -> None:
-        """`serializer` is the user's function for values that are not JSON."""
+        """`serializer` is the user's function for values that are not JSON; `types` as the setting has it."""
         self._streams = streams
         self._only = streams.only
-        self._serializer = ItemSerializer(serializer)
+        self._serializer = ItemSerializer(serializer, types)
         self._failures = failures
         self._conversions = conversions
         self._unkeyed = unkeyed

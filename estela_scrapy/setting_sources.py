@@ -14,6 +14,7 @@ from estela_queue_adapter.settings import PREFIX as QUEUE_PREFIX
 from estela_queue_adapter.settings import Field, Given, unread_settings, variable
 from estela_scrapy.setting_kinds import variable_text
 from estela_terminal.printable import shown
+from estela_wire.typed_values import JSON
 
 PREFIX = "ESTELA"
 
@@ -71,6 +72,18 @@ class EstelasUnique:
         if value not in ("True", "False"):
             raise ConfigurationError(f"{name}={shown(value)}: the valid choices are True and False")
         return Given(name, value)
+
+
+class EstelasTypes:
+    """Plain JSON for a job of estela's, whose readers expect it."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def find(self, field: Field) -> Given | None:
+        if field.name != "types" or not is_estelas_job(self._environ):
+            return None
+        return Given(variable(field.name, PREFIX), JSON)
 
 
 def is_estelas_job(environ: Mapping[str, str]) -> bool:

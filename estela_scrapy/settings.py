@@ -30,6 +30,7 @@ from estela_scrapy.routing.route import Route, check_on_existing, default_route,
 from estela_scrapy.routing.target import JOBS, LOGS, REQUESTS, STATS, Targets
 from estela_scrapy.setting_sources import (
     PREFIX,
+    EstelasTypes,
     EstelasUnique,
     ScrapySettings,
     misspelt_names,
@@ -37,6 +38,7 @@ from estela_scrapy.setting_sources import (
 )
 from estela_wire.published import DataTopics, topic_setting
 from estela_wire.topics import JOBS_TOPIC
+from estela_wire.typed_values import BSON, JSON
 
 _OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
 _BUFFER_BYTES = 4 * 1024 * 1024
@@ -75,7 +77,7 @@ class ExtensionSettings:
     """Which collections there are if no template says so."""
     items: tuple[Entry, ...] = field(metadata=setting(read_entries, None))
     """What is otherwise for some items."""
-    key: tuple[str, ...] = field(metadata=setting(kinds.field_names, None))
+    key: tuple[str, ...] = field(metadata=setting(kinds.key, None))
     """The fields that tell documents apart; none: each item is a document."""
     on_existing: str | None = field(metadata=setting(kinds.unless_unset(kinds.on_existing), None))
     """What becomes of a document that is there; None: `replace` if there is a key."""
@@ -85,6 +87,8 @@ class ExtensionSettings:
     """Whether equal items are stored once."""
     serializer: Callable[[Any], Any] | None = field(metadata=setting(load_serializer, None))
     """What the user has for values that JSON has no word for."""
+    types: str = field(metadata=setting(kinds.one_of(BSON, JSON), BSON))
+    """Whether items keep the types that BSON has, such as dates, or become plain JSON."""
     buffer_bytes: int = field(metadata=setting(kinds.whole_number, _BUFFER_BYTES))
     """Bytes that memory may hold of what the queue has not acknowledged; never more than the outbox may."""
     close_timeout: float = field(metadata=setting(kinds.number, 30.0))
@@ -155,7 +159,7 @@ class ExtensionSettings:
 
 
 def _sources(settings: BaseSettings, environ: Mapping[str, str]) -> tuple[Source, ...]:
-    return ScrapySettings(settings), Variables(environ, PREFIX), EstelasUnique(environ)
+    return ScrapySettings(settings), Variables(environ, PREFIX), EstelasUnique(environ), EstelasTypes(environ)
 
 
 def _add_routes(values: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from estela_queue_adapter.serialization import serialize
+from estela_wire.typed_values import ExtendedJson
 
 MAX_URL = 8_192
 """Characters of a page's address in the metadata: one of the kind `data:` may be a whole page."""
@@ -32,6 +33,8 @@ class Envelope(msgspec.Struct, gc=False):
     """The database, instead of the jid's project."""
     dataset_name: Any = None
     """The collection, instead of one named after the jid and the topic."""
+    types: Any = None
+    """`bson` if the payload is MongoDB's Extended JSON."""
     key: Any = None
     """The names of the fields that tell the dataset's documents apart, a list; without it each message has a
     document of its own."""
@@ -64,11 +67,14 @@ class EnvelopeWriter:
     def write(self, identity: bytes, payload: bytes, metadata: bytes = b"") -> bytes:
         """The envelope around a payload that is JSON already, as the metadata are if there are any.
 
-        `identity` is 24 hex digits.
+        It says so if the payload is Extended JSON. `identity` is 24 hex digits.
         """
+        types = b'"types":"bson",' if type(payload) is ExtendedJson else b""
         if metadata:
-            return b'%b,"id":"%b","metadata":%b,"payload":%b}' % (self._head, identity, metadata, payload)
-        return b'%b,"id":"%b","payload":%b}' % (self._head, identity, payload)
+            return b'%b,"id":"%b","metadata":%b,%b"payload":%b}' % (
+                self._head, identity, metadata, types, payload,
+            )  # fmt: skip
+        return b'%b,"id":"%b",%b"payload":%b}' % (self._head, identity, types, payload)
 
 
 class MetadataWriter:

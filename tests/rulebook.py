@@ -26,7 +26,8 @@ from estela_terminal.exit_codes import ExitCode
 _REASONS = {
     Reason.UNDECODABLE: "the bytes are not UTF-8 JSON",
     Reason.BAD_ENVELOPE: "JSON, but not an envelope: no payload, a payload that is not an object, an "
-    "`id` that is not 24 hex digits, a `key` that is not a list of field names, an unknown `on_existing`",
+    "`id` that is not 24 hex digits, a `key` that is not a list of field names, an unknown `on_existing`, "
+    "`types` that are not `bson`",
     Reason.BAD_NAME: "the jid, `db_name` or `dataset_name` give no name that MongoDB takes, or one that is "
     "the server's (`admin`, `config`, `local`, `system.`)",
     Reason.UNREADABLE: "the queue's own bytes are not a message: damaged, or written so; the letter "
@@ -35,7 +36,8 @@ _REASONS = {
     "whole key is empty text",
     Reason.KEY_MISMATCH: "the dataset holds documents of another kind: without a key, with another key, or "
     "without the message's having one; or somebody has edited the document's `_estela`",
-    Reason.BAD_VALUE: "an integer beyond 64 bits, a NUL in a key, a lone surrogate, too deep a nesting",
+    Reason.BAD_VALUE: "an integer beyond 64 bits, a NUL in a key, a lone surrogate, Extended JSON that is "
+    'not what it says, such as `{"$date": "x"}` under `"types": "bson"`, too deep a nesting',
     Reason.TOO_LARGE: "over 16 MiB as a document",
     Reason.DUPLICATE_ID: "another document with another content has this `_id`",
     Reason.DUPLICATE_KEY: "a unique index of the collection has these values already",

@@ -64,7 +64,7 @@ def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaul
     fields = settings_of(ExtensionSettings)
 
     assert set(documented) == ExtensionSettings.variables()
-    assert len(fields) == 22
+    assert len(fields) == 23
     for name, field in fields.items():
         default = field.metadata["default"]
         shown = "" if default in ("", None) else f"`{default}`"
@@ -171,17 +171,46 @@ def test_the_table_of_faults_has_every_row_and_every_promise_was_kept() -> None:
         assert (stored, found) == (produced - not_promised - expected, expected)
 
 
+def rows_of_values(section: str) -> list[list[str]]:
+    """The cells of a table of docs/items.md, code without its backticks, but for the name of the kind."""
+    page = (ROOT / "docs" / "items.md").read_text()
+    lines = page.partition(f"\n## {section}\n")[2].partition("\n## ")[0].splitlines()
+    rows = [line.strip("| ").split(" | ")[1:] for line in lines if line.startswith("| ")]
+    return [[cell.strip("`") for cell in row] for row in rows[1:]]
+
+
 def test_the_table_of_values_says_what_is_written() -> None:
     from estela_scrapy.payloads import ItemSerializer
     from tests import values_of_items
 
-    page = (ROOT / "docs" / "items.md").read_text()
-    rows = re.findall(r"^\| [^|]+ \| `(.+)` \| `(.+)` \|$", page, re.MULTILINE)
+    rows = rows_of_values("Values")
 
-    assert len(rows) == page.count("\n| ") - 1
+    assert len(rows) >= 20
     for value, written in rows:
         item = {"field": eval(value, vars(values_of_items))}
         assert ItemSerializer().serialize(item) == f'{{"field":{written}}}'.encode(), value
+
+
+def test_the_table_of_types_says_what_is_written_and_stored() -> None:
+    from estela_consumer.decoding.decoder import decode
+    from estela_queue_adapter import Message
+    from estela_scrapy.payloads import ItemSerializer
+    from tests import values_of_items
+
+    codes = {"objectId": 7, "date": 9, "regex": 11, "timestamp": 17, "long": 18, "decimal": 19, "binData": 5}
+    codes["minKey"] = 255  # as MongoDB's documents number its types
+    rows = rows_of_values("Types")
+
+    assert len(rows) >= 15
+    for value, stored, written, as_json in rows:
+        item = {"field": eval(value, vars(values_of_items))}
+        payload = ItemSerializer(types="bson").serialize(item)
+        envelope = b'{"jid":"1.s.p","types":"bson","payload":%b}' % payload
+        document = decode(Message("t", 0, 0, 0.0, None, envelope, ()))
+        assert payload == f'{{"field":{written}}}'.encode(), value
+        assert ItemSerializer(types="json").serialize(item) == f'{{"field":{as_json}}}'.encode(), value
+        assert document is not None
+        assert document.bson[document.bson.index(b"field") - 1] == codes[stored], value
 
 
 def test_every_room_stands_in_the_table_of_rooms_and_every_row_is_there() -> None:

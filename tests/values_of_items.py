@@ -8,15 +8,17 @@ import http
 import ipaddress
 import math
 import pathlib
+import re
 import uuid
 
+import bson
 import numpy
 import pydantic
 import scrapy
 
 __all__ = [
-    "Price", "collections", "datetime", "decimal", "http", "ipaddress", "math", "numpy", "pathlib",
-    "pydantic", "scrapy", "uuid",
+    "Price", "bson", "collections", "datetime", "decimal", "http", "ipaddress", "math", "numpy", "pathlib",
+    "pydantic", "re", "scrapy", "uuid",
 ]  # fmt: skip
 
 

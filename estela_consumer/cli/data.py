@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any
 
 import click
+from bson.objectid import ObjectId
 from rich import box
 
 from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.adopt import adopt
 from estela_consumer.cli.dataset_argument import dataset_argument
-from estela_consumer.cli.extended_json import extended_json
+from estela_consumer.cli.extended_json import extended_json, plain_text
 from estela_consumer.cli.index import index
 from estela_consumer.cli.store_options import pass_store, store_settings, store_to_look_into
 from estela_consumer.decoding.escaping import unescape_document, unescape_key
@@ -46,6 +47,10 @@ MEANINGS = {
 _COLUMN_WIDTH, _COLUMN_GAP = 8, 3  # characters that a column has at least, and between two
 _CELL_WIDTH = 60  # characters of a value that a table shows
 
+_PLAIN = click.option(
+    "--plain", is_flag=True, help="Text for what JSON has no type for, such as dates, and no Extended JSON."
+)
+
 
 @click.group(
     cls=DataGroup,
@@ -57,7 +62,7 @@ _CELL_WIDTH = 60  # characters of a value that a table shows
 def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> None:
     """Look at what is stored, index it, and adopt what estela has stored.
 
-    JSON is MongoDB's relaxed Extended JSON.
+    JSON is MongoDB's relaxed Extended JSON: a date is {"$date": "2026-01-31T09:30:00Z"}.
     """
     logs.set_up()
     log_notes()
@@ -90,12 +95,15 @@ def list_(store: Store, as_json: bool) -> None:
 @data.command()
 @dataset_argument
 @click.option("-n", "--number", type=click.IntRange(min=1), default=5, show_default=True, help="How many.")
+@_PLAIN
 @pass_store
-def show(store: Store, dataset: Dataset, number: int) -> None:
+def show(store: Store, dataset: Dataset, number: int, *, plain: bool) -> None:
     """The first documents of DATASET (DATABASE/COLLECTION) as a table, or each as its own if it is wide."""
     with _reachable():
         documents = list(store.read(dataset, number))
     _must_exist(documents, dataset)
+    if plain:
+        documents = [plain_text(document) for document in documents]
     columns = list(dict.fromkeys(key for document in documents for key in document))
     width = sum(min(_COLUMN_WIDTH, len(column)) + _COLUMN_GAP for column in columns)
     if width <= output_width():
@@ -125,8 +133,9 @@ def _one_below_the_other(document: dict[str, Any]) -> DataTable:
 @data.command()
 @dataset_argument
 @click.option("--raw", is_flag=True, help="With _id, and keys as they are stored.")
+@_PLAIN
 @pass_store
-def export(store: Store, dataset: Dataset, raw: bool) -> None:
+def export(store: Store, dataset: Dataset, *, raw: bool, plain: bool) -> None:
     """DATASET (DATABASE/COLLECTION) as JSON lines on standard output, in the order of scraping."""
     found = False
     with _reachable():
@@ -135,7 +144,7 @@ def export(store: Store, dataset: Dataset, raw: bool) -> None:
             if not raw:
                 document.pop("_id")
                 document = unescape_document(document)
-            print_json_text(extended_json(document))
+            print_json_text(extended_json(plain_text(document) if plain else document))
     _must_exist(found, dataset)
 
 
@@ -164,10 +173,10 @@ def _cell(value: Any) -> str:
         value = unescape_document(value)
     if isinstance(value, float):
         text = json.dumps(value)  # NaN and Infinity as people know them
-    elif value is None or isinstance(value, (bool, dict, list)):
-        text = extended_json(value)
+    elif isinstance(value, (str, int, ObjectId)) and not isinstance(value, bool):
+        text = str(value)  # of a document's `_id` the digits alone
     else:
-        text = str(value)
+        text = extended_json(value)
     return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
 
 

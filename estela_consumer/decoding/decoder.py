@@ -7,6 +7,7 @@ from estela_consumer.decoding.described import described_document
 from estela_consumer.decoding.document import MAX_DOCUMENT_BYTES, Document, document_of
 from estela_consumer.decoding.envelope import MAY_BE_DEEP, check_depth, read_envelope
 from estela_consumer.decoding.identity import identity_of
+from estela_consumer.decoding.typed_payload import read_types
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message, Unreadable
 from estela_queue_adapter.errors import BadName
@@ -31,6 +32,8 @@ def decode(message: Message) -> Document | None:
         dataset = destination_of(message, envelope)
         if size > MAY_BE_DEEP:
             check_depth(envelope.payload, data)
+        if envelope.types is not None:
+            read_types(envelope)
         if (envelope.key is not None or envelope.metadata is not None) and message.topic != STATS_TOPIC:
             return described_document(message, envelope, dataset)
         identity = identity_of(message, envelope)

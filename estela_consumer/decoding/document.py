@@ -6,14 +6,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.objectid import ObjectId
 
 from estela_consumer.decoding.escaping import Shapes, escape_document, may_hold_backslashes
-from estela_consumer.decoding.identity import canonical
 from estela_consumer.decoding.metadata import SUBDOCUMENT
 from estela_consumer.decoding.version import Version
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message
+from estela_wire.canonical import canonical
 from estela_wire.dataset import Dataset
 from estela_wire.envelope import Envelope
 from estela_wire.topics import STATS_TOPIC
@@ -22,6 +23,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit
 OBJECT_ID_ELEMENT = b"\x07_id\x00"
 """How a document whose `_id` is an ObjectId begins behind the 4 bytes of its size; the 12 bytes follow."""
 
+_ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _refused = Shapes()
 _BACKSLASH = ord("\\")  # a number is found faster in bytes than bytes are
 
@@ -41,7 +43,7 @@ class Document(NamedTuple):
         """Its `_id`; 12 bytes are an ObjectId's."""
         if self.bson.startswith(OBJECT_ID_ELEMENT, 4):
             return self.bson[9:21]
-        identity: str = bson.decode(self.bson)["_id"]
+        identity: str = decoded(self.bson)["_id"]
         return identity
 
     @property
@@ -51,11 +53,16 @@ class Document(NamedTuple):
         return key if isinstance(key, str) else ObjectId(key)
 
 
-_make = partial(tuple.__new__, Document)  # what the class does, in half the time
+make_document = partial(tuple.__new__, Document)  # what the class does, in half the time
 
 
-def document_of(message: Message, envelope: Envelope, dataset: Dataset, identity: bytes | str) -> Document:
-    """The document that the message becomes. Raises BadMessage for what MongoDB does not take."""
+def document_of(
+    message: Message, envelope: Envelope, dataset: Dataset, identity: bytes | str, last: bytes = b""
+) -> Document:
+    """The document that the message becomes. Raises BadMessage for what MongoDB does not take.
+
+    `last` is one more element, in BSON, at its end.
+    """
     payload, data = envelope.payload, message.data or b""
     try:
         if (
@@ -75,10 +82,10 @@ def document_of(message: Message, envelope: Envelope, dataset: Dataset, identity
         raise BadMessage(Reason.BAD_VALUE, "an integer is beyond 64 bits") from error
     except (bson.errors.BSONError, UnicodeError, ValueError) as error:
         raise BadMessage(Reason.BAD_VALUE, f"not a BSON value: {error}") from error
-    encoded = with_id(identity, encoded)
+    encoded = with_id(identity, encoded, last)
     if len(encoded) > MAX_DOCUMENT_BYTES:
         raise too_large(len(encoded))
-    return _make((dataset, encoded, message, None))
+    return make_document((dataset, encoded, message, None))
 
 
 def too_large(size: int) -> BadMessage:
@@ -86,15 +93,26 @@ def too_large(size: int) -> BadMessage:
     return BadMessage(Reason.TOO_LARGE, f"{size:,} bytes as a document, over {MAX_DOCUMENT_BYTES:,}")
 
 
-def with_id(identity: bytes | str, encoded: bytes) -> bytes:
-    """The BSON document `encoded`, which has no `_id`, with one in front: 12 bytes are an ObjectId."""
+def with_id(identity: bytes | str, encoded: bytes, last: bytes = b"") -> bytes:
+    """The BSON document `encoded`, which has no `_id`, with one in front: 12 bytes are an ObjectId.
+
+    `last` is one more element at its end.
+    """
     first = OBJECT_ID_ELEMENT + identity if type(identity) is bytes else bson.encode({"_id": identity})[4:-1]
-    return (len(encoded) + len(first)).to_bytes(4, "little") + first + encoded[4:]
+    size = (len(encoded) + len(first) + len(last)).to_bytes(4, "little")
+    if last:
+        return size + first + encoded[4:-1] + last + b"\x00"
+    return size + first + encoded[4:]
+
+
+def decoded(encoded: bytes) -> dict[str, Any]:
+    """A BSON document; a date that Python has no datetime for is a DatetimeMS."""
+    return bson.decode(encoded, _ANY_DATE)
 
 
 def same_content(one: bytes, other: bytes) -> bool:
     """Whether two BSON documents say the same, whatever the order of their keys."""
-    return one == other or canonical(bson.decode(one)) == canonical(bson.decode(other))
+    return one == other or canonical(decoded(one)) == canonical(decoded(other))
 
 
 def is_stored_as(stored: bytes, document: Document) -> bool:
@@ -106,7 +124,7 @@ def is_stored_as(stored: bytes, document: Document) -> bool:
         return True
     if document.message.topic != STATS_TOPIC:
         return False
-    return _extends(bson.decode(stored), bson.decode(document.bson))
+    return _extends(decoded(stored), decoded(document.bson))
 
 
 def _extends(found: Any, given: Any) -> bool:

@@ -6,14 +6,12 @@ It is decided by the message alone, so that a message that is delivered again me
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message
+from estela_wire.canonical import canonical
 from estela_wire.dataset import stats_id
 from estela_wire.envelope import Envelope
 from estela_wire.headers import origin_of
@@ -55,21 +53,6 @@ def position_id(message: Message) -> bytes:
     """The 12 bytes of `_id` that the place in the topic gives, the same one after a replay."""
     origin = origin_of(message)
     return make_id(int(origin.timestamp), _partition_digest(origin.topic, origin.partition), origin.offset)
-
-
-def canonical(value: Any) -> bytes:
-    """The value's canonical JSON: keys sorted, nothing between; equal values give equal bytes.
-
-    Raises RecursionError for what is nested too deeply.
-    """
-    try:
-        encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        # orjson writes NaN and the infinities as null; they are not the same as null.
-        if b"null" not in encoded:
-            return encoded
-    except TypeError:
-        pass  # a lone surrogate, an integer beyond 64 bits, a type of the store's own: json has an answer
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr).encode()
 
 
 @lru_cache(maxsize=1024)

@@ -5,9 +5,9 @@ It is put together of bytes: most of it is the same in the next message, and the
 
 from __future__ import annotations
 
-import functools
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache, partial
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -24,7 +24,9 @@ SUBDOCUMENT_ELEMENT = b"\x03_estela\x00"
 _MAX_URL = 8_192  # characters; a longer one is left out
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
-_ISO_8601 = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)", re.ASCII)
+_SECOND = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
+_ISO_8601 = re.compile(rf"({_SECOND.pattern})(?:\.(\d{{1,9}}))?(Z|[+-]\d\d:?\d\d)", re.ASCII)
+_LENGTH = len("2026-01-31T09:30:15.123Z")  # as the extension writes it
 _DATE = Struct("<q")
 _INT32 = Struct("<i")
 _ID = b"\x07id\x00"
@@ -33,40 +35,70 @@ _FIRST_SEEN, _LAST_SEEN, _REVISION = b"\x09first_seen\x00", b"\x09last_seen\x00"
 _END = b"\x00"
 _TAIL_BYTES = len(_FIRST_SEEN) + len(_LAST_SEEN) + 2 * _DATE.size + len(_REVISION) + _INT32.size + 2
 FIRST_REVISION = 1
+_KEYED = (
+    SUBDOCUMENT_ELEMENT
+    + b"%b" + _ID + b"%b%b%b" + _FIRST_SEEN + b"%b" + _LAST_SEEN + b"%b"
+    + _REVISION + _INT32.pack(FIRST_REVISION) + _END
+)  # fmt: skip
+_KEYED_BYTES = 4 + len(_ID) + 12 + _TAIL_BYTES - 1  # of the subdocument, without what differs in length
 
 
 class Metadata(NamedTuple):
     """Where and when a payload was scraped; None is what is not known, or not what it should be."""
 
     jid: str | None
-    url: str | None
+    url: bytes | None
+    """In UTF-8."""
     scraped_at: int | None
     """Milliseconds since 1970."""
 
 
+_make = partial(tuple.__new__, Metadata)  # what the class does, in half the time
+
+
 def metadata_of(jid: Any, given: Any) -> Metadata:
     """What an envelope says of itself. A value that is not as it should be costs itself alone."""
-    fields = given if isinstance(given, dict) else {}
+    fields = given if type(given) is dict else {}
     url, scraped_at = fields.get("url"), fields.get("scraped_at")
-    return Metadata(
-        jid if isinstance(jid, str) and _parts(jid) is not None else None,
-        url if isinstance(url, str) and len(url) <= _MAX_URL and _is_utf8(url) else None,
-        milliseconds_of(scraped_at) if isinstance(scraped_at, str) else None,
+    return _make(
+        (
+            jid if type(jid) is str and _parts(jid) is not None else None,
+            _encoded(url) if type(url) is str else None,
+            milliseconds_of(scraped_at) if type(scraped_at) is str else None,
+        )
     )
 
 
 def milliseconds_of(text: str) -> int | None:
     """Milliseconds since 1970 of a moment in ISO 8601 with its time zone; None for any other text."""
+    digits = text[20:23]
+    if (
+        len(text) == _LENGTH
+        and text[19] == "."
+        and text[23] == "Z"
+        and digits.isdecimal()
+        and digits.isascii()
+    ):
+        second = _second(text[:19], "Z")  # most items are scraped in the second of the one before
+        return None if second is None else second + int(digits)
     found = _ISO_8601.fullmatch(text)
     if found is None:
         return None
-    day, time, fraction, zone = found.groups()
+    day_and_time, fraction, zone = found.groups()
+    second = _second(day_and_time, zone)
+    return None if second is None else second + int((fraction or "0").ljust(3, "0")[:3])
+
+
+@lru_cache(maxsize=1024)
+def _second(text: str, zone: str) -> int | None:
+    """Milliseconds since 1970 at the beginning of a second."""
+    if _SECOND.fullmatch(text) is None:
+        return None
     zone = "+00:00" if zone == "Z" else zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
     try:
-        moment = datetime.fromisoformat(f"{day}T{time}{zone}")
+        return (datetime.fromisoformat(f"{text}{zone}") - _EPOCH) // _MILLISECOND
     except ValueError:
         return None
-    return (moment - _EPOCH) // _MILLISECOND + int((fraction or "0").ljust(3, "0")[:3])
 
 
 def plain_subdocument(metadata: Metadata) -> bytes:
@@ -79,12 +111,9 @@ def keyed_subdocument(metadata: Metadata, key: tuple[str, ...], identity: bytes,
 
     Its last elements have a fixed size, so that `with_marks` can replace them.
     """
-    seen = _DATE.pack(seen_at)
-    return _framed(
-        b"%b%b%b%b%b%b%b%b%b%b" % (
-            _ID, identity, _key_element(key) + _origin(metadata.jid), _page(metadata),
-            _FIRST_SEEN, seen, _LAST_SEEN, seen, _REVISION, _INT32.pack(FIRST_REVISION),
-        )
+    seen, names, page = _DATE.pack(seen_at), _names(key, metadata.jid), _page(metadata)
+    return _KEYED % (
+        (_KEYED_BYTES + len(names) + len(page)).to_bytes(4, "little"), identity, names, page, seen, seen
     )  # fmt: skip
 
 
@@ -95,11 +124,6 @@ def with_marks(document: bytes, first_seen: int, last_seen: int, revision: int) 
         _FIRST_SEEN, _DATE.pack(first_seen), _LAST_SEEN, _DATE.pack(last_seen),
         _REVISION, _INT32.pack(revision),
     )  # fmt: skip
-
-
-def with_element(document: bytes, element: bytes) -> bytes:
-    """The BSON document with one more element at its end."""
-    return (len(document) + len(element)).to_bytes(4, "little") + document[4:-1] + element + _END
 
 
 def names_of(jid: str | None) -> dict[str, str]:
@@ -113,7 +137,7 @@ def _framed(elements: bytes) -> bytes:
     return SUBDOCUMENT_ELEMENT + size.to_bytes(4, "little") + elements + _END
 
 
-@functools.lru_cache(maxsize=2048)
+@lru_cache(maxsize=2048)
 def _parts(jid: str) -> JidParts | None:
     try:
         parts = parse_jid(jid)
@@ -122,26 +146,32 @@ def _parts(jid: str) -> JidParts | None:
     return parts if _is_utf8(jid) else None
 
 
-@functools.lru_cache(maxsize=2048)
+@lru_cache(maxsize=2048)
 def _origin(jid: str | None) -> bytes:
     return bson.encode(names_of(jid))[4:-1]
 
 
-@functools.lru_cache(maxsize=256)
-def _key_element(key: tuple[str, ...]) -> bytes:
-    return bson.encode({"key": list(key)})[4:-1]
+@lru_cache(maxsize=2048)
+def _names(key: tuple[str, ...], jid: str | None) -> bytes:
+    return bson.encode({"key": list(key)})[4:-1] + _origin(jid)
 
 
 def _page(metadata: Metadata) -> bytes:
-    url = b"" if metadata.url is None else _text_element(b"url", metadata.url)
-    if metadata.scraped_at is None:
-        return url
-    return url + _SCRAPED_AT + _DATE.pack(metadata.scraped_at)
+    _, url, scraped_at = metadata
+    if url is None:
+        return b"" if scraped_at is None else _SCRAPED_AT + _DATE.pack(scraped_at)
+    size = (len(url) + 1).to_bytes(4, "little")
+    if scraped_at is None:
+        return b"\x02url\x00%b%b\x00" % (size, url)
+    return b"\x02url\x00%b%b\x00\x09scraped_at\x00%b" % (size, url, _DATE.pack(scraped_at))
 
 
-def _text_element(name: bytes, value: str) -> bytes:
-    encoded = value.encode()
-    return b"\x02%b\x00%b%b\x00" % (name, (len(encoded) + 1).to_bytes(4, "little"), encoded)
+def _encoded(url: str) -> bytes | None:
+    """None if the document is better without it."""
+    try:
+        return url.encode() if len(url) <= _MAX_URL else None
+    except UnicodeEncodeError:
+        return None
 
 
 def _is_utf8(text: str) -> bool:

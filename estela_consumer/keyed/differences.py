@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import bson
 from bson.binary import USER_DEFINED_SUBTYPE, Binary
 
-from estela_consumer.decoding.identity import canonical
+from estela_wire.canonical import canonical
 
 _MAX_VALUE = 64 * 1024  # bytes of BSON; of a larger value a difference has a digest alone
 _MAX_VALUES = 256 * 1024  # bytes of BSON of all values of one difference; beyond, the largest are digests

@@ -9,10 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import bson
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.document import Document, is_stored_as
+from estela_consumer.decoding.document import Document, decoded, is_stored_as
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.keyed.kinds import Kind, mismatch
 from estela_consumer.keyed.stored import version_of
@@ -129,7 +128,7 @@ class EmbeddedStore(Store):
             size = _PAGE if remaining is None else min(_PAGE, remaining)
             page = self._page(row[0], last, size)
             for _, encoded in page:
-                yield bson.decode(encoded)
+                yield decoded(encoded)
             if len(page) < size:
                 return
             last = page[-1][0]

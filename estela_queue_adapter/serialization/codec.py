@@ -8,7 +8,8 @@ from __future__ import annotations
 import enum
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -20,7 +21,8 @@ from estela_queue_adapter.serialization.writing import Converted, Writer
 
 _parse = msgspec.json.Decoder().decode  # as fast as orjson, which rounds integers beyond 64 bits to floats
 
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME  # a rule says how
+_FINITE = frozenset({str, int, bool, type(None)})
+OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME  # a rule says how
 
 
 class Encoder:
@@ -31,6 +33,8 @@ class Encoder:
     up what it is given. With `every_value` it is asked for all that JSON has no word for, enumerations and
     UUIDs among them, which takes several times as long.
     """
+
+    _types: Rule | None = None  # of `TypedEncoder`
 
     def __init__(
         self, rule: Rule | None = None, rule_once: Rule | None = None, *, every_value: bool = False
@@ -46,14 +50,18 @@ class Encoder:
         """
         if not self._every_value:
             try:
-                encoded = orjson.dumps(data, self._simpler, _OPTIONS)
-                return encoded if b"null" not in encoded else _with_null(data, self._simpler)
+                return self._whole(data, self._simpler)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException:  # noqa: BLE001, S110  (the writer meets it again, and says where)
                 pass
-        whole = None if self._every_value else _whole
-        return Writer(whole, self._simpler_once, converted).encode(data)
+        whole = None if self._every_value else self._whole
+        return Writer(whole, self._simpler_once, converted, self._types).encode(data)
+
+    def _whole(self, data: Any, simpler: Rule) -> bytes:
+        """`data` as JSON, with every value that JSON has no word for by `simpler`; or any exception."""
+        encoded = orjson.dumps(data, simpler, OPTIONS)
+        return encoded if b"null" not in encoded or is_finite((data,)) else with_null(data, simpler)
 
     def _simpler(self, value: Any) -> Any:
         found = NotImplemented if self._rule is None else self._rule(value)
@@ -64,19 +72,37 @@ class Encoder:
         return found
 
     def _simpler_once(self, value: Any) -> Any:
-        for rule in (self._rule_once, self._rule):
-            if rule is not None and (found := rule(value)) is not NotImplemented:
-                return found
+        if self._rule_once is not None and (found := self._rule_once(value)) is not NotImplemented:
+            return found
+        return self._after_once(value)
+
+    def _after_once(self, value: Any) -> Any:
+        if self._rule is not None and (found := self._rule(value)) is not NotImplemented:
+            return found
         return simpler(value)
 
 
-def _whole(data: Any, simpler: Rule) -> bytes:
-    """`data` as JSON, with every value that JSON has no word for by `simpler`; or any exception."""
-    encoded = orjson.dumps(data, simpler, _OPTIONS)
-    return encoded if b"null" not in encoded else _with_null(data, simpler)
+def is_finite(values: Iterable[Any], also: frozenset[type] = frozenset()) -> bool:
+    """Whether no NaN and no infinity is among them, at any depth.
+
+    False as well if it would take a closer look, as for all that is neither of JSON's types nor `also`.
+    """
+    for value in values:
+        kind = type(value)
+        if kind in _FINITE or kind in also:
+            continue
+        if kind is float:
+            if not isfinite(value):
+                return False
+        elif kind is dict:
+            if not is_finite(value.values(), also):
+                return False
+        elif (kind is not list and kind is not tuple) or not is_finite(value, also):
+            return False
+    return True
 
 
-def _with_null(data: Any, simpler: Rule) -> bytes:
+def with_null(data: Any, simpler: Rule) -> bytes:
     """What orjson would write if it knew NaN and the infinities, which it writes as null."""
 
     def simpler_of_all(value: Any) -> Any:  # json does not know what orjson knows by itself

@@ -20,7 +20,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from estela_queue_adapter.errors import SerializationError
@@ -30,6 +30,15 @@ _SHORT = 1_000  # elements that `simpler` makes of one value; `parts_of` makes m
 
 Rule = Callable[[Any], Any]
 """Returns what stands for a value, or NotImplemented if the value is not its concern."""
+
+
+class AsText(NamedTuple):
+    """The text that stands for a value, if that is to be told."""
+
+    text: str
+    why: str
+    """Such as `more digits than there may be`."""
+
 
 _ABSENT = object()
 name_of_class: Callable[[type], str] = type.__dict__["__name__"].__get__

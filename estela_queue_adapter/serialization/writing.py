@@ -15,11 +15,13 @@ import orjson
 from estela_queue_adapter.errors import SerializationError
 from estela_queue_adapter.serialization.conversion import (
     MAX_ITERATED,
+    AsText,
     Pairs,
     Rule,
     members_of,
     name_of_type,
     parts_of,
+    simpler,
 )
 
 MAX_DEPTH = 254  # levels, as orjson has it; MongoDB takes 100
@@ -28,6 +30,8 @@ MAX_DIGITS = 20_000  # of an integer: ten times as many take a hundred times as 
 MAX_SINGLE = 200_000  # values that are written one by one; so many are too long for a message almost always
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_OF_TYPES = (orjson.Fragment, AsText)
+_LONGEST_PLAIN = 62  # bits of an integer that is of no type but JSON's
 _PROBED_DEPTH = 8  # levels in which parts are tried as a whole: each level may read all that is below it
 _PROBED_PARTS = 1_000  # parts that are tried together
 _FEW_PARTS = 16  # that are tried together in one of four levels only
@@ -82,16 +86,21 @@ class Writer:
 
     `whole` writes a part, given what is to be done about values that JSON has no word for, or raises; without
     it, each value is looked at. `simpler` returns what stands for a value, or NotImplemented, and is asked
-    once for each value.
+    once for each value. `types` knows which integers are more than JSON's; keys are text whatever it knows.
     """
 
     def __init__(
-        self, whole: Callable[[Any, Rule], bytes] | None, simpler: Rule, converted: list[Converted] | None
+        self,
+        whole: Callable[[Any, Rule], bytes] | None,
+        simpler: Rule,
+        converted: list[Converted] | None,
+        types: Rule | None = None,
     ) -> None:
         self._whole = whole
         self._simpler = simpler
-        self._told = converted
-        self._converted = [] if converted is None else converted
+        self._types = types
+        self._in_key = False
+        self._converted = converted
         self._path: list[str | int] = []
         self._open: set[int] = set()  # the ids of what is being written: none may be inside itself
         self._met: dict[int, tuple[Any, Any]] = {}  # by id: a value, and what stands for it
@@ -113,7 +122,7 @@ class Writer:
 
     def _write(self, value: Any) -> bytes:
         if type(value) in _SCALARS:
-            return _scalar(value)
+            return self._scalar(value)
         mark = id(value)
         if mark in self._open:
             raise SerializationError("contains itself")
@@ -134,16 +143,36 @@ class Writer:
             if issubclass(cls, str):
                 return _scalar(str.__str__(value))
             if issubclass(cls, int):
-                return _scalar(int.__int__(value))
+                return self._integer(value)
         found = self._stand_in(value)
         if isinstance(found, Pairs):
             return self._object(found.pairs)
+        if type(found) is orjson.Fragment:
+            return orjson.dumps(found)
+        if type(found) is AsText:
+            return self._as_text(value, found)
         if found is not NotImplemented:
             return self._write(found)
         if issubclass(cls, (set, frozenset)):
             return self._set(members_of(value))
         self._say(f"a value of type {name_of_type(value)} is written as its str()")
         return _scalar(self._text(value))
+
+    def _scalar(self, value: str | float | None) -> bytes:
+        return self._integer(value) if type(value) is int else _scalar(value)
+
+    def _integer(self, value: int) -> bytes:
+        plain = _scalar(int.__int__(value))  # of one that is too long this raises
+        if self._types is None or self._in_key:
+            return plain
+        found = self._types(value)
+        if type(found) is orjson.Fragment:
+            return orjson.dumps(found)
+        return self._as_text(value, found) if type(found) is AsText else plain
+
+    def _as_text(self, value: Any, found: AsText) -> bytes:
+        self._say(f"a value of type {name_of_type(value)} is written as its text: it has {found.why}")
+        return _scalar(found.text)
 
     def _stand_in(self, value: Any) -> Any:
         """What stands for a value, which is asked for once; NotImplemented for a set, or if its text does."""
@@ -155,6 +184,8 @@ class Writer:
         self._given -= _length(met[1])
         if self._given < 0:
             raise SerializationError(f"gives more than {MAX_ITERATED:,} values")
+        if self._in_key and type(met[1]) in _OF_TYPES:
+            return simpler(value)
         return met[1]
 
     def _found_for(self, value: Any) -> Any:
@@ -176,15 +207,24 @@ class Writer:
         found = self._stand_in(value)
         if isinstance(found, Pairs):
             raise TypeError
+        if type(found) is AsText:
+            if self._is_telling:
+                raise TypeError
+            return found.text
         if found is not NotImplemented:
             return found
         if issubclass(type(value), (set, frozenset)):
             members = members_of(value)
             scalars = _SCALARS.issuperset(map(type, members))
             return sorted(members, key=_scalar if scalars else self._whole_one)
-        if self._told is not None and len(self._converted) < MAX_CONVERTED:
+        if self._is_telling:
             raise TypeError
         return self._text(value)
+
+    @property
+    def _is_telling(self) -> bool:
+        """Whether more of what is converted is to be told."""
+        return self._converted is not None and len(self._converted) < MAX_CONVERTED
 
     def _whole_one(self, value: Any) -> bytes:
         if self._whole is None:
@@ -199,7 +239,7 @@ class Writer:
 
     def _set(self, values: list[Any]) -> bytes:
         if _SCALARS.issuperset(map(type, values)):
-            return b"[%b]" % b",".join(sorted(map(_scalar, values)))
+            return b"[%b]" % b",".join(sorted(map(self._scalar, values)))
         self._count(len(values), 0)
         return b"[%b]" % b",".join(sorted(map(self._write, values)))
 
@@ -243,9 +283,14 @@ class Writer:
     def _try_whole(self, part: Any, values: Collection[Any]) -> bytes | None:
         try:
             if _SCALARS.issuperset(map(type, values)):
-                return _plain(part)
+                return _plain(part) if self._types is None or self._in_key else _plain_typed(part, values)
             level = len(self._open) - 1
-            if self._whole is None or level > _PROBED_DEPTH or (level % 4 and len(values) < _FEW_PARTS):
+            if (
+                self._whole is None
+                or self._in_key
+                or level > _PROBED_DEPTH
+                or (level % 4 and len(values) < _FEW_PARTS)
+            ):
                 return None
             return self._whole(part, self._stand_in_of_all)
         except (KeyboardInterrupt, SystemExit):
@@ -274,7 +319,9 @@ class Writer:
         if type(key) is int:
             return _scalar(key).decode()
         self._path.append("key")
+        before, self._in_key = self._in_key, True
         written = self._write(key)
+        self._in_key = before
         self._path.pop()
         return json.loads(written) if written[:1] == b'"' else written.decode()
 
@@ -287,7 +334,7 @@ class Writer:
         return other
 
     def _say(self, what: str) -> None:
-        if len(self._converted) < MAX_CONVERTED:
+        if self._converted is not None and len(self._converted) < MAX_CONVERTED:
             self._converted.append(Converted(self._where(), what))
 
     def _where(self, inner: str = "") -> str:
@@ -311,6 +358,13 @@ def _plain(values: Any) -> bytes:
     except TypeError:
         pass  # integers beyond 64 bits, lone surrogates: these travel as their JSON escapes
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+
+
+def _plain_typed(values: Any, parts: Collection[Any]) -> bytes | None:
+    """The same; None if an integer in it may be of a type of its own."""
+    if any(type(part) is int and part.bit_length() > _LONGEST_PLAIN for part in parts):
+        return None
+    return _plain(values)
 
 
 def _scalar(value: str | float | None) -> bytes:

@@ -26,6 +26,15 @@ _VALUES: list[Any] = [
     *({"a": {"b.c": 1}}, [[{"x.y": {"$z": None}}]], {"": ""}, {"_id": {"_id": 1}}, {"\\u002e": 1, ".": 2}),
     *({"$ref": "c", "$id": 1}, {"$date": "x"}, {"$oid": 7}),
 ]
+# Under `types` these are values, or lies.
+_WRAPPERS: list[Any] = [
+    *({"$date": "2026-01-31T09:30:00Z"}, {"$date": {"$numberLong": str(2**60)}}, {"$date": {"$date": {}}}),
+    *({"$date": "9999-12-31T23:59:59-14:00"}, {"$date": 2**63}, {"$date": "\ud800"}, {"$date": None}),
+    *({"$numberDecimal": "1.10"}, {"$numberDecimal": "1E6145"}, {"$numberDecimal": "9" * 9_000}),
+    *({"$oid": "0" * 24}, {"$oid": "zz"}, {"$uuid": "7"}, {"$binary": {"base64": "=", "subType": "04"}}),
+    *({"$numberLong": "9" * 30}, {"$numberDouble": "1e999"}, {"$minKey": 1}, {"$regularExpression": {}}),
+    *({"$$date": "x"}, {"$": 1}, {"$date": "2026-01-31T09:30:00Z", "x": 1}, [[{"$set": {"$oid": []}}]]),
+]
 _NAMES: list[Any] = [
     *(None, "", 7, [], {}, "admin", "config", "../up", "a$b", "d" * 300, "a\x00b", "system.x", ".", "x..y"),
     *("1.2.3", "\x1b[31m", "a.b.c.d"),
@@ -99,6 +108,9 @@ class Corpus:
             "payload": {f"k{number}": some(_VALUES) for number in range(some([0, 1, 3]))},
             "unique": some(["False", "False", "True", True, None, 7, []]),
         }
+        if self._chance.random() < 0.3:
+            envelope["types"] = some(["bson", "bson", "bson", None, "xml", 7, []])
+            envelope["payload"] |= {f"t{number}": some([*_WRAPPERS, *_VALUES]) for number in range(3)}
         if self._chance.random() < 0.3:
             envelope["id"] = some([str(ObjectId()), "0" * 24, "f" * 24, "", 7, None, "0" * 23, "٣" * 24])
         if self._chance.random() < 0.3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,14 +89,9 @@ class KeyedChunk:
         self._to = collections
         self._mode = mode
         self._sleep = sleep
+        self._documents = documents
         self._groups: dict[bytes, _Group] = {}
-        for document in documents:
-            key = document.bson[9:21]
-            group = self._groups.get(key)
-            if group is None:
-                group = self._groups[key] = _Group(key)
-            group.documents.append(document)
-        self._keys = len(self._groups)
+        self._of_key = Counter(map(_key_of, documents))
         self._found = 0  # keys that were there at the first attempt
         self._verdicts: dict[int, Verdict] = {}
         self._written: set[int] = set()  # documents of which a write of ours may have been the first
@@ -103,30 +99,56 @@ class KeyedChunk:
     @property
     def share_found(self) -> float:
         """The share of the keys that were there already."""
-        return self._found / self._keys
+        return self._found / len(self._of_key)
 
     def write(self, *, look_first: bool) -> dict[int, Verdict]:
         """The verdict for each document, by its `id()`. Blocks. Raises the driver's errors."""
-        in_vain, first = 0, True
+        self._group(self._documents if look_first else self._insert_lone())
+        in_vain, first = 0, look_first
         while self._groups and in_vain < _ATTEMPTS:
             if in_vain:
                 self._sleep(min(_PAUSE * 2 ** (in_vain - 1), _LONGEST_PAUSE))
             before = len(self._verdicts)
             groups = list(self._groups.values())
-            if first and not look_first:
-                stored: dict[bytes, StoredDocument] = {}
-            else:
-                stored = self._read(groups, whole=self._mode in NEEDS_CONTENT)
-            if first and look_first:
+            stored = self._read(groups, whole=self._mode in NEEDS_CONTENT)
+            if first:
                 self._found = len(stored)
-            self._write_round(groups, stored, count=first and not look_first)
+            self._write_round(groups, stored)
             first = False
             in_vain = 0 if len(self._verdicts) > before else in_vain + 1
         for group in list(self._groups.values()):
             self._finish(group, group.documents, Outcome.RETRY)
         return self._verdicts
 
-    def _write_round(self, groups: list[_Group], stored: dict[bytes, StoredDocument], *, count: bool) -> None:
+    def _insert_lone(self) -> Sequence[Document]:
+        """Insert each document that is alone with its key, as it came: if the key is new, that is all.
+
+        The others, and those that fail, are returned: more has to be known of them.
+        """
+        lone, others = self._documents, []
+        if len(self._of_key) < len(self._documents):
+            lone = [document for document in self._documents if self._of_key[_key_of(document)] == 1]
+            others = [document for document in self._documents if self._of_key[_key_of(document)] > 1]
+        if not lone:
+            return others
+        self._written.update(map(id, lone))
+        failures = insert_all(self._to.documents, [Encoded(document.bson) for document in lone])
+        self._verdicts = dict.fromkeys(map(id, lone), Outcome.STORED)
+        for index, failure in failures.items():
+            self._found += isinstance(failure, Taken)
+            del self._verdicts[id(lone[index])]
+            others.append(lone[index])
+        return others
+
+    def _group(self, documents: Iterable[Document]) -> None:
+        for document in documents:
+            key = _key_of(document)
+            group = self._groups.get(key)
+            if group is None:
+                group = self._groups[key] = _Group(key)
+            group.documents.append(document)
+
+    def _write_round(self, groups: list[_Group], stored: dict[bytes, StoredDocument]) -> None:
         unsure = self._repair(groups, stored)
         steps = [
             step
@@ -138,8 +160,6 @@ class KeyedChunk:
         if inserts := [step for step in steps if step.stored is None]:
             encoded = [Encoded(step.plan.document or b"") for step in inserts]
             failures = insert_all(self._to.documents, encoded)
-            if count:
-                self._found = sum(isinstance(failure, Taken) for failure in failures.values())
             done += self._sort_out(inserts, failures)
         if others := [step for step in steps if step.stored is not None]:
             failures, matched = write_all(self._to.documents, [_operation(step) for step in others])
@@ -289,6 +309,10 @@ class KeyedChunk:
         del group.documents[: len(batch)]
         if not group.documents:
             self._groups.pop(group.key, None)
+
+
+def _key_of(document: Document) -> bytes:
+    return document.bson[9:21]
 
 
 def _operation(step: _Step) -> Operation:

@@ -46,8 +46,8 @@ _MAJORITY = WriteConcern("majority", wtimeout=30_000)  # milliseconds
 _FOUND_AT_ONCE = 1_000
 _IDS_AT_ONCE = 10_000  # the server would send 16 MiB of them, which are ten times as much here
 
-_RAW = CodecOptions(document_class=RawBSONDocument)
-# Others may have written what Python has no date for, or text that is not UTF-8: it is read all the same.
+# Documents may hold dates that Python has no datetime for; others may have written text that is not UTF-8.
+_RAW = CodecOptions(document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _WHATEVER_IS_THERE: CodecOptions[dict[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="backslashreplace"
 )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from typing import Any
 
 import bson
 import pytest
+from bson.binary import Binary
+from bson.datetime_ms import DatetimeMS
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
 from bson.objectid import ObjectId
+from bson.regex import Regex
+from bson.timestamp import Timestamp
 
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
@@ -82,6 +89,33 @@ class StoreContract:
         again = document(dataset, {"b": {"d": 2, "c": float("nan")}, "a": 1}, first.id)
 
         assert store.write(dataset, [again]) == [Outcome.PRESENT]
+
+    def test_values_of_bsons_types_are_kept_and_compared(self, store: Store, dataset: Dataset) -> None:
+        """Also dates that Python has no datetime for."""
+        payload = {
+            "date": datetime.datetime(2026, 1, 31, 9, 30, 0, 123_000),  # noqa: DTZ001
+            "far": DatetimeMS(2**55),
+            "decimal": Decimal128("1.10"),
+            "binary": [b"\x00\xff", Binary(b"x" * 16, 4)],
+            "of": {"id": ObjectId(), "long": Int64(5), "time": Timestamp(1, 2), "regex": Regex("a", "i")},
+        }
+        first = document(dataset, payload)
+        changed: list[dict[str, Any]] = [
+            {"date": "2026-01-31T09:30:00.123000"},
+            {"far": DatetimeMS(2**55 + 1)},
+            {"decimal": Decimal128("1.1")},
+            {"decimal": "1.10"},
+            {"binary": ["\x00ÿ", Binary(b"x" * 16, 3)]},
+        ]
+
+        stored = store.write(dataset, [first])
+        again = store.write(dataset, [document(dataset, dict(reversed(payload.items())), first.id)])
+        others = [store.write(dataset, [document(dataset, payload | one, first.id)]) for one in changed]
+
+        assert (stored, again) == ([Outcome.STORED], [Outcome.PRESENT])
+        assert [reasons(one) for one in others] == [[Reason.DUPLICATE_ID]] * len(changed)
+        [read] = store.read(dataset)
+        assert bson.encode(read) == first.bson
 
     def test_an_id_may_be_a_string(self, store: Store, dataset: Dataset) -> None:
         stats = document(dataset, {"n": 1}, "spider-1-job_stats")

@@ -76,6 +76,16 @@ def test_a_document_of_ours_stays_what_it_is(payload: dict[str, Any]) -> None:
     assert adopted(ours) == (Kind.OURS, ours, ())
 
 
+def test_a_document_of_ours_with_values_of_bsons_types_stays_what_it_is() -> None:
+    """Though no message of estela's can say them."""
+    payload = b'{"$$a":{"$date":"2026-01-31T09:30:00.123Z"},"b":[{"$numberDecimal":"1.10"}],"c":null}'
+    value = b'{"jid":"1.s.p","unique":"True","types":"bson","payload":%b}' % payload
+    ours = decode(Message("items", 0, 0, 0.0, None, value, ()))
+
+    assert ours is not None
+    assert adopted(ours.bson) == (Kind.OURS, ours.bson, ())
+
+
 @given(payloads)
 def test_what_is_adopted_is_ours(payload: dict[str, Any]) -> None:
     document = adopted(stored_by_estela(payload))
@@ -99,7 +109,7 @@ def test_what_is_adopted_is_ours(payload: dict[str, Any]) -> None:
         (bson.MinKey(), "MinKey"),
     ],
 )
-def test_what_no_message_can_say_keeps_its_id_and_its_bytes(value: Any, reason: str) -> None:
+def test_what_no_message_of_estelas_can_say_keeps_its_id_and_its_bytes(value: Any, reason: str) -> None:
     stored = bson.encode({"_id": ObjectId(), "a": [{"b": value}]})
 
     assert adopted(stored) == (Kind.KEPT, stored, (reason,))

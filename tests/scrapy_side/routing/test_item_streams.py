@@ -56,7 +56,7 @@ class World:
         self.kept = Kept()
         self.streams = ItemStreams(cast(Publisher, self.kept), targets)
         self.unkeyed = UnkeyedLog()
-        self._records = ItemRecords(self.streams, None, FailureLog(), ConversionLog(), self.unkeyed)
+        self._records = ItemRecords(self.streams, None, FailureLog(), ConversionLog(), self.unkeyed, "json")
 
     def publish(self, *items: Any, page: Response | None = PAGE) -> list[tuple[str, dict[str, Any]]]:
         """Publish them; the stream and the payload of each message there is now."""
