@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, NamedTuple
 
 import click
 
+from estela_config.scrapy_project import has_scrapy
 from estela_queue_adapter import __version__
 from estela_terminal.commands import DataGroup
 from estela_terminal.exit_codes import ExitCode
@@ -64,18 +66,29 @@ class _Commands(DataGroup):
 
 def _load(name: str, place: _Place) -> click.Command:
     try:
+        if place.crawls and not has_scrapy():
+            raise ModuleNotFoundError("it is not there", name="scrapy")
         module = importlib.import_module(place.module)
     except ModuleNotFoundError as error:
         if not place.crawls or (error.name or "").partition(".")[0] not in _CRAWL_PACKAGES:
             raise
         raise click.UsageError(
             f"{name} needs Scrapy and the half of estela-scrapy that crawls, and {error.name} is not "
-            "installed here: `pip uninstall estela-consumer`, then `pip install estela-scrapy`"
+            f"installed here: {_how_to_install()}"
         ) from None
     if place.prepare:
         getattr(module, place.prepare)()
     command: click.Command = getattr(module, place.name)
     return command
+
+
+def _how_to_install() -> str:
+    """The whole, in the place of its part if that is what is installed: they share files."""
+    try:
+        distribution("estela-consumer")
+    except PackageNotFoundError:
+        return "`pip install estela-scrapy`"
+    return "`pip uninstall estela-consumer`, then `pip install estela-scrapy`"
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
@@ -48,12 +49,22 @@ def _load(context: click.Context, _parameter: click.Parameter, path: str | None)
     if context.resilient_parsing:
         return
     try:
+        _check_working_directory()
         configuration = load(os.environ, path)
     except ConfigurationError as error:
         raise click.UsageError(str(error), context) from None
     context.meta[_KEY] = configuration
     set_there = {name: value for name, value in configuration.environ.items() if value}
     context.default_map = _defaults(context.command, set_there)
+
+
+def _check_working_directory() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the working directory cannot be used: {error.strerror or error}; go to one that exists"
+        ) from error
 
 
 def _defaults(command: click.Command, values: Mapping[str, str]) -> dict[str, Any]:

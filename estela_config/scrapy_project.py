@@ -49,9 +49,7 @@ class ScrapyProject:
                 found[name] = "" if value is None else as_text(value)
             except ValueError as error:
                 if not name.startswith(OURS):
-                    raise ConfigurationError(
-                        f"{name} in {self.module} is {error}; correct it there"
-                    ) from error
+                    raise ConfigurationError(f"{name} in {self.module}: {error}; correct it there") from error
         return found
 
 

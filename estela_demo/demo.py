@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from estela_config.names import is_read
 from estela_demo.comparison import changes_table, compare
 from estela_demo.shop.catalogue import PAGES, repriced
 from estela_demo.shop.server import ShopServer
-from estela_terminal.output import as_text, say
+from estela_terminal.output import as_text, flush_output, print_table, say
 
 SETTINGS = "estela_demo.shop.settings"
 PROJECT = "shop"
@@ -34,7 +34,7 @@ class Demo:
     """One run of the demo, in one folder, with one environment for every command.
 
     `environ` says where queue and store are, and which topics and database are used: nothing of the kind
-    is taken from this process's own environment.
+    is taken from this process's own environment. `console` is where it shows that it works.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Demo:
         )
         summary = self._consume()
         comparison = compare(
-            scraped=_lines(self._folder / "items.jsonl"),
-            stored=self._export("shop"),
+            scraped=_lines(self._folder / f"{JOB}.jsonl"),
+            stored=_scraped(self._export("shop")),
             requests_made=_requests(stats),
             requests_stored=self._export("shop.requests"),
             dead_letters=sum(counts["dead_lettered"] for counts in summary["topics"].values()),
         )
-        self._console.print(comparison.table())
+        print_table(comparison.table())
         self._show("data", "show", self.dataset("shop"), "-n", str(ITEMS_SHOWN))
         return self._show("verify", JID) == 0 and comparison.complete
 
@@ -76,18 +76,19 @@ class Demo:
         with ShopServer(pages=self._pages) as shop:
             for shop.day in DAYS:
                 stats = self._crawl(shop.url, "prices", f"day-{shop.day}")
-                products = stats["item_scraped_count"]
-                self._step(f"Day {shop.day}: the spider brought the prices of {products:,} products")
+                self._step(f"Day {shop.day}: the spider brought {stats['item_scraped_count']:,} prices")
                 self._consume()
-        changes = self._export("prices_changes")
-        self._console.print(changes_table(changes[:CHANGES_SHOWN]))
-        changed, expected = len(changes), repriced(self._pages)
+        changes, prices = self._export("prices_changes"), self._export("prices")
+        print_table(changes_table(changes[:CHANGES_SHOWN]))
+        changed = {change["key"]["sku"] for change in changes}
+        seen_again = [each for each in prices if each["sku"] not in changed and _was_seen_again(each)]
         self._step(
-            f"{changed:,} price(s) changed, each a document in {self._database}/prices_changes; "
-            f"{products - changed:,} were only seen again"
+            f"{len(changes):,} prices changed, each a document in {self._database}/prices_changes; "
+            f"{len(seen_again):,} were only seen again"
         )
         complete = [self._show("verify", f"day-{day}.prices.{PROJECT}") == 0 for day in DAYS]
-        return all(complete) and changed == expected
+        counts, expected = (len(changes), len(changed), len(seen_again)), repriced(self._pages)
+        return all(complete) and counts == (expected, expected, stats["item_scraped_count"] - expected)
 
     def dataset(self, collection: str) -> str:
         """A collection of the demo's database."""
@@ -101,7 +102,7 @@ class Demo:
             "ESTELA_REQUESTS_TOPIC": self._topics[1],
         }
         options = [part for name, value in settings.items() for part in ("-s", f"{name}={value}")]
-        options += ["-O", f"{self._folder}/items.jsonl"]
+        options += ["-O", f"{self._folder}/{job}.jsonl"]
         self._run(
             [sys.executable, "-m", "scrapy", "crawl", spider, "-a", f"url={url}", *options],
             "Crawling",
@@ -120,20 +121,17 @@ class Demo:
 
     def _show(self, *arguments: str) -> int:
         """Run one of the commands with its output where ours goes; its exit code."""
-        self._console.print(f"\n$ estela-scrapy {' '.join(arguments)}", style="bold", highlight=False)
-        sys.stdout.flush()  # what it prints goes straight to the same place
+        print_table("", as_text(f"$ estela-scrapy {' '.join(arguments)}", "bold"))
+        flush_output()  # what it prints goes straight to the same place
         return subprocess.run(
             [*_COMMANDS, *arguments], env=self._environ, cwd=self._folder, check=False
         ).returncode
 
-    def _export(self, collection: str) -> list[Any]:
-        """What was scraped of each document, without what the document says of itself."""
+    def _export(self, collection: str) -> list[dict[str, Any]]:
+        """The documents, in the terms of the feed: a date and a decimal are texts."""
         command = [*_COMMANDS, "data", "export", self.dataset(collection)]
         lines = self._run(command, f"Reading {collection} back").splitlines()
-        documents = [json.loads(line) for line in lines]
-        for document in documents:
-            document.pop("_estela", None)
-        return documents
+        return [json.loads(line, object_hook=_as_in_feed) for line in lines]
 
     def _run(self, command: list[str], what: str, *, allowed: tuple[int, ...] = (0,), **environ: str) -> str:
         with self._console.status(f"{what} ..."):
@@ -151,7 +149,9 @@ class Demo:
         return done.stdout
 
     def _step(self, text: str) -> None:
-        self._console.print(as_text("✓", "green"), as_text(text))
+        line = as_text("✓ ", "green")
+        line.append_text(as_text(text))
+        print_table(line)
 
 
 def embedded_environ(folder: Path) -> dict[str, str]:
@@ -182,6 +182,22 @@ def _neutral_environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if not (is_read(name) or name.startswith("SCRAPY_"))
     }
     return {**kept, "SCRAPY_PROJECT": "estela_demo"}
+
+
+def _as_in_feed(value: dict[str, Any]) -> Any:
+    """Extended JSON as the feed has it; a date was stored as its midnight."""
+    if "$date" in value:
+        return value["$date"].removesuffix("T00:00:00Z")
+    return value.get("$numberDecimal", value)
+
+
+def _scraped(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what the documents say of themselves."""
+    return [{name: value for name, value in each.items() if name != "_estela"} for each in documents]
+
+
+def _was_seen_again(document: dict[str, Any]) -> bool:
+    return bool(document["_estela"]["first_seen"] < document["_estela"]["last_seen"])
 
 
 def _requests(stats: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import scrapy
@@ -31,6 +32,20 @@ def check_scrapy() -> None:
             f"estela-scrapy needs Scrapy {lowest} or later, and Scrapy {scrapy.__version__} is installed: "
             f'nothing is crawled. To upgrade it: pip install "scrapy>={lowest}"'
         )
+
+
+def twisted_too_new() -> str:
+    """What to do if this Scrapy cannot run with this Twisted, else nothing.
+
+    Scrapy 2.16 can; only some of those before let pip know that they cannot, and all end with a traceback.
+    """
+    twisted = version("twisted")
+    if scrapy.version_info >= (2, 16) or tuple(map(int, twisted.split(".")[:2])) <= (25, 5):
+        return ""
+    return (
+        f"Scrapy {scrapy.__version__} cannot run with Twisted {twisted}. Install an older one: "
+        'pip install "twisted<=25.5"; or Scrapy 2.16 or later'
+    )
 
 
 def call_later(delay: float, function: Callable[[], object]) -> None:

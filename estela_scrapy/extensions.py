@@ -18,7 +18,7 @@ from estela_queue_adapter.collector import COLLECTOR
 from estela_queue_adapter.errors import ConfigurationError
 from estela_scrapy.backpressure import Backpressure
 from estela_scrapy.closing import CrawlEnd
-from estela_scrapy.compat import module_of_start
+from estela_scrapy.compat import module_of_start, twisted_too_new
 from estela_scrapy.delivery.outbox import Outbox
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.delivery_report import DeliveryReport
@@ -54,6 +54,8 @@ class QueueExtension:
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self | Misconfigured:
         """Scrapy's way in. A wrong setting is logged in one line, and the crawl does not start."""
+        if advice := twisted_too_new():
+            logger.error("%s", advice)
         try:
             if not _is_wanted(crawler):
                 raise NotConfigured

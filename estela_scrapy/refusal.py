@@ -27,6 +27,8 @@ class Misconfigured:
         self._crawler = crawler
         self._error = error
         crawler.settings.set("ITEM_PIPELINES", {}, priority="cmdline")
+        # Nothing is downloaded, and what is not opened need not be closed: not all of it would be.
+        crawler.settings.set("DOWNLOAD_HANDLERS", {"http": None, "https": None}, priority="cmdline")
         # Whoever has connected already, as the feeds have, gets no more signals.
         crawler.signals = SignalManager(self)
         crawler.signals.connect(self.spider_opened, signals.spider_opened)

@@ -7,6 +7,7 @@ line that names the setting.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import string
 from collections.abc import Callable
@@ -16,14 +17,12 @@ from typing import Any, TypeVar
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.settings import Kind, as_boolean, as_number, as_text, as_whole_number
 from estela_terminal.printable import shown
+from estela_wire.keys import MAX_KEY_FIELDS, OnExisting
 
 PLACEHOLDERS = ("spider", "job", "project", "topic")
 """What the template of a database may name."""
 DATASET_PLACEHOLDERS = (*PLACEHOLDERS, "class")
 """What that of a collection may."""
-
-ON_EXISTING = ("keep", "replace", "update", "track")
-"""What may become of a document that has an item's key already."""
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -43,7 +42,7 @@ def one_of(*choices: str) -> Kind:
     return kind
 
 
-on_existing = one_of(*ON_EXISTING)
+on_existing = one_of(*(mode.value for mode in OnExisting))
 
 
 def log_level(name: str, given: Any) -> int:
@@ -94,20 +93,33 @@ def template(*placeholders: str) -> Kind:
 
 
 def field_names(name: str, given: Any) -> tuple[str, ...]:
-    """Names of an item's fields: one, several in a list, or several with commas between them. Maybe none."""
-    if given is None:
+    """Names of an item's fields: one, several in a list, also as JSON, or with commas between. Maybe none."""
+    if given is None or given == "":
         return ()
-    parts = given.split(",") if isinstance(given, str) else given
+    parts = _parts(given) if isinstance(given, str) else given
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
         raise ConfigurationError(f"{name}={shown(given)} is not the name of a field, nor a list of such")
     names = tuple(part.strip() for part in parts)
-    if not given or not any(names):
-        return ()
     for field in names:
         if names.count(field) > 1:
             raise ConfigurationError(f"{name}={shown(given)} names the field {shown(field)} twice")
         if not field or "\0" in field or not is_utf8(field):
             raise ConfigurationError(f"{name}={shown(given)}: {shown(field)!r} is no field's name")
+    return names
+
+
+def _parts(text: str) -> Any:
+    if text.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
+    return text.split(",")
+
+
+def key(name: str, given: Any) -> tuple[str, ...]:
+    """The names of the fields that tell documents apart. Maybe none."""
+    names = field_names(name, given)
+    if len(names) > MAX_KEY_FIELDS:
+        raise ConfigurationError(f"{name} has {len(names)} fields; a key has {MAX_KEY_FIELDS} at most")
     return names
 
 

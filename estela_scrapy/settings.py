@@ -77,7 +77,7 @@ class ExtensionSettings:
     """Which collections there are if no template says so."""
     items: tuple[Entry, ...] = field(metadata=setting(read_entries, None))
     """What is otherwise for some items."""
-    key: tuple[str, ...] = field(metadata=setting(kinds.field_names, None))
+    key: tuple[str, ...] = field(metadata=setting(kinds.key, None))
     """The fields that tell documents apart; none: each item is a document."""
     on_existing: str | None = field(metadata=setting(kinds.unless_unset(kinds.on_existing), None))
     """What becomes of a document that is there; None: `replace` if there is a key."""

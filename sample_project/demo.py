@@ -19,6 +19,7 @@ import click
 from rich.console import Console
 
 from estela_demo.demo import JID, Demo, embedded_environ, run_environ
+from estela_terminal.commands import DataCommand
 
 FOLDER = Path(".estela-demo").absolute()  # kept, so that one can look around in it
 
@@ -66,7 +67,7 @@ def _servers(console: Console) -> Iterator[dict[str, str]]:
         yield {"QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": kafka, "DB_CONNECTION": mongodb}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=DataCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--kafka", is_flag=True, help="On real Apache Kafka and real MongoDB, started for the demo.")
 def main(*, kafka: bool) -> None:
     """Serve a small shop, crawl it, and store what the spider scrapes; then check that it is all there."""

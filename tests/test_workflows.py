@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from devservers.cpython import VERSION
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -97,3 +100,17 @@ def test_what_is_published_was_tested_checked_and_built_once() -> None:
         step["with"] for job in RELEASE["jobs"] for step in steps(job) if "upload" in step.get("uses", "")
     ]
     assert {one["name"] for one in downloads} == {one["name"] for one in uploads} == {"release"}
+
+
+def test_each_python_that_the_package_names_is_tested_here_and_there() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    named = re.findall(r"Python :: (3\.\d+)$", setup["metadata"]["classifiers"], re.MULTILINE)
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
+    [default] = re.findall(r"versions=\((3[\d. ]+)\)", (ROOT / "scripts" / "test-matrix").read_text())
+
+    assert len(named) == 5
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == named
+    assert default.split() == named
+    assert named[-1] == VERSION
+    assert setup["options"]["python_requires"] == f">= {named[0]}"

@@ -85,7 +85,8 @@ class QueueCheck:
             told = str(error) if str(error).startswith(where) else f"{where}: {error}"
             yield problem("queue", told, _CHECK_IT)
         else:
-            yield ok("queue", f"{where} answers")
+            answers = any(access.partitions or access.operations is not None for access in accesses)
+            yield ok("queue", f"{where} {'answers' if answers else 'can be used'}")
             yield from (self._topic(access) for access in accesses if access.topic in self._topics)
             yield from filter(None, (_dead_letters(a) for a in accesses if a.topic not in self._topics))
             readable = [a.topic for a in accesses if a.partitions and READ in (a.operations or {READ})]

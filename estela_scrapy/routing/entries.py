@@ -66,7 +66,7 @@ class EntryOptions:
     topic: str | None = field(default=None, metadata={"kind": _topic})
     dataset: str | None = field(default=None, metadata={"kind": kinds.template(*kinds.DATASET_PLACEHOLDERS)})
     database: str | None = field(default=None, metadata={"kind": kinds.template(*kinds.PLACEHOLDERS)})
-    key: tuple[str, ...] | None = field(default=None, metadata={"kind": kinds.field_names})
+    key: tuple[str, ...] | None = field(default=None, metadata={"kind": kinds.key})
     on_existing: str | None = field(default=None, metadata={"kind": kinds.on_existing})
     unique: bool | None = field(default=None, metadata={"kind": kinds.boolean})
     metadata: bool | None = field(default=None, metadata={"kind": kinds.boolean})

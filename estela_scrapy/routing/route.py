@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from estela_queue_adapter.errors import ConfigurationError
 from estela_scrapy.routing.entries import SETTING, Entry, Predicate
+from estela_wire.keys import OnExisting
 
-DEFAULT_ON_EXISTING = "replace"
+DEFAULT_ON_EXISTING = OnExisting.REPLACE.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

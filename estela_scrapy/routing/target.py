@@ -14,12 +14,11 @@ from estela_scrapy.routing.route import Route
 from estela_terminal.printable import shown
 from estela_wire.dataset import Dataset, dataset_of
 from estela_wire.jid import as_jid_part
+from estela_wire.keys import OnExisting, changes_of
 from estela_wire.topics import STATS_TOPIC, dead_letter_topic
 
 REQUEST_CLASS = "Request"
 """What {class} stands for in the dataset of request records."""
-CHANGES = "_changes"
-"""Behind the name of a tracked collection: that of its changes."""
 REQUESTS, STATS, LOGS, JOBS = "requests", "stats", "logs", "jobs"
 
 _ANY_CLASS = "Item"  # in the place of a class that is not known yet
@@ -61,13 +60,8 @@ class Target:
     @property
     def datasets(self) -> tuple[Dataset, ...]:
         """The same, with that of its changes if they are tracked. Raises BadName."""
-        return (self.dataset, self.changes) if self.on_existing == "track" else (self.dataset,)
-
-    @property
-    def changes(self) -> Dataset:
-        """Where the changes of tracked documents go. Raises BadName."""
-        database, collection = self.dataset
-        return dataset_of(self.topic, self.jid, database, f"{collection}{CHANGES}")
+        dataset = self.dataset
+        return (dataset, changes_of(dataset)) if self.on_existing == OnExisting.TRACK.value else (dataset,)
 
 
 class _Published(NamedTuple):

@@ -304,13 +304,14 @@ class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract):
         producer.send(unique, "first", key=b"one partition")
         producer.flush()
         program = textwrap.dedent(f"""
-            import signal, sys
+            import signal, sys, time
             from estela_queue_adapter import get_consumer_interface
             signal.signal(signal.SIGTERM, lambda *_: sys.exit())
             with get_consumer_interface(topic={unique!r}, **{elsewhere!r}) as consumer:
                 for message in consumer:
                     print("has it", flush=True)
-                    signal.pause()
+                    while True:  # a signal just before `signal.pause` would not end that
+                        time.sleep(0.1)
         """)
         process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         assert process.stdout is not None

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,24 @@ def test_beside_one_with_the_same_package_it_says_what_to_uninstall(
         assert told in result.stderr
         assert package in result.stderr
         assert result.returncode != 0
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_every_command_says_so_in_one_line(site: Site, replaced: bool) -> None:
+    """Given estela's entrypoint, whose files may have taken the place of some of ours."""
+    site.describe("estela_entrypoint-0.1", "estela-entrypoint", "estela_scrapy\n")
+    if replaced:
+        (site.folder / "estela_scrapy" / "__init__.py").write_text("")
+    scripts = [one for one in entry_points(group="console_scripts") if one.name.startswith("estela-")]
+
+    ended = [site.run(f"from {one.module} import {one.attr} as main; main()") for one in scripts]
+
+    assert len(scripts) >= 6
+    for done in ended:
+        assert done.returncode == 2
+        [line] = done.stderr.splitlines()
+        assert line.startswith("Error: ")
+        assert "`pip uninstall estela-entrypoint`" in line
 
 
 def test_it_is_said_too_if_the_others_files_have_taken_the_place_of_ours(site: Site) -> None:

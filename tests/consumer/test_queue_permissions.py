@@ -71,6 +71,13 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     consumed = drain(unique)
     come_as("verify")
     verified = run("estela-verify", job.jid, "--json")
+    examined = {}
+    for user in ("crawl", "consume", "verify"):
+        come_as(user)
+        report = run("estela-scrapy", "doctor", "--json", ESTELA_ITEMS_TOPIC=unique)
+        examined[user] = {
+            check["subject"]: (check["state"], check["told"]) for check in json.loads(report.out)["checks"]
+        }
     come_as("look")
     listed = run("estela-dead-letters", "list", unique, "--json")
     come_as("replay")
@@ -78,6 +85,14 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     come_as("consume")
     again = drain(unique)
 
+    for user, permitted, state in (
+        ("crawl", "this login may not read it", "problem"),
+        ("consume", "exists", ""),
+        ("verify", "this login may not write it", "note"),
+    ):
+        found = examined[user][f"topic {unique}"]
+        assert permitted in found[1], (user, found)
+        assert found[0] == (state or found[0])
     assert consumed.code == 3, consumed.err
     assert consumed.summary["topics"][unique]["stored"] == 1
     assert [stream["stored"] for stream in json.loads(verified.out)["streams"]] == [1], verified.err

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.scrapy_side.reactors import ASYNCIO
+
 _SPIDER = Path(__file__).parent / "paced_spider.py"
 
 
@@ -32,6 +34,7 @@ class PacedCrawl:
             "STATS_CLASS": "tests.scrapy_side.crawls.StatsInAFile",
             "ESTELA_REQUESTS_TOPIC": "",
             "LOG_LEVEL": "INFO",
+            **ASYNCIO,
             **settings,
         }
         options = [part for name, value in given.items() for part in ("-s", f"{name}={value}")]

@@ -11,10 +11,12 @@ ASYNCIO = {"TWISTED_REACTOR": "twisted.internet.asyncioreactor.AsyncioSelectorRe
 SELECT = {"TWISTED_REACTOR": "twisted.internet.selectreactor.SelectReactor"}
 NONE = {"TWISTED_REACTOR_ENABLED": False}  # asyncio alone
 
+RUNS_WITHOUT = scrapy.version_info >= (2, 15)
+
 WITHOUT_REACTOR = pytest.param(
     NONE,
     id="no reactor",
-    marks=pytest.mark.skipif(scrapy.version_info < (2, 15), reason="this Scrapy needs a reactor"),
+    marks=pytest.mark.skipif(not RUNS_WITHOUT, reason="this Scrapy needs a reactor"),
 )
 """Downloads by HTTP need aiohttp then; pages of `data:` need nothing."""
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.scrapy_side.reactors import EACH, NONE
 
 pytestmark = pytest.mark.processes
 
 # A component that keeps to hours pauses the engine at the tenth item, while the buffer is full every moment.
 _PROGRAM = """
-import scrapy
+import json, sys, scrapy
 from scrapy import signals
-from scrapy.crawler import CrawlerProcess
+from scrapy import crawler as crawlers
 from estela_scrapy.compat import call_later
 class Hours:
     @classmethod
@@ -38,7 +42,8 @@ class S(scrapy.Spider):
     custom_settings = {"CONCURRENT_REQUESTS": 2}
     def parse(self, response): yield {"pad": "x" * 4000}
 settings = {"EXTENSIONS": {"estela_scrapy.QueueExtension": 500, Hours: 1}, "LOG_ENABLED": False}
-process = CrawlerProcess({**settings, "ESTELA_BUFFER_BYTES": 9000})
+kind, reactor = sys.argv[1], json.loads(sys.argv[2])
+process = getattr(crawlers, kind)({**settings, "ESTELA_BUFFER_BYTES": 9000, **reactor})
 crawler = process.create_crawler(S)
 process.crawl(crawler)
 process.start()
@@ -47,9 +52,17 @@ print(stats["item_scraped_count"], stats["estela/items/published"], stats["estel
 """
 
 
-def test_a_pause_that_somebody_else_asked_for_is_ended_by_nobody_else(workdir: Path) -> None:
+@pytest.mark.parametrize("reactor", EACH)
+def test_a_pause_that_somebody_else_asked_for_is_ended_by_nobody_else(
+    workdir: Path, reactor: dict[str, Any]
+) -> None:
+    kind = "AsyncCrawlerProcess" if reactor is NONE else "CrawlerProcess"
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _PROGRAM, kind, json.dumps(reactor)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert done.stdout.splitlines() == ["paused True still True", "100 100 True"], done.stderr

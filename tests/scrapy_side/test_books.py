@@ -230,6 +230,7 @@ def test_items_that_the_extension_leaves_out_are_missed(base: str, monkeypatch: 
     assert "1 scraped but neither published nor counted as failed" in table
 
 
+@pytest.mark.skipif(scrapy.version_info < (2, 13), reason="it drops text that a spider yields itself")
 def test_of_many_failures_alike_the_first_are_errors_in_the_log(base: str) -> None:
     spider = SPIDER.replace('yield {"n": n, "title": response.css("h1::text").get()}', "yield str(n)")
 

@@ -14,6 +14,7 @@ from devservers.ports import wait_until
 from tests.consumer.commands import run
 from tests.scrapy_side.crawls import SPIDER, crawl, payloads, published
 from tests.scrapy_side.paced_crawl import PacedCrawl
+from tests.scrapy_side.reactors import EACH
 
 pytestmark = pytest.mark.processes
 
@@ -47,7 +48,7 @@ LATE = """
 
         async def spider_closed(self, spider):
             soon = Deferred()
-            call_later(0.1, soon.callback, None)
+            call_later(0.1, lambda: soon.callback(None))
             await maybe_deferred_to_future(soon)
             self.crawler.stats.set_value("late/uploaded", True)
             self.crawler.stats.set_value(("late", 2), {3: b"x"})
@@ -63,17 +64,11 @@ def late_crawl(base: str, **settings: Any) -> Any:
     return crawl(spider, "-a", base, EXTENSIONS=EXTENSIONS, **{**EVERYTHING, **settings})
 
 
-@pytest.mark.parametrize(
-    "reactor",
-    [
-        "twisted.internet.asyncioreactor.AsyncioSelectorReactor",
-        "twisted.internet.selectreactor.SelectReactor",
-    ],
-)
+@pytest.mark.parametrize("reactor", EACH)
 def test_stats_and_lines_that_come_late_are_published_and_the_record_counts_them(
-    base: str, reactor: str
+    workdir: Path, reactor: dict[str, Any]
 ) -> None:
-    done = late_crawl(base, TWISTED_REACTOR=reactor, LOG_FILE="scrapy.log")
+    done = late_crawl("base=data:text/html,", LOG_FILE="scrapy.log", **reactor)
 
     [stats] = payloads("stats")
     assert {str(key) for key in done.stats} <= set(stats)
@@ -126,7 +121,7 @@ def test_a_first_signal_leaves_time_for_the_last_lines_and_the_record(workdir: P
 
 def test_a_signal_that_comes_while_the_spider_closes_costs_nothing_either(base: str, workdir: Path) -> None:
     """Given a component that takes a second to close, and a signal within it."""
-    slow = LATE.replace("call_later(0.1, soon", "os.kill(os.getpid(), 15), call_later(1.0, soon")
+    slow = LATE.replace("call_later(0.1", "os.kill(os.getpid(), 15), call_later(1.0")
 
     crawl(
         slow.replace("import scrapy\n", "import os, scrapy\n") + SPIDER.replace("import scrapy\n", "\n", 1),

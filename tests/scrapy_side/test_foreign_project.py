@@ -1,76 +1,25 @@
-"""A project as `scrapy startproject` makes it, and what is installed, as a new user runs it."""
+"""What is installed, in a project of somebody else: from its spider to the store, and refused if wrong."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scrapy_side.reactors import EACH, SELECT, WITHOUT_REACTOR, options
+from tests.scrapy_side.foreign import ADDON, EXTENSION, installed, start_project
+from tests.scrapy_side.reactors import ASYNCIO, EACH, NONE, RUNS_WITHOUT, SELECT, options
 
 pytestmark = pytest.mark.processes
 
-SPIDER = """
-import datetime
-from decimal import Decimal
-
-import scrapy
-
-
-class Thing(scrapy.Item):
-    name = scrapy.Field()
-    price = scrapy.Field()
-    seen = scrapy.Field()
-
-
-class ThingsSpider(scrapy.Spider):
-    name = "things"
-    start_urls = ["data:text/html,<h1>cup</h1>", "data:text/html,<h1>pot</h1>"]
-
-    def parse(self, response):
-        name = response.css("h1::text").get()
-        yield Thing(name=name, price=Decimal("1.10"), seen=datetime.date(2026, 1, 31))
-        for n in range(99):
-            yield {"name": name, "n": n}
-"""
-EXTENSION = 'EXTENSIONS = {"estela_scrapy.QueueExtension": 500}\n'
-ADDON = 'ADDONS = {"estela_scrapy.Addon": 0}\n'
 TOPICS = {
     "ESTELA_ITEMS_TOPIC": "items_topic",
     "ESTELA_REQUESTS_TOPIC": "requests_topic",
     "ESTELA_STATS_TOPIC": "job_stats",
     "ESTELA_LOGS_TOPIC": "job_logs",
 }
-
-
-def installed(folder: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of this environment in `folder`, which sees nothing of a checkout."""
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(
-        [str(Path(sys.executable).parent / command), *arguments],
-        cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def project(workdir: Path) -> Path:
-    """The project `foreign` with its spider `things`, and the extension not yet in its settings."""
-    made = installed(workdir, "scrapy", "startproject", "foreign")
-    assert made.returncode == 0, made.stderr
-    (workdir / "foreign" / "foreign" / "spiders" / "things.py").write_text(SPIDER)
-    return workdir / "foreign"
-
-
-def add(project: Path, line: str) -> None:
-    """Add a line to the project's settings."""
-    with (project / "foreign" / "settings.py").open("a") as settings:
-        settings.write(line)
 
 
 def crawl_and_store(project: Path, settings: dict[str, Any], topics: list[str]) -> None:
@@ -87,21 +36,20 @@ def crawl_and_store(project: Path, settings: dict[str, Any], topics: list[str]) 
     assert [stream["stored"] for stream in told["streams"] if stream["stream"] == "items"] == [200]
 
 
-def test_one_line_of_settings_is_all_that_it_takes(project: Path) -> None:
-    add(project, EXTENSION)
+def test_one_line_of_settings_is_all_that_it_takes(workdir: Path) -> None:
+    project = start_project(workdir, EXTENSION)
 
     crawl_and_store(project, SELECT, ["items_topic", "requests_topic"])
 
 
-@pytest.mark.parametrize("settings", [WITHOUT_REACTOR])
-def test_the_add_on_is_a_line_too_and_publishes_all_streams(project: Path, settings: dict[str, Any]) -> None:
-    add(project, ADDON)
+def test_the_add_on_is_a_line_too_and_publishes_all_streams(workdir: Path) -> None:
+    project = start_project(workdir, ADDON)
 
-    crawl_and_store(project, settings, list(TOPICS.values()))
+    crawl_and_store(project, NONE if RUNS_WITHOUT else ASYNCIO, list(TOPICS.values()))
 
 
 def test_it_is_all_in_real_mongodb_too_and_came_by_real_kafka(
-    project: Path, kafka: str, mongodb: str, unique: str, monkeypatch: pytest.MonkeyPatch
+    workdir: Path, kafka: str, mongodb: str, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topics = {setting: f"{unique}-{name}" for setting, name in TOPICS.items()}
     environ = {
@@ -113,16 +61,16 @@ def test_it_is_all_in_real_mongodb_too_and_came_by_real_kafka(
     }
     for name, value in {**environ, **topics}.items():
         monkeypatch.setenv(name, value)
-    add(project, ADDON)
+    project = start_project(workdir, ADDON)
 
     crawl_and_store(project, {}, list(topics.values()))
 
 
 @pytest.mark.parametrize("settings", EACH)
 def test_with_a_wrong_setting_nothing_is_scraped_and_scrapy_exits_with_1(
-    project: Path, settings: dict[str, Any]
+    workdir: Path, settings: dict[str, Any]
 ) -> None:
-    add(project, EXTENSION + 'ESTELA_OUTBOX = "sometimes"\n')
+    project = start_project(workdir, EXTENSION + 'ESTELA_OUTBOX = "sometimes"\n')
 
     done = installed(project, "scrapy", "crawl", "things", *options(settings))
 

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
-from scrapy import crawler
+import scrapy.crawler
 
-from tests.scrapy_side.projects import make_project, scrapy
+from tests.scrapy_side.projects import make_project
+from tests.scrapy_side.projects import scrapy as run_scrapy
+from tests.scrapy_side.reactors import ASYNCIO, NONE, SELECT, options
 
 pytestmark = pytest.mark.processes
-
-SELECT = "twisted.internet.selectreactor.SelectReactor"
 
 # What is wrong, and what the one line says. From the environment here, as that is the harder way.
 WRONG = [
@@ -51,18 +52,21 @@ WRONG = [
     ({"ESTELA_OUTBOX_PATH": "/proc/x/y"}, "/proc/x/y cannot be the outbox's file: /proc: "),
     ({"ESTELA_SPIDER_JOB": "12"}, "ESTELA_SPIDER_JOB=12 is not <job>.<spider>.<project>"),
 ]
+_REACTORS: list[dict[str, Any]] = (
+    [ASYNCIO, SELECT, NONE] if scrapy.version_info >= (2, 15) else [ASYNCIO, SELECT]
+)
 _AT_ONCE = 3  # crawls: each has a core to itself for a second
 
 
 @pytest.fixture(scope="module")
 def crawls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Future[CompletedProcess[str]]]]:
-    """`scrapy crawl` with each wrong setting; every other one on a reactor that is not asyncio's."""
+    """`scrapy crawl` with each wrong setting; on each kind of reactor in turn."""
     folder = tmp_path_factory.mktemp("project")
     make_project(folder)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         yield [
             pool.submit(
-                scrapy, folder, "crawl", "shop", *(["-s", f"TWISTED_REACTOR={SELECT}"] if number % 2 else []),
+                run_scrapy, folder, "crawl", "shop", *options(_REACTORS[number % len(_REACTORS)]),
                 environ=environ,
             )
             for number, (environ, _) in enumerate(WRONG)
@@ -95,7 +99,7 @@ def test_what_an_earlier_crawl_has_brought_is_not_emptied(tmp_path: Path) -> Non
     for name in ("feed.json", "pipeline.txt"):
         (tmp_path / name).write_text("yesterday's")
 
-    done = scrapy(tmp_path, "crawl", "shop", "-O", "feed.json", environ={"ESTELA_UNIQUE": "perhaps"})
+    done = run_scrapy(tmp_path, "crawl", "shop", "-O", "feed.json", environ={"ESTELA_UNIQUE": "perhaps"})
 
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -104,7 +108,7 @@ def test_what_an_earlier_crawl_has_brought_is_not_emptied(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "process", [name for name in ("CrawlerProcess", "AsyncCrawlerProcess") if hasattr(crawler, name)]
+    "process", [name for name in ("CrawlerProcess", "AsyncCrawlerProcess") if hasattr(scrapy.crawler, name)]
 )
 def test_a_script_learns_of_it_from_its_process_and_the_other_crawls_go_on(
     workdir: Path, process: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -22,12 +22,7 @@ class PricesSpider(scrapy.Spider):
     custom_settings = {"ESTELA_KEY": "sku", "ESTELA_ON_EXISTING": "track"}  # noqa: RUF012  (as Scrapy has it)
 
     def __init__(self, url: str = "http://127.0.0.1:8000/", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.url = url
-
-    async def start(self) -> AsyncIterator[scrapy.Request]:
-        """Begin with the first listing."""
-        yield scrapy.Request(self.url, self.parse)
+        super().__init__(start_urls=[url], **kwargs)
 
     def parse(self, response: Response) -> Iterator[Price | scrapy.Request]:
         """A listing: its prices, and the next one."""

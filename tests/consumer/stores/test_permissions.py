@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from pymongo import MongoClient
 from devservers.mongodb import MongoStandalone
 from estela_consumer.adoption import adopt
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
-from estela_consumer.stores import Outcome, StoreSettings, open_store
+from estela_consumer.stores import Outcome, StoreAccess, StoreSettings, open_store
 from estela_consumer.stores.mongodb import MongoStore
 from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
@@ -54,6 +55,20 @@ def test_without_permission_on_one_database_its_messages_are_bad_and_the_others_
         assert isinstance(verdict, BadMessage)
         assert verdict.reason is Reason.NOT_PERMITTED
     store.close()
+
+
+def test_what_a_login_may_do_is_found_out_without_writing(guarded: str) -> None:
+    def examined(login: str) -> StoreAccess:
+        with contextlib.closing(open_store(StoreSettings(url=f"mongodb://{login}{guarded}"))) as store:
+            return store.examine()
+
+    assert examined("root:root@") == StoreAccess("root@admin")
+    assert examined("crawler:secret@") == StoreAccess("crawler@admin", ("mine",))
+    assert examined("inserter:secret@") == StoreAccess("inserter@admin", ("mine",))
+    with pytest.raises(StoreUnreachable):
+        examined("crawler:wrong@")
+    with pytest.raises(StoreUnreachable):
+        examined("")
 
 
 @pytest.mark.parametrize("user", ["crawler", "inserter"])

@@ -17,6 +17,7 @@ from tests.conftest import or_skip
 from tests.consumer.commands import run
 from tests.scrapy_side.crawls import published
 from tests.scrapy_side.paced_crawl import PacedCrawl
+from tests.scrapy_side.reactors import ASYNCIO, WITHOUT_REACTOR
 
 pytestmark = pytest.mark.servers
 
@@ -112,12 +113,13 @@ def test_a_signal_ends_a_crawl_in_time_and_what_it_has_stays_in_the_outbox(
     assert record["streams"][0]["published"] == len(kept) - 1
 
 
+@pytest.mark.parametrize("reactor", [pytest.param(ASYNCIO, id="asyncio"), WITHOUT_REACTOR])
 def test_a_crawl_that_waits_for_the_queue_at_its_end_can_be_ended_by_force(
-    workdir: Path, monkeypatch: pytest.MonkeyPatch
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, reactor: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("QUEUE_PLATFORM", "kafka")
     monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", f"127.0.0.1:{free_port()}")
-    crawl = crawl_of(10, 0.1, ESTELA_CLOSE_TIMEOUT=300)
+    crawl = crawl_of(10, 0.1, ESTELA_CLOSE_TIMEOUT=300, **reactor)
     wait_until(lambda: "Closing spider" in crawl.log, "the end of the spider")
     crawl.process.send_signal(signal.SIGINT)
     wait_until(lambda: "shutting down gracefully" in crawl.log, "the first signal")

@@ -39,6 +39,7 @@ def connect(kind: Callable[..., T], settings: KafkaSettings, brokers: Brokers, *
     if interpreter_ended():  # the client's thread would never run, and be waited for
         raise QueueUnreachable(f"Kafka at {brokers}: the interpreter is shutting down")
     try:
+        interface_for(settings).look_for_brokers(settings.bootstrap_servers, brokers)
         with translated(brokers):
             return kind(
                 **settings.client_options(),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,13 +121,14 @@ def _network_reason(error: BaseException) -> str:
         return _ENDED_HANDSHAKE
     if "disconnected" in message or isinstance(error, ConnectionResetError) or "reset by peer" in message:
         return _HUNG_UP
-    if "DNS" in message:
+    if "DNS" in message or isinstance(error, socket.gaierror):
         return _NO_NAME
     if "timed out" in message:
         return _TIMEOUT
-    if found := _ERRNO.search(message):
-        number = int(found.group(1))
-        return _REFUSED if number == 111 else os.strerror(number).lower()
+    found = _ERRNO.search(message)
+    number = int(found.group(1)) if found else error.errno if isinstance(error, OSError) else None
+    if number:
+        return _REFUSED if number == errno.ECONNREFUSED else os.strerror(number).lower()
     return message.removeprefix(f"{type(error).__name__}: ") or type(error).__name__
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -77,6 +77,9 @@ class PrivateInterface(PublicInterface):
     """Each gap of the public interface filled."""
 
     can_await_topics = True
+
+    def look_for_brokers(self, listeners: Sequence[str], brokers: Brokers) -> None:
+        """Its connections say why they failed, and are closed then."""
 
     def network(self, brokers: Brokers, attempts: list[Any]) -> dict[str, Any]:
         return {"kafka_client": network(brokers, attempts)}

@@ -1,22 +1,27 @@
-"""kafka-python by its public interface alone: slower, and it knows less; docs/reliability.md says what."""
+"""kafka-python by its public interface alone: slower, and it knows less; docs/compatibility.md says what."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import struct
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import PermanentError, SerializationError
+from estela_queue_adapter.errors import PermanentError, QueueUnreachable, SerializationError
 from estela_queue_adapter.messages import Headers, Message
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.connections.failures import failure
 
+_CONNECT_TIMEOUT = 2.0  # seconds for one listener
 _JOIN_TIMEOUT = 60.0  # seconds that a join of the group may take, before the client is given up
-_UNREADABLE = (ArithmeticError, AssertionError, LookupError, ValueError, struct.error)
+_UNREADABLE = (
+    kafka_errors.CorruptRecordError, ArithmeticError, AssertionError, LookupError, ValueError, struct.error,
+)  # fmt: skip
 
 
 class PublicReader:
@@ -135,6 +140,23 @@ class PublicInterface:
 
     can_await_topics = False
     """Whether a client may ask for a topic that is not there, and does not create it."""
+
+    def look_for_brokers(self, listeners: Sequence[str], brokers: Brokers) -> None:
+        """Raise QueueUnreachable if no listener takes a connection.
+
+        kafka-python would leave the thread of each attempt behind. It still does if one takes a connection
+        and then is no broker.
+        """
+        for listener in listeners:
+            host, _, port = listener.rpartition(":")
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT).close()
+            except OSError as error:
+                brokers.failed(listener, failure(error, b""))
+            else:
+                brokers.answered(listener)
+                return
+        raise brokers.outage() or QueueUnreachable(f"Kafka at {brokers}: no listener takes a connection")
 
     def network(self, brokers: Brokers, attempts: list[Any]) -> dict[str, Any]:
         """Options for a client's connections; each that it makes is added to `attempts`."""
