@@ -19,6 +19,7 @@ from estela_consumer.cli.adopt import adopt
 from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.cli.extended_json import extended_json, plain_text
 from estela_consumer.cli.index import index
+from estela_consumer.cli.rekey import rekey
 from estela_consumer.cli.store_options import pass_store, store_settings, store_to_look_into
 from estela_consumer.decoding.escaping import unescape_document, unescape_key
 from estela_consumer.errors import StoreUnreachable
@@ -44,6 +45,7 @@ MEANINGS = {
     ExitCode.FAILED: "a fault of the program; adopt: another adoption of the collection came in between",
     ExitCode.USAGE: "wrong arguments or settings, or no such dataset",
     ExitCode.STORE_UNREACHABLE: "the store cannot be reached",
+    ExitCode.INCOMPLETE: "rekey: some documents were left out, as they do not have the key",
     **OUTPUT_MEANINGS,
 }
 _COLUMN_WIDTH, _COLUMN_GAP = 8, 3  # characters that a column has at least, and between two
@@ -181,6 +183,7 @@ def _documents(
 
 data.add_command(adopt)
 data.add_command(index)
+data.add_command(rekey)
 
 
 @contextlib.contextmanager

@@ -142,7 +142,7 @@ class MongoStore(Store):
         try:
             for at in range(0, len(wanted), _FOUND_AT_ONCE):
                 for document in collection.find({"_id": {"$in": wanted[at : at + _FOUND_AT_ONCE]}}):
-                    yield document.raw
+                    yield bytes(document.raw)  # pymongo may give a view of its buffer
         except PyMongoError as error:
             raise self._unreachable(error) from error
 
