@@ -215,7 +215,7 @@ def test_what_no_entry_takes_is_not_mixed_with_documents_that_are_told_apart_oth
 
     assert [stream for stream, _ in found] == ["items/Product"]
     assert world.counts()["items"] == (0, 1, 0)
-    assert "kinds_of_items.Product] have the collection shop/books to themselves" in caplog.text
+    assert "its collection shop/books is that of ESTELA_ITEMS" in caplog.text
 
 
 def test_by_class_each_has_a_collection_and_a_stream_of_its_own() -> None:
