@@ -170,7 +170,10 @@ class Targets:
                 f"ESTELA_JOBS_TOPIC={jobs} is the topic of another stream; closing records need one of "
                 "their own"
             )
-        for topic, name in items.items():
+        for topic, name in {
+            **items,
+            **{self.topics[name]: _SHOWN[name] for name in (REQUESTS, LOGS)},
+        }.items():
             if topic == STATS_TOPIC:
                 raise ConfigurationError(
                     f"{topic} is the topic of stats, which are one document a job: {name} need another"

@@ -225,6 +225,8 @@ def test_what_is_wrong_is_refused_in_one_line(entries: Any, told: str) -> None:
         ),
         ({"ESTELA_LAYOUT": "class", "ESTELA_ITEMS": {is_cheap: {}}}, "give it a dataset"),
         ({"ESTELA_ITEMS_TOPIC": "job_stats"}, "job_stats is the topic of stats"),
+        ({"ESTELA_REQUESTS_TOPIC": "job_stats"}, "one document a job: request records need another"),
+        ({"ESTELA_LOGS_TOPIC": "job_stats"}, "one document a job: log lines need another"),
         ({"ESTELA_KEY": "sku", "ESTELA_ITEMS": {Review: {"key": "id"}}}, "give both the same key"),
         ({"ESTELA_KEY": "sku", "ESTELA_ITEMS": {Review: {"key": None}}}, "give both the same key"),
     ],
