@@ -20,7 +20,8 @@ from bench.world import World
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text()
 MESSAGES = 1_200
-ELSEWHERE = {"drain", "profile"}  # these start Java or many processes; scripts/bench runs them
+# These start Java or many processes, or tell small differences of large figures; scripts/bench runs them.
+ELSEWHERE = {"drain", "profile", "typed", "keyed"}
 
 
 @pytest.fixture
