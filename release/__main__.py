@@ -97,36 +97,48 @@ def _check_documents(project: Project, tag: str, report: Report) -> None:
 
 def _check_installs(both: list[Built], folder: Path, sbom: Path, report: Report) -> None:
     """Each file into an empty environment, and the first use from there, outside the checkout."""
-    library, crawler = folder / "library", None
+    crawler = None
     for built in both:
-        for path in (built.wheel, built.sdist):
-            kind = "wheel" if path == built.wheel else "sdist"
+        for kind, path in (("wheel", built.wheel), ("sdist", built.sdist)):
             name = f"{built.project.name}, {kind}"
-            with report.check(f"{name}: into an empty environment") as notes:
-                environment = Environment(folder / f"{built.project.name}-{kind}")
-                environment.install(path)
-                found = environment.versions()
-                notes.append(f"{environment.megabytes():.1f} MB in site-packages, {len(found)} distributions")
-                notes.append(", ".join(f"{each} {found[each]}" for each in _SHOWN if each in found))
-                if "estela-scrapy" in found:
-                    crawler = environment
-                elif "scrapy" in found or "twisted" in found:
-                    raise CheckFailed("Scrapy or Twisted is installed with it")
-            with report.check(f"{name}: the first use") as notes:
-                if crawler is None:
-                    raise CheckFailed("there is no installed estela-scrapy to crawl with")
-                place = library / f"{built.project.name}-{kind}"
-                crawl(crawler, place)
-                notes.append(consume(environment, place))
-                if environment is crawler:
-                    run([environment.script("estela-scrapy"), "demo"], place)
-                    notes.append("estela-scrapy demo: all that was scraped is stored")
+            environment = installed(path, folder / f"{built.project.name}-{kind}", name, report)
+            if environment is None:
+                continue
+            if "estela-scrapy" in environment.versions():
+                crawler = environment
+            _check_first_use(crawler, environment, folder / f"{built.project.name}-{kind}-use", name, report)
             if kind == "wheel":
                 with report.check(f"{name}: SBOM") as notes:
                     target = sbom / f"{built.project.name}-{built.project.version}.cdx.json"
-                    notes.append(
-                        f"{write_sbom(environment, built.project.name, target)} components in {target.name}"
-                    )
+                    count = write_sbom(environment, built.project.name, target)
+                    notes.append(f"{count} components in {target.name}")
+
+
+def installed(path: Path, folder: Path, name: str, report: Report) -> Environment | None:
+    """A new environment with the file and what it needs, or None if that failed."""
+    with report.check(f"{name}: into an empty environment") as notes:
+        environment = Environment(folder)
+        environment.install(path)
+        found = environment.versions()
+        notes.append(f"{environment.megabytes():.1f} MB in site-packages, {len(found)} distributions")
+        notes.append(", ".join(f"{each} {found[each]}" for each in _SHOWN if each in found))
+        if "estela-consumer" in found and {"scrapy", "twisted", "itemadapter"} & found.keys():
+            raise CheckFailed("Scrapy or a part of it is installed with it")
+        return environment
+    return None
+
+
+def _check_first_use(
+    crawler: Environment | None, environment: Environment, place: Path, name: str, report: Report
+) -> None:
+    with report.check(f"{name}: the first use") as notes:
+        if crawler is None:
+            raise CheckFailed("there is no installed estela-scrapy to crawl with")
+        crawl(crawler, place)
+        notes.append(consume(environment, place))
+        if environment is crawler:
+            run([environment.script("estela-scrapy"), "demo"], place)
+            notes.append("estela-scrapy demo: all that was scraped is stored")
 
 
 def _check_image(project: Project, target: str, root: Path, report: Report) -> None:

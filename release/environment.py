@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import venv
+import sys
 from pathlib import Path
 
 from release.report import run
 
 
 class Environment:
-    """A new virtual environment in a folder."""
+    """A new virtual environment in a folder. CheckFailed if there can be none."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        venv.create(folder, with_pip=True)
+        run([sys.executable, "-m", "venv", folder], Path.cwd())
         self.python = self.script("python")
         self.before = frozenset(self._listed())  # pip, with some versions of Python more
         self._empty = self._bytes()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from release.__main__ import installed
 from release.contents import difference
 from release.report import CheckFailed, Report, run
 
@@ -44,3 +45,13 @@ def test_a_command_that_is_not_there_or_hangs_is_a_failed_check(tmp_path: Path) 
 
 def test_what_an_sdist_lacks_and_what_nobody_knows_are_told_apart() -> None:
     assert difference({"a", "b", "x"}, {"a", "b", "c"}) == (["c"], ["x"])
+
+
+@pytest.mark.processes
+def test_a_file_that_cannot_be_installed_is_a_failed_check_and_is_not_used(tmp_path: Path) -> None:
+    report = Report(Console(file=io.StringIO()))
+
+    environment = installed(tmp_path / "nothing-1.0-py3-none-any.whl", tmp_path / "venv", "it", report)
+
+    assert environment is None
+    assert report.failed == ["it: into an empty environment"]
