@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.messages import DATABASE
@@ -21,9 +22,38 @@ _ENDPOINTS = (
 _HEAP = "1g"
 
 
-def move(world: World, topic: str, expected: int, *, ordered: bool, tasks: int = 1) -> Measured:
-    """Have the connector write the topic into MongoDB, with the settings that are best for its speed."""
-    world.drop(DATABASE)
+_STRATEGIES = "com.mongodb.kafka.connect.sink.writemodel.strategy"
+COLLECTION = "connector"
+INSERTS = {"writemodel.strategy": f"{_STRATEGIES}.InsertOneDefaultStrategy"}
+
+
+def replaces_by(field: str) -> dict[str, str]:
+    """One document for each value of the field, replaced by each message that has the value."""
+    return {
+        "writemodel.strategy": f"{_STRATEGIES}.ReplaceOneBusinessKeyStrategy",
+        "document.id.strategy": "com.mongodb.kafka.connect.sink.processor.id.strategy.PartialValueStrategy",
+        "document.id.strategy.partial.value.projection.type": "AllowList",
+        "document.id.strategy.partial.value.projection.list": field,
+        "document.id.strategy.overwrite.existing": "true",
+    }
+
+
+def move(
+    world: World,
+    topic: str,
+    expected: int,
+    *,
+    ordered: bool,
+    tasks: int = 1,
+    strategy: Mapping[str, str] = INSERTS,
+    stored: Callable[[], int] | None = None,
+) -> Measured:
+    """Have the connector write the topic into MongoDB, with the settings that are best for its speed.
+
+    `stored` counts what is done in a database that holds something already; else it begins with nothing.
+    """
+    if stored is None:
+        world.drop(DATABASE)
     name = f"{topic}-{'ordered' if ordered else 'unordered'}-{free_port()}"
     folder = world.folder / name
     folder.mkdir()
@@ -43,9 +73,9 @@ def move(world: World, topic: str, expected: int, *, ordered: bool, tasks: int =
         "topics": topic,
         "connection.uri": f"{world.mongodb}&w=majority",
         "database": DATABASE,
-        "collection": "connector",
-        # Plain inserts, as many in one write as a poll brings, and polls as large as a fetch.
-        "writemodel.strategy": "com.mongodb.kafka.connect.sink.writemodel.strategy.InsertOneDefaultStrategy",
+        "collection": COLLECTION,
+        **strategy,
+        # As many in one write as a poll brings, and polls as large as a fetch.
         "max.batch.size": 0,
         "bulk.write.ordered": str(ordered).lower(),
         "consumer.override.max.poll.records": 5_000,
@@ -57,7 +87,7 @@ def move(world: World, topic: str, expected: int, *, ordered: bool, tasks: int =
         folder / "connect.log",
     )  # fmt: skip
     try:
-        rate = steady_rate(lambda: world.stored(DATABASE), expected, process.check)
+        rate = steady_rate(stored or (lambda: world.stored(DATABASE)), expected, process.check)
     finally:
         cpu, peak = process.terminate()
     return Measured(rate=rate, cpu=cpu / expected * 1e6, peak=peak)

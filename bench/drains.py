@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
@@ -31,14 +31,16 @@ def drain(
     processes: int = 1,
     clean: bool = True,
     arguments: Sequence[str] = (),
+    stored: Callable[[], int] | None = None,
 ) -> Measured:
     """`estela-consume --drain` as a real process, or several in one group, into MongoDB.
 
-    `clean` drops what is stored before.
+    `clean` drops what is stored before. `stored` counts what is done; new documents if it is not given.
     """
     if clean:
         world.drop(DATABASE)
     before = world.stored(DATABASE)
+    count = stored or (lambda: world.stored(DATABASE) - before)
     busy = world.server_cpu()
     command = consume_command(topic, "--drain", "--json", *arguments)
     started = [
@@ -49,7 +51,7 @@ def drain(
         for process in started:
             process.check()
 
-    rate = steady_rate(lambda: world.stored(DATABASE) - before, expected, alive)
+    rate = steady_rate(count, expected, alive)
     ended = [process.wait() for process in started]
     return Measured(
         rate=rate,
@@ -57,6 +59,11 @@ def drain(
         server_cpu=(world.server_cpu() - busy) / expected * 1e6,
         peak=max(peak for _, peak in ended),
     )
+
+
+def cpu_of_start_and_end(world: World, topic: str, messages: int) -> float:
+    """Seconds of CPU that a drain takes whatever it drains; the topic holds `messages`, which are few."""
+    return drain(world, topic, messages).cpu * messages / 1e6
 
 
 def insert_many(world: World, documents: Sequence[RawBSONDocument]) -> Measured:

@@ -41,28 +41,30 @@ def envelopes(
     first: int = 0,
     payload: Callable[[int], dict[str, Any]] = payload,
     size: int = SIZE,
-    **fields: Any,
+    newer: int = 0,
+    more: Callable[[int], dict[str, Any]] = lambda _: {},
 ) -> Iterator[bytes]:
     """`count` messages over so many datasets in turn, as the extension sends them.
 
-    `fields` are more of the envelope's.
+    `more` gives more fields of each envelope, and `size` is without them; `newer` are the seconds by which
+    the ids are ahead of those of now.
     """
     for number in range(first, first + count):
         envelope: dict[str, Any] = {
             "jid": f"{number % datasets}.shop.{DATABASE}",
             "payload": payload(number),
             "unique": str(unique),
-            "id": object_id(number),
-            **fields,
+            "id": object_id(number, newer),
         }
         missing = size - len(orjson.dumps(envelope))
         envelope["payload"]["details"]["text"] = "x" * missing
+        envelope.update(more(number))
         yield orjson.dumps(envelope)
 
 
-def object_id(number: int) -> str:
+def object_id(number: int, newer: int = 0) -> str:
     """Ascending, as the extension makes them: the second, five bytes of the run, and three that count."""
-    return f"{int(time.time()):08x}{_RUN}{number:06x}"
+    return f"{int(time.time()) + newer:08x}{_RUN}{number:06x}"
 
 
 def documents(messages: Iterable[bytes]) -> list[RawBSONDocument]:

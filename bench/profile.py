@@ -68,8 +68,7 @@ def _parts(world: World, topic: str) -> dict[str, float]:
 
 
 def _whole(world: World, topic: str, short: str, messages: int) -> float:
-    few = min(_FEW, messages)
-    around = drains.drain(world, short, few).cpu * few
+    around = drains.cpu_of_start_and_end(world, short, min(_FEW, messages)) * 1e6
     return max(0.0, drains.drain(world, topic, messages).cpu * messages - around) / messages
 
 

@@ -65,6 +65,10 @@ class World:
         """How many documents a database holds, over all its collections."""
         return int(self.client[database].command("dbStats")["objects"])
 
+    def bytes_stored(self, database: str) -> int:
+        """How many bytes its documents have, uncompressed, over all its collections."""
+        return int(self.client[database].command("dbStats")["dataSize"])
+
 
 @contextlib.contextmanager
 def world() -> Iterator[World]:

@@ -10,17 +10,19 @@ from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from estela_config.names import OURS, is_read
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.settings import as_text
+from estela_wire.published import ADDON_TOPICS
 
 if TYPE_CHECKING:
     from scrapy.settings import Settings
 
 MODULE_VARIABLE = "SCRAPY_SETTINGS_MODULE"
 PROJECT_VARIABLE = "SCRAPY_PROJECT"
+_ADDONS = ("estela_scrapy.Addon", "estela_scrapy.addon.Addon")  # this package imports nothing of the crawl's
 WITHOUT_SCRAPY = (
     "Scrapy is not installed here, so the settings of the project that {named} are not read. Set the "
     "environment or --env-file instead, or `pip install scrapy`."
@@ -40,9 +42,10 @@ class ScrapyProject:
     def values(self) -> dict[str, str]:
         """Those of its settings that commands read, as the environment would have them.
 
-        What no variable can say (a function, a dictionary) is the crawl's alone. Raises ConfigurationError.
+        What no variable can say (a function, a dictionary) is the crawl's alone. The add-on has topics of its
+        own, which it sets only in a crawl. Raises ConfigurationError.
         """
-        found = {}
+        found = dict(ADDON_TOPICS) if self._has_addon() else {}
         for name in filter(is_read, self.settings):
             value = self.settings[name]
             try:
@@ -51,6 +54,19 @@ class ScrapyProject:
                 if not name.startswith(OURS):
                     raise ConfigurationError(f"{name} in {self.module}: {error}; correct it there") from error
         return found
+
+    def _has_addon(self) -> bool:
+        return any(
+            order is not None and _path(addon) in _ADDONS
+            for addon, order in self.settings.getdict("ADDONS").items()
+        )
+
+
+def _path(component: Any) -> str:
+    """Of what Scrapy takes for a component: a class, or its path."""
+    if isinstance(component, str):
+        return component
+    return f"{getattr(component, '__module__', '')}.{getattr(component, '__qualname__', '')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Demo:
             dead_letters=sum(counts["dead_lettered"] for counts in summary["topics"].values()),
         )
         print_table(comparison.table())
-        self._show("data", "show", self.dataset("shop"), "-n", str(ITEMS_SHOWN))
+        self._show("data", "show", self.dataset("shop"), "-n", str(ITEMS_SHOWN), "--plain")
         return self._show("verify", JID) == 0 and comparison.complete
 
     def price_history(self) -> bool:

@@ -10,9 +10,7 @@ from scrapy.utils.misc import load_object
 
 from estela_scrapy.compat import add_extension
 from estela_scrapy.extensions import QueueExtension
-from estela_wire.topics import LOGS_TOPIC, STATS_TOPIC
-
-_TOPICS = {"ESTELA_STATS_TOPIC": STATS_TOPIC, "ESTELA_LOGS_TOPIC": LOGS_TOPIC}
+from estela_wire.published import ADDON_TOPICS
 
 
 def enabled_by(settings: BaseSettings) -> str:
@@ -37,5 +35,5 @@ class Addon:
     def update_settings(self, settings: BaseSettings) -> None:
         """Scrapy's way in."""
         add_extension(settings, QueueExtension, 500)
-        for name, topic in _TOPICS.items():
+        for name, topic in ADDON_TOPICS.items():
             settings.set(name, os.environ.get(name, topic), "addon")

@@ -36,7 +36,8 @@ class ItemRecords:
     ) -> None:
         """`serializer` is the user's function for values that are not JSON; `types` as the setting has it."""
         self._streams = streams
-        self._only = streams.only
+        self._has_one = streams.has_one
+        self._default = streams.default
         self._serializer = ItemSerializer(serializer, types)
         self._failures = failures
         self._conversions = conversions
@@ -45,9 +46,9 @@ class ItemRecords:
     def publish(self, item: Any, response: Response | None, spider: Spider) -> None:
         """Publish the item as it is now. Never blocks; raises only what ends the process."""
         converted: list[Converted] = []
-        stream = self._only or self._streams.default
+        stream = self._default
         try:
-            if self._only is None:
+            if not self._has_one:
                 stream = self._streams.of(item)
             if stream.is_plain:
                 payload = self._serializer.serialize(item, converted)
@@ -55,7 +56,7 @@ class ItemRecords:
                 payload = self._payload(stream, item, converted, response, spider)
             else:
                 return
-            stream.publish(payload, None if response is None else response.url)
+            stream.publish(payload, response.url if stream.has_metadata and response is not None else None)
         except BaseException as error:  # an item brings code of its own
             stream.failed += 1
             self._failures.add("Item", item, error, page_of(response), spider)

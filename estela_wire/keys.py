@@ -166,7 +166,7 @@ def _described(value: Any) -> str:
         return "an object"
     if isinstance(value, (float, Decimal)):
         return f"{value}, not a finite number"
-    return f"a {type(value).__name__}"
+    return "an integer of thousands of digits" if isinstance(value, int) else f"a {type(value).__name__}"
 
 
 def changes_of(dataset: Dataset) -> Dataset:

@@ -11,7 +11,7 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.settings import Source, as_text, first_given, setting, settings_of
 from estela_queue_adapter.topic_names import is_topic
 from estela_terminal.printable import shown
-from estela_wire.topics import ITEMS_TOPIC, REQUESTS_TOPIC
+from estela_wire.topics import ITEMS_TOPIC, LOGS_TOPIC, REQUESTS_TOPIC, STATS_TOPIC
 
 PREFIX = "ESTELA"
 ITEMS = f"{PREFIX}_ITEMS"
@@ -44,6 +44,10 @@ def topic(name: str, given: Any) -> str:
 def topic_setting(default: str) -> dict[str, Any]:
     """The metadata of a field that names a topic; an empty one is a choice, not a missing value."""
     return setting(topic, default, empty_counts=True)
+
+
+ADDON_TOPICS = {"ESTELA_STATS_TOPIC": STATS_TOPIC, "ESTELA_LOGS_TOPIC": LOGS_TOPIC}
+"""What a project has that names the add-on and does not set these itself."""
 
 
 @dataclass(frozen=True, slots=True)

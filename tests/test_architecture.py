@@ -67,7 +67,14 @@ ONLY_IN = {
     "estela_consumer": ("estela_consumer/", "estela_cli/", *OUTSIDE),
     "estela_cli": ("estela_cli/", *OUTSIDE),
     "estela_demo": ("estela_demo/", *OUTSIDE),  # `estela-scrapy` imports it when its demo is called
-    "estela_wire": ("estela_wire/", "estela_scrapy/", "estela_consumer/", "estela_cli/", *OUTSIDE),
+    "estela_wire": (
+        "estela_wire/",
+        "estela_config/",
+        "estela_scrapy/",
+        "estela_consumer/",
+        "estela_cli/",
+        *OUTSIDE,
+    ),
     "estela_queue_adapter": (
         "estela_queue_adapter/",
         "estela_wire/",

@@ -190,10 +190,10 @@ def test_services_wait_for_those_that_they_need() -> None:
             assert needed in COMPOSE["services"]
 
 
-def test_the_workflow_and_ci_run_the_readmes_test_command() -> None:
+def test_the_workflow_and_ci_run_the_test_command_of_contributors() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
     steps = [step.get("run") for step in workflow["jobs"]["test"]["steps"]]
 
     assert "scripts/test" in steps
     assert "scripts/test" in (ROOT / ".ci" / "run").read_text()
-    assert "scripts/test" in (ROOT / "README.md").read_text()
+    assert "`scripts/test`" in (ROOT / "CONTRIBUTING.md").read_text()

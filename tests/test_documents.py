@@ -264,9 +264,36 @@ def test_every_lock_and_every_thread_stands_in_its_table() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+        for target, place in re.findall(r"\]\((?!http)([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+            path = page.parent / target if target else page
+            assert path.exists(), f"{page.name}: {target}"
+            assert not place or place in places(path.read_text()), f"{page.name}: {target}#{place}"
+
+
+def places(page: str) -> set[str]:
+    """What a link to a heading of the page has behind its #."""
+    headings = re.findall(r"^#+ (.*)", page, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_scrapys_that_are_supported_are_those_of_the_code_the_script_and_the_workflow() -> None:
+    from estela_scrapy.compat import LOWEST
+
+    script = (ROOT / "scripts" / "test-scrapy-versions").read_text()
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    [tried] = re.findall(r"versions=\((2\.[\d. ]+) \"\$TOO_OLD\"\)", script)
+    [too_old] = re.findall(r"TOO_OLD=(\S+)", script)
+    [matrix] = re.findall(r"scrapy: \[(.+)\]", workflow)
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+
+    lowest, newest = tried.split()[0], tried.split()[-1]
+    assert tried.split() == [f"2.{minor}" for minor in range(LOWEST[1], int(newest[2:]) + 1)]
+    assert re.findall(r"2\.\d+", matrix) == [too_old, *tried.split()]
+    assert too_old == f"2.{LOWEST[1] - 1}"
+    assert f"| up to {too_old} |" in page
+    assert f"\nScrapy {lowest} and later." in page
+    assert re.findall(r"\| 2\.\d+ to (2\.\d+) \|", page) == [newest]
 
 
 def test_the_lowest_versions_are_those_that_a_job_of_the_workflow_installs() -> None:
@@ -279,6 +306,7 @@ def test_the_lowest_versions_are_those_that_a_job_of_the_workflow_installs() -> 
     )
     lowest = dict(line.split("==") for line in (ROOT / "tests" / "lowest.txt").read_text().split())
 
+    del lowest["w3lib"]  # Scrapy's: the lowest Scrapy cannot run with the newest, and pip does not know that
     assert set(dict(floors)) == set(lowest)
     for name, floor in floors:
         assert f"{lowest[name]}.".startswith(f"{floor}.")

@@ -22,7 +22,7 @@ case "$*" in
     *"-m pytest"*)
         echo "$*" > "asked-{version}"
         echo "FAILED tests/test_x.py::test_y"
-        echo "{counts}"
+        echo "====== {counts} ======"
         exit {code} ;;
 esac
 """

@@ -128,7 +128,7 @@ class QueueCheck:
         except (QueueError, NoAnswer) as error:
             return problem(subject, error, _CHECK_IT)
         waiting(topic, number)
-        return ok(subject, f"{number:,} messages of {topic} wait for it")
+        return ok(subject, f"messages of {topic} that wait for it: {number:,}")
 
 
 def _missing(access: TopicAccess) -> Finding:

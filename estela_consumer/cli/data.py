@@ -19,10 +19,12 @@ from estela_consumer.cli.adopt import adopt
 from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.cli.extended_json import extended_json, plain_text
 from estela_consumer.cli.index import index
+from estela_consumer.cli.rekey import rekey
 from estela_consumer.cli.store_options import pass_store, store_settings, store_to_look_into
 from estela_consumer.decoding.escaping import unescape_document, unescape_key
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import Store
+from estela_queue_adapter.errors import BadName
 from estela_terminal.commands import DataGroup
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import (
@@ -36,17 +38,39 @@ from estela_terminal.output import (
     say_error,
 )
 from estela_wire.dataset import Dataset
+from estela_wire.jid import parse_jid
 
 MEANINGS = {
     ExitCode.OK: "done",
     ExitCode.FAILED: "a fault of the program; adopt: another adoption of the collection came in between",
     ExitCode.USAGE: "wrong arguments or settings, or no such dataset",
     ExitCode.STORE_UNREACHABLE: "the store cannot be reached",
+    ExitCode.INCOMPLETE: "rekey: some documents were left out, as they do not have the key",
     **OUTPUT_MEANINGS,
 }
 _COLUMN_WIDTH, _COLUMN_GAP = 8, 3  # characters that a column has at least, and between two
 _CELL_WIDTH = 60  # characters of a value that a table shows
 
+
+def _origin(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, str]:
+    """What documents of a job say in their metadata: its first part, or all of a jid."""
+    if value is None:
+        return {}
+    if "." not in value:
+        return {"job": value}
+    try:
+        return parse_jid(value)._asdict()
+    except BadName as error:
+        raise click.BadParameter(f"{error}, nor the first part of one") from error
+
+
+_JOB = click.option(
+    "--job",
+    "origin",
+    callback=_origin,
+    metavar="JOB",
+    help="Only the documents of this job: a jid, or its first part.",
+)
 _PLAIN = click.option(
     "--plain", is_flag=True, help="Text for what JSON has no type for, such as dates, and no Extended JSON."
 )
@@ -96,12 +120,13 @@ def list_(store: Store, as_json: bool) -> None:
 @dataset_argument
 @click.option("-n", "--number", type=click.IntRange(min=1), default=5, show_default=True, help="How many.")
 @_PLAIN
+@_JOB
 @pass_store
-def show(store: Store, dataset: Dataset, number: int, *, plain: bool) -> None:
+def show(store: Store, dataset: Dataset, number: int, *, plain: bool, origin: dict[str, str]) -> None:
     """The first documents of DATASET (DATABASE/COLLECTION) as a table, or each as its own if it is wide."""
     with _reachable():
-        documents = list(store.read(dataset, number))
-    _must_exist(documents, dataset)
+        documents = list(_documents(store, dataset, origin, number))
+    _must_exist(documents, dataset, origin)
     if plain:
         documents = [plain_text(document) for document in documents]
     columns = list(dict.fromkeys(key for document in documents for key in document))
@@ -134,22 +159,31 @@ def _one_below_the_other(document: dict[str, Any]) -> DataTable:
 @dataset_argument
 @click.option("--raw", is_flag=True, help="With _id, and keys as they are stored.")
 @_PLAIN
+@_JOB
 @pass_store
-def export(store: Store, dataset: Dataset, *, raw: bool, plain: bool) -> None:
+def export(store: Store, dataset: Dataset, *, raw: bool, plain: bool, origin: dict[str, str]) -> None:
     """DATASET (DATABASE/COLLECTION) as JSON lines on standard output, in the order of scraping."""
     found = False
     with _reachable():
-        for document in store.read(dataset):
+        for document in _documents(store, dataset, origin):
             found = True
             if not raw:
                 document.pop("_id")
                 document = unescape_document(document)
             print_json_text(extended_json(plain_text(document) if plain else document))
-    _must_exist(found, dataset)
+    _must_exist(found, dataset, origin)
+
+
+def _documents(
+    store: Store, dataset: Dataset, origin: dict[str, str], limit: int | None = None
+) -> Iterator[dict[str, Any]]:
+    # A store of another package may be from before there was an origin.
+    return store.read(dataset, limit, origin) if origin else store.read(dataset, limit)
 
 
 data.add_command(adopt)
 data.add_command(index)
+data.add_command(rekey)
 
 
 @contextlib.contextmanager
@@ -161,7 +195,12 @@ def _reachable() -> Iterator[None]:
         sys.exit(ExitCode.STORE_UNREACHABLE)
 
 
-def _must_exist(found: object, dataset: Dataset) -> None:
+def _must_exist(found: object, dataset: Dataset, origin: dict[str, str]) -> None:
+    if not found and origin:
+        raise click.UsageError(
+            f"no document of {dataset} says that it is of job {'.'.join(origin.values())}; those of a layout "
+            "with metadata do, in _estela.job"
+        )
     if not found:
         raise click.UsageError(
             f"there is no dataset {dataset}, or it is empty; `estela-data list` shows what there is"

@@ -7,7 +7,8 @@ import click
 from estela_wire.dataset import Dataset
 
 
-def _dataset(value: str) -> Dataset:
+def dataset_of_text(value: str) -> Dataset:
+    """The dataset that DATABASE/COLLECTION names; raises BadParameter."""
     database, separator, collection = value.partition("/")
     if not (separator and database and collection):
         raise click.BadParameter(
@@ -16,4 +17,4 @@ def _dataset(value: str) -> Dataset:
     return Dataset(database, collection)
 
 
-dataset_argument = click.argument("dataset", type=_dataset, metavar="DATABASE/COLLECTION")
+dataset_argument = click.argument("dataset", type=dataset_of_text, metavar="DATABASE/COLLECTION")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from estela_consumer.decoding.document import Document, document_of, make_document
-from estela_consumer.decoding.identity import identity_of, message_id_of
+from estela_consumer.decoding.identity import identity_of, is_unique, message_id_of
 from estela_consumer.decoding.metadata import keyed_subdocument, metadata_of, plain_subdocument
 from estela_consumer.decoding.version import document_id, key_and_mode, make_version, seen_at
 from estela_queue_adapter import Message
@@ -16,7 +16,8 @@ def described_document(message: Message, envelope: Envelope, dataset: Dataset) -
     """The document of a message with metadata or a key, with its `_estela`. Raises BadMessage and BadName."""
     metadata = metadata_of(envelope.jid, envelope.metadata)
     if envelope.key is None:
-        ours = plain_subdocument(metadata)
+        # A unique document stands for all messages with its payload, which are from no one page.
+        ours = b"" if is_unique(envelope) else plain_subdocument(metadata)
         return document_of(message, envelope, dataset, identity_of(message, envelope), ours)
     names, key, mode = key_and_mode(envelope)
     if mode is OnExisting.TRACK:

@@ -28,9 +28,14 @@ def identity_of(message: Message, envelope: Envelope) -> bytes | str:
     """
     if message.topic == STATS_TOPIC:
         return stats_id(envelope.jid)
-    if envelope.unique in ("True", True):
+    if is_unique(envelope):
         return content_id(envelope.payload)
     return message_id_of(message, envelope)
+
+
+def is_unique(envelope: Envelope) -> bool:
+    """Whether equal payloads are one document."""
+    return envelope.unique in ("True", True)
 
 
 def message_id_of(message: Message, envelope: Envelope) -> bytes:

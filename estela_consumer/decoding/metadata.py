@@ -63,7 +63,7 @@ def metadata_of(jid: Any, given: Any) -> Metadata:
     return _make(
         (
             jid if type(jid) is str and _parts(jid) is not None else None,
-            _encoded(url) if type(url) is str else None,
+            url_bytes(url) if type(url) is str else None,
             milliseconds_of(scraped_at) if type(scraped_at) is str else None,
         )
     )
@@ -166,8 +166,8 @@ def _page(metadata: Metadata) -> bytes:
     return b"\x02url\x00%b%b\x00\x09scraped_at\x00%b" % (size, url, _DATE.pack(scraped_at))
 
 
-def _encoded(url: str) -> bytes | None:
-    """None if the document is better without it."""
+def url_bytes(url: str) -> bytes | None:
+    """The URL in UTF-8; None if the document is better without it."""
     try:
         return url.encode() if len(url) <= _MAX_URL else None
     except UnicodeEncodeError:

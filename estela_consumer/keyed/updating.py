@@ -22,7 +22,7 @@ def plan_update(stored: StoredDocument | None, documents: Sequence[Document]) ->
     if stored is None and len(ordered) == 1 and len(documents) == 1:
         return Plan(document=ordered[0].bson, stored=frozenset([version_of(ordered[0]).id]))
     content: dict[str, Any] = {} if stored is None else stored.content
-    ids = {} if stored is None else _ids(stored, content)
+    ids = {} if stored is None else field_ids(stored)
     known = dict(ids)
     before = frozenset(ids.values()) | (frozenset() if stored is None else frozenset([stored.id]))
     changed = stored is None
@@ -52,9 +52,12 @@ def plan_update(stored: StoredDocument | None, documents: Sequence[Document]) ->
     return plan
 
 
-def _ids(stored: StoredDocument, content: dict[str, Any]) -> dict[str, bytes]:
-    """The id of the message that each field is of. A field that nobody names is of the document's."""
+def field_ids(stored: StoredDocument) -> dict[str, bytes]:
+    """The id of the message that each field is of. A field that nobody names is of the document's.
+
+    Raises NotKeyed.
+    """
     given = stored.subdocument.get(FIELDS, {})
     if not isinstance(given, dict) or not all(isinstance(of, ObjectId) for of in given.values()):
         raise NotKeyed("its _estela.fields was edited")
-    return {name: given[name].binary if name in given else stored.id for name in content}
+    return {name: given[name].binary if name in given else stored.id for name in stored.content}

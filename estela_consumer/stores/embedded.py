@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from bson.objectid import ObjectId
 
 from estela_consumer.decoding.document import Document, decoded, is_stored_as
+from estela_consumer.decoding.metadata import SUBDOCUMENT
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.keyed.kinds import Kind, mismatch
 from estela_consumer.keyed.stored import version_of
@@ -120,7 +121,15 @@ class EmbeddedStore(Store):
         for database, collection, documents in rows:
             yield Summary(Dataset(database, collection), documents)
 
-    def read(self, dataset: Dataset, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    def read(
+        self, dataset: Dataset, limit: int | None = None, origin: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        if not origin:
+            return self._read(dataset, limit)
+        matching = (each for each in self._read(dataset, None) if _is_of(each, origin))
+        return islice(matching, limit)
+
+    def _read(self, dataset: Dataset, limit: int | None) -> Iterator[dict[str, Any]]:
         with self._connection() as db:
             row = db.execute(self._SQL_DATASET, dataset).fetchone()
         remaining, last = limit, None
@@ -197,6 +206,11 @@ class EmbeddedStore(Store):
             raise StoreUnreachable(
                 f"the store's file {self._path} (DB_CONNECTION) cannot be used: {reason(error)}"
             ) from error
+
+
+def _is_of(document: dict[str, Any], origin: Mapping[str, str]) -> bool:
+    metadata = document.get(SUBDOCUMENT)
+    return isinstance(metadata, dict) and all(metadata.get(name) == value for name, value in origin.items())
 
 
 def _key(identity: Any) -> bytes | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -105,8 +105,13 @@ class Store(ABC):
         """Every dataset, ordered by name. Raises StoreUnreachable."""
 
     @abstractmethod
-    def read(self, dataset: Dataset, limit: int | None = None) -> Iterator[dict[str, Any]]:
-        """The documents of a dataset by ascending `_id`, keys as they are stored. Raises StoreUnreachable."""
+    def read(
+        self, dataset: Dataset, limit: int | None = None, origin: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The documents of a dataset by ascending `_id`, keys as they are stored. Raises StoreUnreachable.
+
+        With `origin` only those whose metadata have these values: of `job`, `spider` and `project`, say.
+        """
 
     @abstractmethod
     def ids(self, dataset: Dataset, first: ObjectId | str, last: ObjectId | str) -> Iterator[ObjectId | str]:

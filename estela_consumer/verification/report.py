@@ -69,8 +69,10 @@ def sentence(found: Verification) -> str:
     """What became of the job, in one sentence."""
     published, job = found.total("published"), found.jid
     if found.code is ExitCode.OK:
-        once = ", equal items once" if any(stream.stored is None for stream in found.streams) else ""
-        return f"complete: all {published:,} messages of job {job} are stored{once}"
+        shared = [stream for stream in found.streams if stream.stored is None]
+        once = ", equal items once" if any(not stream.on_existing for stream in shared) else ""
+        keyed = ", one document for each key" if any(stream.on_existing for stream in shared) else ""
+        return f"complete: all {published:,} messages of job {job} are stored{once}{keyed}"
     of_these = ", ".join(_counted(found, _OF_THESE)) or "none is missing"
     account = f"of the {published:,} messages that job {job} published, {of_these}"
     if found.code is ExitCode.DEAD_LETTERS:
@@ -113,7 +115,12 @@ def _about(stream: StreamCount) -> Iterator[str]:
             f"{stream.filtered:,} items went nowhere: no entry of ESTELA_ITEMS takes them, and "
             "ESTELA_ITEMS_TOPIC is empty"
         )
-    if stream.stored is None:
+    if stream.stored is None and stream.on_existing:
+        yield (
+            f"{topic}: {stream.dataset} has one document for each key, so none is counted as this job's; "
+            f"what {stream.group} has consumed was looked up there ({stream.on_existing})"
+        )
+    elif stream.stored is None:
         yield (
             f"{topic}: equal items are stored once in {stream.dataset}, so they are not counted there; "
             f"what {stream.group} has consumed is stored or a dead letter"

@@ -5,7 +5,7 @@ The store cannot tell if equal items are stored once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from estela_consumer.decoding.envelope import salvaged_envelope
 from estela_queue_adapter import Message, Platform, Subscription
@@ -23,8 +23,10 @@ class ConsumedCount:
         self._positions: dict[int, int] = {}
         self._first_offsets: dict[int, int] = {}
 
-    def missing(self, published: int, lag: int) -> int:
+    def missing(self, published: int, lag: int, each: Callable[[bytes, Message], None] | None = None) -> int:
         """How many of the published messages the group has not consumed. Reads the whole topic.
+
+        `each` is called with every one that it has, and its id, copies left out.
 
         If the beginning of the topic is gone (retention), consumed messages of the run may have been there.
         If the run is so long that counts in its ids come again, copies cannot be recognised. In both cases
@@ -32,20 +34,26 @@ class ConsumedCount:
         """
         with self._platform.consumer(self._subscription) as consumer:
             self._positions = {at.partition: at.offset for at in consumer.positions()}
-        consumed = sum(
-            self._is_new_of_run(message) for message in self._platform.read(self._subscription.topic)
-        )
+        consumed = 0
+        for message in self._platform.read(self._subscription.topic):
+            identity = self._new_of_run(message)
+            if identity is not None:
+                consumed += 1
+                if each is not None:
+                    each(identity, message)
         missing = max(0, published - consumed)
         return min(missing, lag) if self._has_lost_its_beginning or published > COUNTS else missing
 
-    def _is_new_of_run(self, message: Message) -> bool:
-        """Whether it is a consumed message of the run, and no copy of one that was seen."""
+    def _new_of_run(self, message: Message) -> bytes | None:
+        """The id, if it is a consumed message of the run and no copy of one that was seen."""
         self._first_offsets.setdefault(message.partition, message.offset)
         if message.data is None or message.offset >= self._positions.get(message.partition, 0):
-            return False
+            return None
         identity = id_bytes(salvaged_envelope(message.data).id)
         ids = self._ranges.get(nonce_of(identity)) if identity else None
-        return bool(identity and ids and ids.holds(identity) and self._seen[ids].add(identity))
+        if identity and ids and ids.holds(identity) and self._seen[ids].add(identity):
+            return identity
+        return None
 
     @property
     def _has_lost_its_beginning(self) -> bool:

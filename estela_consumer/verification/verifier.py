@@ -16,6 +16,7 @@ from estela_consumer.decoding.envelope import salvaged_envelope
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import Store
 from estela_consumer.verification.closing_records import ClosingRecords
+from estela_consumer.verification.keyed_messages import KeyedMessages
 from estela_consumer.verification.topic_scan import ConsumedCount
 from estela_queue_adapter import Platform, Subscription
 from estela_queue_adapter.errors import BadName, TopicMissing, TransientError
@@ -48,6 +49,8 @@ class StreamCount:
     published: int
     stored: int | None
     """None if several items may be one document: none can be counted as this job's then."""
+    on_existing: str
+    """What becomes of a document that is there; empty if the stream has no key."""
     dead_letters: int
     failed: int
     filtered: int
@@ -237,7 +240,7 @@ class Verifier:
         missing = published if stored is None else max(0, published - stored - dead_letters)
         lag = self._lag(subscription) if missing else None
         if stored is None and lag is not None:
-            missing = ConsumedCount(self._platform, subscription, stream.ranges).missing(published, lag)
+            missing = self._missing_of_shared(stream, subscription, lag)
         return StreamCount(
             stream=stream.first.stream,
             topic=stream.first.topic,
@@ -245,6 +248,7 @@ class Verifier:
             group=subscription.group_id,
             published=published,
             stored=stored,
+            on_existing=stream.first.on_existing,
             dead_letters=dead_letters,
             failed=sum(record.failed for record in stream.records),
             filtered=sum(record.filtered for record in stream.records),
@@ -255,6 +259,17 @@ class Verifier:
             unscraped=-sum(more for more in stream.differences if more < 0),
             lag=lag,
         )
+
+    def _missing_of_shared(self, stream: _StreamRuns, subscription: Subscription, lag: int) -> int:
+        """How many of a stream's messages are missing whose documents are not theirs alone."""
+        consumed = ConsumedCount(self._platform, subscription, stream.ranges)
+        if not stream.first.key:
+            return consumed.missing(stream.published, lag)
+        letters = DeadLetterReader(self._platform, subscription.topic).letters()
+        keyed = KeyedMessages(self._store, {identity for letter in letters if (identity := _id_of(letter))})
+        missing = consumed.missing(stream.published, lag, keyed.add)
+        keyed.finish()
+        return missing + keyed.without_effect
 
     def _lag(self, subscription: Subscription) -> int | None:
         with self._platform.consumer(subscription) as consumer:  # it never polls, and so joins no group
@@ -327,6 +342,11 @@ def _sum(counts: Iterable[int | None]) -> int | None:
             return None
         total += count
     return total
+
+
+def _id_of(letter: DeadLetter) -> bytes | None:
+    """The id of the message that the letter is of."""
+    return id_bytes(salvaged_envelope(letter.data, whole=letter.truncated is None).id)
 
 
 def _sender(letter: DeadLetter) -> tuple[str, bytes] | None:

@@ -92,12 +92,8 @@ class ItemStreams:
             self._stream_of_class if targets.is_by_class(targets.default) else lambda _: self._default
         )
         self._ways: WeakKeyDictionary[type, list[_Way]] = WeakKeyDictionary()
-        self.only: ItemStream | None = self._default if self._has_one else None
-        """The stream of every item, if there is but one."""
-
-    @property
-    def _has_one(self) -> bool:
-        return not self._routed and not self._targets.is_by_class(self._targets.default)
+        self.has_one = not self._routed and not targets.is_by_class(targets.default)
+        """Whether every item goes to the default stream."""
 
     def __iter__(self) -> Iterator[ItemStream]:
         """Those that items are published on, may be, or would have been."""

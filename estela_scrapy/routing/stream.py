@@ -23,6 +23,7 @@ class Stream:
         self.topic = target.topic
         self.failed = 0
         """Payloads that never became a message."""
+        self.has_metadata = target.metadata
         self._publisher = publisher
         self._target = target
         self._ids = IdSource()

@@ -54,7 +54,10 @@ def test_messages_that_wait_make_the_next_command_and_the_addon_counts_too(tmp_p
     assert (code, problems(report)) == (0, {})
     assert report["next"][0] == "estela-scrapy consume --drain"
     told = {check["subject"]: check["told"] for check in report["checks"]}
-    assert told["group group_items_topic"] == "20 messages of items_topic wait for it"
+    assert told["group group_items_topic"] == "messages of items_topic that wait for it: 20"
+    # Which the add-on publishes to:
+    assert told["group group_job_stats"] == "messages of job_stats that wait for it: 1"
+    assert "group group_job_logs" in told
 
 
 def test_whatever_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:

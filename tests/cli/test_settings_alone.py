@@ -53,7 +53,7 @@ def test_kafka_and_mongodb_in_settings_alone_serve_the_crawl_and_every_command(
     }
     assert f"items_{unique} (ESTELA_ITEMS_TOPIC, from {unique}.settings)" in consumed.stderr
     assert verified.returncode == 0, verified.stdout
-    assert f"-items_{unique}" in listed.stdout
+    assert f"{unique}/things " in listed.stdout
     assert letters.stdout == f"items_{unique} has no dead letters.\n"
     assert examined.returncode == 0, examined.stdout
     report = json.loads(examined.stdout)
@@ -62,7 +62,7 @@ def test_kafka_and_mongodb_in_settings_alone_serve_the_crawl_and_every_command(
     ]
     told = {check["subject"]: check["told"] for check in report["checks"]}
     assert told[f"topic items_{unique}"].endswith("this login may read and write it")
-    assert told[f"group group_items_{unique}"] == f"0 messages of items_{unique} wait for it"
+    assert told[f"group group_items_{unique}"] == f"messages of items_{unique} that wait for it: 0"
     assert told["store"].endswith(" answers")
     assert not (project / ".estela").exists()
 

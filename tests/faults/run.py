@@ -9,10 +9,11 @@ from tests.faults.bad_messages import bad_anywhere, bad_on_mongodb
 from tests.faults.consumer_rows import CONSUMER_FAULTS
 from tests.faults.crawl_rows import CRAWL_FAULTS
 from tests.faults.fault import Fault
+from tests.faults.keyed_rows import KEYED_FAULTS
 from tests.faults.outcome import Outcome
 from tests.faults.servers import Servers
 
-FAULTS = {**CONSUMER_FAULTS, **CRAWL_FAULTS}
+FAULTS = {**CONSUMER_FAULTS, **KEYED_FAULTS, **CRAWL_FAULTS}
 
 
 def run_fault(

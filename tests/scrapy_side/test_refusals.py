@@ -15,7 +15,7 @@ import scrapy.crawler
 
 from tests.scrapy_side.projects import make_project
 from tests.scrapy_side.projects import scrapy as run_scrapy
-from tests.scrapy_side.reactors import ASYNCIO, NONE, SELECT, options
+from tests.scrapy_side.reactors import ASYNCIO, NONE, RUNS_WITHOUT, SELECT, options
 
 pytestmark = pytest.mark.processes
 
@@ -52,9 +52,7 @@ WRONG = [
     ({"ESTELA_OUTBOX_PATH": "/proc/x/y"}, "/proc/x/y cannot be the outbox's file: /proc: "),
     ({"ESTELA_SPIDER_JOB": "12"}, "ESTELA_SPIDER_JOB=12 is not <job>.<spider>.<project>"),
 ]
-_REACTORS: list[dict[str, Any]] = (
-    [ASYNCIO, SELECT, NONE] if scrapy.version_info >= (2, 15) else [ASYNCIO, SELECT]
-)
+_REACTORS: list[dict[str, Any]] = [ASYNCIO, SELECT, *([NONE] if RUNS_WITHOUT else [])]
 _AT_ONCE = 3  # crawls: each has a core to itself for a second
 
 

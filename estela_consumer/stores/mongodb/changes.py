@@ -84,7 +84,7 @@ class ChangesCollection:
         collection = self._collection.with_options(read_preference=ReadPreference.PRIMARY)
         wanted = [ObjectId(identity) for identity in ids]
         return {
-            document["_id"].binary: document.raw
+            document["_id"].binary: bytes(document.raw)
             for at in range(0, len(wanted), _IDS_AT_ONCE)
             for document in collection.find({"_id": {"$in": wanted[at : at + _IDS_AT_ONCE]}})
         }

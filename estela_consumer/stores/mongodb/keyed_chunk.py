@@ -272,7 +272,7 @@ class KeyedChunk:
         for document in collection.find({"_id": {"$in": ids}}, None if whole else _MARKS):
             key = document["_id"].binary
             try:
-                found[key] = StoredDocument.from_bson(document.raw)
+                found[key] = StoredDocument.from_bson(bytes(document.raw))
                 if self._mode is OnExisting.TRACK:
                     entries_of(found[key])
             except NotKeyed as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,6 +18,7 @@ from pymongo.errors import BulkWriteError, InvalidName, OperationFailure, PyMong
 from pymongo.read_concern import ReadConcern
 
 from estela_consumer.decoding.document import Document, is_stored_as
+from estela_consumer.decoding.metadata import SUBDOCUMENT
 from estela_consumer.errors import BadMessage, StoreUnreachable, UsageError
 from estela_consumer.keyed.kinds import Kind, mismatch
 from estela_consumer.stores.interface import Outcome, Store, StoreAccess, Summary, Verdict
@@ -141,7 +142,7 @@ class MongoStore(Store):
         try:
             for at in range(0, len(wanted), _FOUND_AT_ONCE):
                 for document in collection.find({"_id": {"$in": wanted[at : at + _FOUND_AT_ONCE]}}):
-                    yield document.raw
+                    yield bytes(document.raw)  # pymongo may give a view of its buffer
         except PyMongoError as error:
             raise self._unreachable(error) from error
 
@@ -156,12 +157,15 @@ class MongoStore(Store):
         except PyMongoError as error:
             raise self._unreachable(error) from error
 
-    def read(self, dataset: Dataset, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    def read(
+        self, dataset: Dataset, limit: int | None = None, origin: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
         if limit == 0:
             return
         try:
             collection = self._client[dataset.database].get_collection(dataset.collection, _WHATEVER_IS_THERE)
-            yield from collection.find().sort("_id", 1).limit(limit or 0)
+            wanted = {f"{SUBDOCUMENT}.{name}": value for name, value in (origin or {}).items()}
+            yield from collection.find(wanted).sort("_id", 1).limit(limit or 0)
         except InvalidName:
             return  # nothing can have this name
         except PyMongoError as error:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NoReturn
 
 import kafka
 import pytest
+from kafka import TopicPartition
 
 from devservers.kafka import create_topic
 from devservers.ports import free_port, wait_until
@@ -16,6 +17,7 @@ from estela_queue_adapter.errors import PermanentError, QueueUnreachable
 from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka import consumer as consumer_module
 from estela_queue_adapter.platforms.kafka.consumer import KafkaGroupConsumer
+from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
 from tests.adapter.contract import PlatformContract, take
 from tests.adapter.kafka.test_kafka import Member
 
@@ -122,6 +124,26 @@ def test_a_client_that_forgot_its_join_is_replaced(platform: Platform, unique: s
 
         assert [message.value for message in take(consumer, 1)] == [1]
         assert consumer._client is not before
+
+
+class Assigned:
+    """As much of a client as says what it is assigned."""
+
+    def __init__(self, *partitions: TopicPartition) -> None:
+        self._partitions = set(partitions)
+
+    def assignment(self) -> set[TopicPartition]:
+        return self._partitions
+
+
+@pytest.mark.parametrize(("revoked", "joining"), [((0, 1), True), ((), False), ((2,), False)])
+def test_only_who_gives_up_all_of_its_partitions_is_joining(revoked: tuple[int, ...], joining: bool) -> None:
+    reader = PublicReader(Assigned(TopicPartition("t", 0), TopicPartition("t", 1)))
+
+    reader.revoked([TopicPartition("t", number) for number in revoked])
+    assert (reader._joining_since is not None) is joining
+    reader.assigned([])
+    assert reader._joining_since is None
 
 
 def test_a_topic_without_permission_or_brokers_is_told_after_a_silence(

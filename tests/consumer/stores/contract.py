@@ -57,6 +57,20 @@ class StoreContract:
         assert list(store.read(dataset, limit=0)) == []
         assert (dataset, 1200) in list(store.datasets())
 
+    def test_of_documents_that_say_whose_they_are_those_of_one_job_can_be_read(
+        self, store: Store, dataset: Dataset
+    ) -> None:
+        origins = [{"job": str(n % 3), "spider": "s", "project": "p"} for n in range(1200)]
+        store.write(dataset, [document(dataset, {"n": n, "_estela": each}) for n, each in enumerate(origins)])
+        store.write(dataset, [document(dataset, {"n": n}) for n in (-1, -2)])
+
+        found = [each["n"] for each in store.read(dataset, origin={"job": "1"})]
+
+        assert found == list(range(1, 1200, 3))
+        assert [each["n"] for each in store.read(dataset, 2, origins[1])] == [1, 4]
+        assert list(store.read(dataset, origin={"job": "1", "spider": "t"})) == []
+        assert len(list(store.read(dataset, origin={}))) == 1202
+
     def test_written_twice_is_written_once(self, store: Store, dataset: Dataset) -> None:
         documents = [document(dataset, {"n": n}) for n in range(5)]
         store.write(dataset, documents[:3])

@@ -28,7 +28,8 @@ class EndedJob:
         """Publish one stream; `names` are fields of its record, `unique` among them."""
         record = StreamRecord(stream=stream, topic=topic, jid=names.pop("jid", self.jid), **names)
         envelopes, ids = [], IdSource()
-        own = {name: value for name in ("db_name", "dataset_name") if (value := getattr(record, name))}
+        names_of_own = ("db_name", "dataset_name", "key", "on_existing")
+        own = {name: value for name in names_of_own if (value := getattr(record, name))}
         for payload in payloads:
             envelopes.append(
                 {

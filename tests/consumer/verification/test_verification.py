@@ -34,7 +34,9 @@ def found(**counts: Any) -> Verification:
     )  # fmt: skip
     reason, unrecorded = counts.pop("finish_reason", "finished"), counts.pop("unrecorded_runs", 0)
     given = {**dict.fromkeys(names, 0), "published": 9, "stored": 9, "scraped": 9, **counts}
-    stream = StreamCount(stream="items", topic="t", dataset="p/s-1-t", group="group_t", lag=None, **given)
+    stream = StreamCount(
+        stream="items", topic="t", dataset="p/s-1-t", group="group_t", on_existing="", lag=None, **given
+    )
     return Verification(
         jid="1.s.p", runs=1, finish_reason=reason, responses=4, not_published=0,
         unrecorded_runs=unrecorded, streams=(stream,),

@@ -87,6 +87,15 @@ def test_two_jobs_of_a_spider_share_a_collection_and_each_is_proved(base: str) -
     exported = run("estela-data", "export", "scrapybot/books_example").out.splitlines()
     documents = [json.loads(line) for line in exported]
     assert [document["n"] for document in documents] == [0, 1, 2, 0, 1, 2]  # in the order of time
+    for named in (jobs[1], f"{jobs[1]}.books_example.scrapybot"):
+        of_one = run("estela-data", "export", "scrapybot/books_example", "--job", named).out.splitlines()
+        assert of_one == exported[3:]
+    nothing = run("estela-data", "show", "scrapybot/books_example", "--job", "another")
+    assert nothing.code == 2
+    assert "no document of scrapybot/books_example says that it is of job another" in " ".join(
+        nothing.err.split()
+    )
+    assert run("estela-data", "show", "scrapybot/books_example", "--job", "a.b").code == 2
 
 
 def test_entries_of_the_project_and_of_the_command_line_do_the_same(tmp_path: Path) -> None:

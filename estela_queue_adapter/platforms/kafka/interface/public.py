@@ -58,7 +58,9 @@ class PublicReader:
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """A join begins: those that come back in it go on at what is committed. From the client's thread."""
-        self._joining_since = time.monotonic()
+        # A cooperative assignment takes away only a part, and may have nothing to assign after that.
+        if set(partitions) == set(self._client.assignment()):
+            self._joining_since = time.monotonic()
         for partition in partitions:
             self._next.pop(partition, None)
         self._moved |= set(partitions)
