@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import bson
@@ -39,6 +39,8 @@ class StoredDocument:
     """Goes up by one with each write."""
     first_seen: int
     last_seen: int
+    history: list[Any] = field(default_factory=list, compare=False)
+    """What `tracking.entries_of` has read of it."""
 
     @classmethod
     def from_bson(cls, raw: bytes) -> StoredDocument:

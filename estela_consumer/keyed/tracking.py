@@ -143,6 +143,12 @@ def all_changes(stored: StoredDocument, identity: Any) -> ChangeWrites:
 
 def entries_of(stored: StoredDocument) -> list[_Entry]:
     """The versions that it remembers, the oldest first. Raises NotKeyed."""
+    if not stored.history:
+        stored.history.extend(_entries(stored))
+    return stored.history
+
+
+def _entries(stored: StoredDocument) -> list[_Entry]:
     given = stored.subdocument.get(VERSIONS)
     if given is not None:
         if not isinstance(given, list) or not given:

@@ -83,8 +83,9 @@ class ChangesCollection:
     def _found(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
         collection = self._collection.with_options(read_preference=ReadPreference.PRIMARY)
         wanted = [ObjectId(identity) for identity in ids]
-        return {
-            document["_id"].binary: bytes(document.raw)
+        found = (
+            bytes(document.raw)
             for at in range(0, len(wanted), _IDS_AT_ONCE)
             for document in collection.find({"_id": {"$in": wanted[at : at + _IDS_AT_ONCE]}})
-        }
+        )
+        return {raw[9:21]: raw for raw in found}

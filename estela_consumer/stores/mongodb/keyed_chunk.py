@@ -17,7 +17,7 @@ from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
 from estela_consumer.keyed.planning import NEEDS_CONTENT, make_plan
 from estela_consumer.keyed.plans import Plan
 from estela_consumer.keyed.stored import NotKeyed, StoredDocument, version_of
-from estela_consumer.keyed.tracking import PENDING, all_changes, entries_of, is_pending, settled
+from estela_consumer.keyed.tracking import PENDING, VERSIONS, all_changes, entries_of, is_pending, settled
 from estela_consumer.stores.interface import Outcome, Verdict
 from estela_consumer.stores.mongodb.bulk import Failure, Operation, Taken, insert_all, write_all
 from estela_consumer.stores.mongodb.changes import ChangesCollection
@@ -165,10 +165,16 @@ class KeyedChunk:
         if others := [step for step in steps if step.stored is not None]:
             failures, matched = write_all(self._to.documents, [_operation(step) for step in others])
             written = self._sort_out(others, failures)
-            if matched == len(written):
-                done += written
-            # Otherwise some have met another writer, and nobody says which: all of them are read again.
+            done += written if matched == len(written) else self._took_effect(written)
         self._write_changes(done)
+
+    def _took_effect(self, steps: list[_Step]) -> list[_Step]:
+        """Those whose document has what was written; the others have met another writer, and are read again.
+
+        If another writer wrote the same at the same moment, it is all the same whose write it was.
+        """
+        found = self._read((step.group for step in steps), whole=self._mode is OnExisting.TRACK)
+        return [step for step in steps if _has(found.get(step.group.key), step)]
 
     def _plan(self, group: _Group, stored: StoredDocument | None) -> Iterable[_Step]:
         """What to write next for the key; nothing if all is there, or cannot be."""
@@ -219,13 +225,26 @@ class KeyedChunk:
             operations = [_settle(step.group.key, fields) for step, fields in settling]
             failed, matched = write_all(self._to.documents, operations)
             if failed or matched < len(settling):
-                # Another writer was faster, and what was written here may be out of date.
-                unsettled = {step.group.key for step, _ in settling}
+                unsettled = self._unsettled(settling)
         for step in steps:
             if step.group.key in unsettled:
                 step.group.checked = False
             elif step.group.key not in failures:
                 self._finish_by(step.plan, step.group, step.batch)
+
+    def _unsettled(self, settling: list[tuple[_Step, dict[str, Any]]]) -> set[bytes]:
+        """Those that another writer was faster to write to: what was written here may be out of date.
+
+        It is not if that writer has only settled the same.
+        """
+        found = self._read((step.group for step, _ in settling), whole=False)
+        return {
+            step.group.key
+            for step, fields in settling
+            if (now := found.get(step.group.key)) is None
+            or now.revision != fields["revision"] + 1
+            or is_pending(now)
+        }
 
     def _repair(self, groups: list[_Group], stored: dict[bytes, StoredDocument]) -> set[bytes]:
         """See to changes that are perhaps unwritten; the keys that must be read again.
@@ -271,9 +290,10 @@ class KeyedChunk:
         ids = [ObjectId(key) for key in by_key]
         found: dict[bytes, StoredDocument] = {}
         for document in collection.find({"_id": {"$in": ids}}, None if whole else _MARKS):
-            key = document["_id"].binary
+            raw = bytes(document.raw)  # of a large one pymongo gives a view
+            key = raw[9:21]  # of its `_id`, an ObjectId as those that were asked for
             try:
-                found[key] = StoredDocument.from_bson(bytes(document.raw))
+                found[key] = StoredDocument.from_bson(raw)
                 if self._mode is OnExisting.TRACK:
                     entries_of(found[key])
             except NotKeyed as error:
@@ -314,6 +334,15 @@ class KeyedChunk:
 
 def _key_of(document: Document) -> bytes:
     return document.bson[9:21]
+
+
+def _has(found: StoredDocument | None, step: _Step) -> bool:
+    """Whether a document is as the step has written it, and nobody has written to it since."""
+    if found is None or step.stored is None or found.revision != step.stored.revision + 1:
+        return False
+    if PENDING in found.subdocument or VERSIONS in found.subdocument:
+        return step.plan.stored <= {entry.id for entry in entries_of(found)}
+    return found.id in step.plan.stored
 
 
 def _operation(step: _Step) -> Operation:
