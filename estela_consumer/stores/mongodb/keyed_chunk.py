@@ -131,7 +131,6 @@ class KeyedChunk:
             others = [document for document in self._documents if self._of_key[_key_of(document)] > 1]
         if not lone:
             return others
-        self._written.update(map(id, lone))
         failures = insert_all(self._to.documents, [Encoded(document.bson) for document in lone])
         self._verdicts = dict.fromkeys(map(id, lone), Outcome.STORED)
         for index, failure in failures.items():
