@@ -9,7 +9,21 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import dots, drain, embedded, extension, iteration, memory, profile, scale, trickle, unique, wide
+from bench import (
+    dots,
+    drain,
+    embedded,
+    extension,
+    iteration,
+    keyed,
+    memory,
+    profile,
+    scale,
+    trickle,
+    typed,
+    unique,
+    wide,
+)
 from bench.document import write as write_document
 from bench.table import table
 from bench.world import world
@@ -24,6 +38,8 @@ BENCHES = {
     "extension": extension.run,
     "embedded": embedded.run,
     "iteration": iteration.run,
+    "typed": typed.run,
+    "keyed": keyed.run,
     "dots": dots.run,
     "profile": profile.run,
 }

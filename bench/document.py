@@ -22,6 +22,8 @@ ORDER = (
     "extension",
     "embedded",
     "iteration",
+    "typed",
+    "keyed",
     "dots",
     "profile",
 )

@@ -37,8 +37,13 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
     return Outcome("typed", messages, found, [Ratio(told, quotient(*found), 1.5, at_least=False)])
 
 
+def item(number: int) -> dict[str, Any]:
+    """A product with three dates and a decimal, as a spider yields it."""
+    return _product(number, lambda date: date, lambda price: price)
+
+
 def typed(number: int) -> dict[str, Any]:
-    """A product with three dates and a decimal, in Extended JSON as the extension writes it."""
+    """The same in Extended JSON, as the extension writes it."""
     return _product(
         number,
         lambda date: {"$date": f"{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03}Z"},
@@ -47,7 +52,7 @@ def typed(number: int) -> dict[str, Any]:
 
 
 def as_text(number: int) -> dict[str, Any]:
-    """The same product, as the extension writes it without types."""
+    """The same as the extension writes it without types."""
     return _product(number, datetime.isoformat, str)
 
 

@@ -19,6 +19,7 @@ _ESTELAS = (
 )
 _WHOLE_NAMES = frozenset({QUEUE_PREFIX, STORE, f"{STORE}{SUFFIX}", *_ESTELAS})
 _PREFIXES = (f"{QUEUE_PREFIX}_", OURS)
+_ADDRESSES = (STORE, f"{QUEUE_PREFIX}_LISTENERS")
 _SECRET_WORDS = ("PASSWORD", "SECRET", "TOKEN")
 
 
@@ -31,4 +32,4 @@ def is_secret(name: str, value: str) -> bool:
     """Whether the value is not for everybody's eyes: of a password, or a URL with a login in it."""
     if name.endswith(SUFFIX):
         return False  # the path of a file
-    return any(word in name for word in _SECRET_WORDS) or (name == STORE and "@" in value)
+    return any(word in name for word in _SECRET_WORDS) or (name in _ADDRESSES and "@" in value)

@@ -75,7 +75,8 @@ def _defaults(command: click.Command, values: Mapping[str, str]) -> dict[str, An
         for name in names:
             if name in values and parameter.name:
                 value = values[name]
-                defaults[parameter.name] = value.split() if parameter.nargs == -1 else value
+                # Of several, a variable has spaces between them, and a list of the project's has commas.
+                defaults[parameter.name] = value.replace(",", " ").split() if parameter.nargs == -1 else value
                 break
     for name, inner in getattr(command, "commands", {}).items():
         defaults[name] = _defaults(inner, values)

@@ -23,7 +23,7 @@ SETTINGS = "estela_demo.shop.settings"
 PROJECT = "shop"
 JOB = "demo"
 JID = f"{JOB}.shop.{PROJECT}"
-ITEMS_SHOWN = 3
+ITEMS_SHOWN = 1
 DAYS = (1, 2)
 CHANGES_SHOWN = 10
 

@@ -53,10 +53,10 @@ class DataConsole(Console):
 class DataTable(Table):
     """A table whose titles and cells are data; what is too wide is folded, never cut."""
 
-    def add_data_column(self, title: object, *, number: bool = False, min_width: int | None = None) -> None:
+    def add_data_column(self, title: object, *, number: bool = False) -> None:
         """A column; numbers stand at the right."""
         justify: JustifyMethod = "right" if number else "left"
-        self.add_column(as_text(title), justify=justify, overflow="fold", min_width=min_width)
+        self.add_column(as_text(title), justify=justify, overflow="fold")
 
     def add_data_row(self, *cells: object) -> None:
         """A row of what each cell's `str` says."""

@@ -116,7 +116,7 @@ def _text_of_type(value: Any) -> str | None:
         return f"{value.isoformat()}T00:00:00"
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, bytes):
+    if type(value) is bytes:  # a subclass may stand for something else
         try:
             return value.decode()
         except UnicodeDecodeError:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
 
+from bench import typed
 from bench.__main__ import BENCHES
 from bench.document import ORDER, recorded, section
 from bench.outcome import Outcome, Ratio, Side
 from bench.sizing import ITEMS_A_DAY, markdown
 from bench.table import goals
 from bench.world import World
+from estela_scrapy.payloads import ItemSerializer
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text()
 MESSAGES = 1_200
-ELSEWHERE = {"drain", "profile"}  # these start Java or many processes; scripts/bench runs them
+# These start Java or many processes, or tell small differences of large figures; scripts/bench runs them.
+ELSEWHERE = {"drain", "profile", "typed", "keyed"}
 
 
 @pytest.fixture
@@ -71,6 +74,15 @@ def test_the_sizing_follows_from_the_cpu_for_a_document() -> None:
     rows = markdown(drain).splitlines()[-len(ITEMS_A_DAY) :]
 
     assert rows[-1] == "| 10,000,000,000 | 347,222 | 10 | 20 | 4 | 4.8 TB |"
+
+
+@pytest.mark.parametrize(("types", "sent"), [("bson", typed.typed), ("json", typed.as_text)])
+def test_what_the_bench_of_types_sends_is_what_the_extension_writes(
+    types: str, sent: Callable[[int], dict[str, object]]
+) -> None:
+    written = ItemSerializer(None, types).serialize(typed.item(1_234))
+
+    assert json.loads(written) == sent(1_234)
 
 
 def test_a_section_is_replaced_and_a_missing_one_is_told() -> None:

@@ -112,7 +112,8 @@ from scrapy.crawler import CrawlerProcess
 
 class Spider(scrapy.Spider):
     name = "s"
-    async def start(self):
+    start_urls = ["data:,"]
+    def parse(self, response):
         for number in range(3):
             yield {"n": number}
 

@@ -96,8 +96,9 @@ class QueueCheck:
 
     def _topic(self, access: TopicAccess) -> Finding:
         subject, operations = f"topic {access.topic}", access.operations
+        is_used = self._crawls_here or access.topic in self._consumed
         if not access.partitions:
-            return _missing(access)
+            return _missing(access, is_used=is_used)
         number = f"{access.partitions} partition{'s' if access.partitions > 1 else ''}"
         if operations is None:
             return ok(subject, f"exists, {number}")
@@ -106,7 +107,7 @@ class QueueCheck:
             return ok(subject, f"exists, {number}; this login may read and write it")
         told = f"exists, {number}; this login may not {' and not '.join(sorted(missing))} it"
         needed = WRITE if self._crawls_here else READ
-        if needed in missing:
+        if needed in missing and is_used:
             return problem(subject, told, f"grant {needed.capitalize()} on the topic to this login")
         return note(subject, told)
 
@@ -131,13 +132,13 @@ class QueueCheck:
         return ok(subject, f"messages of {topic} that wait for it: {number:,}")
 
 
-def _missing(access: TopicAccess) -> Finding:
+def _missing(access: TopicAccess, *, is_used: bool) -> Finding:
     subject = f"topic {access.topic}"
     if access.operations is None:
         return note(subject, "does not exist yet; the first message creates it")
     if CREATE in access.operations:
         return note(subject, "does not exist yet; this login may create it")
-    return problem(
+    return (problem if is_used else note)(
         subject,
         "does not exist, or this login may not see it; and it may not create it",
         "create the topic and grant Read and Write on it, or grant Create",

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from bson.objectid import ObjectId
 from rich import box
+from rich.cells import cell_len
 
 from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
@@ -48,8 +49,9 @@ MEANINGS = {
     ExitCode.INCOMPLETE: "rekey: some documents were left out, as they do not have the key",
     **OUTPUT_MEANINGS,
 }
-_COLUMN_WIDTH, _COLUMN_GAP = 8, 3  # characters that a column has at least, and between two
-_CELL_WIDTH = 60  # characters of a value that a table shows
+_COLUMN_GAP = 3  # characters between two columns
+_CELL_WIDTH = 60  # characters of a value that a table of documents shows
+_VALUE_WIDTH = 300  # of one that stands alone in its line, or in several
 
 
 def _origin(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, str]:
@@ -130,19 +132,24 @@ def show(store: Store, dataset: Dataset, number: int, *, plain: bool, origin: di
     if plain:
         documents = [plain_text(document) for document in documents]
     columns = list(dict.fromkeys(key for document in documents for key in document))
-    width = sum(min(_COLUMN_WIDTH, len(column)) + _COLUMN_GAP for column in columns)
+    rows = [
+        [_cell(document[column], _CELL_WIDTH) if column in document else "" for column in columns]
+        for document in documents
+    ]
+    titles = list(map(unescape_key, columns))
+    width = sum(_COLUMN_GAP + max(map(cell_len, column)) for column in zip(titles, *rows, strict=True))
     if width <= output_width():
-        print_table(_side_by_side(columns, documents))
+        print_table(_side_by_side(titles, rows))
     else:
         print_table(*map(_one_below_the_other, documents))
 
 
-def _side_by_side(columns: list[str], documents: list[dict[str, Any]]) -> DataTable:
+def _side_by_side(titles: list[str], rows: list[list[str]]) -> DataTable:
     table = DataTable(header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_data_column(unescape_key(column), min_width=min(_COLUMN_WIDTH, len(column)))
-    for document in documents:
-        table.add_data_row(*(_cell(document[column]) if column in document else "" for column in columns))
+    for title in titles:
+        table.add_data_column(title)
+    for row in rows:
+        table.add_data_row(*row)
     return table
 
 
@@ -151,7 +158,7 @@ def _one_below_the_other(document: dict[str, Any]) -> DataTable:
     table.add_data_column("")
     table.add_data_column("")
     for key, value in document.items():
-        table.add_data_row(unescape_key(key), _cell(value))
+        table.add_data_row(unescape_key(key), _cell(value, _VALUE_WIDTH))
     return table
 
 
@@ -207,7 +214,7 @@ def _must_exist(found: object, dataset: Dataset, origin: dict[str, str]) -> None
         )
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, width: int) -> str:
     if isinstance(value, dict):
         value = unescape_document(value)
     if isinstance(value, float):
@@ -216,7 +223,7 @@ def _cell(value: Any) -> str:
         text = str(value)  # of a document's `_id` the digits alone
     else:
         text = extended_json(value)
-    return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def main() -> None:

@@ -95,8 +95,9 @@ def _as_python(value: Any) -> Any:
         return value.to_decimal()
     if isinstance(value, ObjectId):
         return str(value)
-    if isinstance(value, Binary) and value.subtype in (UUID_SUBTYPE, OLD_UUID_SUBTYPE) and len(value) == 16:
-        return value.as_uuid(value.subtype)
+    if isinstance(value, Binary):
+        is_uuid = value.subtype in (UUID_SUBTYPE, OLD_UUID_SUBTYPE) and len(value) == 16
+        return value.as_uuid(value.subtype) if is_uuid else bytes(value)
     if isinstance(value, DatetimeMS):
         try:
             return value.as_datetime()

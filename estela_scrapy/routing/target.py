@@ -156,8 +156,8 @@ class Targets:
                 for dataset in own & set(other.target.datasets):
                     if other.route is None or other.route.keeps != self.default.keeps:
                         return (
-                            f"no entry of ESTELA_ITEMS takes it, and {other.shown} have the collection "
-                            f"{shown(dataset)} to themselves: give one of them another dataset"
+                            "no entry of ESTELA_ITEMS takes it, and its collection "
+                            f"{shown(dataset)} is that of {other.shown}: give one of them another dataset"
                         )
         return ""
 
@@ -170,7 +170,10 @@ class Targets:
                 f"ESTELA_JOBS_TOPIC={jobs} is the topic of another stream; closing records need one of "
                 "their own"
             )
-        for topic, name in items.items():
+        for topic, name in {
+            **items,
+            **{self.topics[name]: _SHOWN[name] for name in (REQUESTS, LOGS)},
+        }.items():
             if topic == STATS_TOPIC:
                 raise ConfigurationError(
                     f"{topic} is the topic of stats, which are one document a job: {name} need another"
@@ -206,7 +209,8 @@ def class_of(route: Route) -> str:
 def _check_shared(one: _Published, other: _Published, dataset: Dataset) -> None:
     """Two streams share a dataset: fine for routes that say the same of its documents, and for no others.
 
-    Items that no entry takes may never come: whether they could be stored is looked at when they do.
+    Items that no entry takes may never come. If no setting says how to tell them apart, whether they could be
+    stored is looked at when they do.
     """
     if one.route is None or other.route is None:
         raise ConfigurationError(
@@ -214,7 +218,10 @@ def _check_shared(one: _Published, other: _Published, dataset: Dataset) -> None:
             f"their own in {one.topic_setting} and {other.topic_setting}, and give {{topic}} a place in "
             "ESTELA_DATASET"
         )
-    if one.route.is_default or other.route.is_default or one.route.keeps == other.route.keeps:
+    if one.route.keeps == other.route.keeps:
+        return
+    default = next((route for route in (one.route, other.route) if route.is_default), None)
+    if default is not None and not (default.key or default.unique):
         return
     raise ConfigurationError(
         f"{one.shown} and {other.shown} would share the collection {shown(dataset)}, but not what tells its "

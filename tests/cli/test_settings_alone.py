@@ -85,6 +85,14 @@ def test_options_win_over_the_environment_that_over_the_file_and_that_over_the_p
     ]  # fmt: skip
 
 
+def test_a_project_may_list_the_topics_to_consume(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", "market", "QUEUE_PLATFORM_TOPIC = ['one', 'two']")
+
+    done = run(project, "estela-consume", "--drain", "--json", "--max-wait", "0")
+
+    assert list(json.loads(done.stdout)["topics"]) == ["one", "two"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -74,7 +74,7 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     examined = {}
     for user in ("crawl", "consume", "verify"):
         come_as(user)
-        report = run("estela-scrapy", "doctor", "--json", ESTELA_ITEMS_TOPIC=unique)
+        report = run("estela-scrapy", "doctor", "--json", ESTELA_ITEMS_TOPIC=unique, ESTELA_REQUESTS_TOPIC="")
         examined[user] = {
             check["subject"]: (check["state"], check["told"]) for check in json.loads(report.out)["checks"]
         }
@@ -93,6 +93,7 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
         found = examined[user][f"topic {unique}"]
         assert permitted in found[1], (user, found)
         assert found[0] == (state or found[0])
+    assert "problem" not in {state for state, _ in examined["consume"].values()}, examined["consume"]
     assert consumed.code == 3, consumed.err
     assert consumed.summary["topics"][unique]["stored"] == 1
     assert [stream["stored"] for stream in json.loads(verified.out)["streams"]] == [1], verified.err

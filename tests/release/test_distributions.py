@@ -32,7 +32,7 @@ def test_the_consumer_is_all_but_what_setup_cfg_names() -> None:
     assert set(whole.packages()) - set(part.packages()) == {"estela_scrapy", "estela_demo"}
     assert set(whole.requirements()) > set(part.requirements())
     left_out = {distribution_of(one) for one in set(whole.requirements()) - set(part.requirements())}
-    assert left_out == {"scrapy", "itemadapter"}
+    assert left_out == {"scrapy", "twisted", "itemadapter"}
     assert {package_of(point) for points in part.entry_points().values() for point in points} <= set(
         part.packages()
     )

@@ -109,7 +109,7 @@ SPIDER = """
         def close_spider(self):
             self.client.close()
 
-        def process_item(self, item):
+        def process_item(self, item, spider=None):
             document = ItemAdapter(item).asdict()
             document["more"][4] = Decimal128(str(document["more"][4]))  # no integer of BSON's is so long
             self.db[self.collection_name].insert_one(document)

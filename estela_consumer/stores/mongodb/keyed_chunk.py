@@ -92,14 +92,14 @@ class KeyedChunk:
         self._documents = documents
         self._groups: dict[bytes, _Group] = {}
         self._of_key = Counter(map(_key_of, documents))
-        self._found = 0  # keys that were there at the first attempt
+        self._asked = self._found = 0  # keys of the first attempt, and those of them that were there
         self._verdicts: dict[int, Verdict] = {}
         self._written: set[int] = set()  # documents of which a write of ours may have been the first
 
     @property
     def share_found(self) -> float:
-        """The share of the keys that were there already."""
-        return self._found / len(self._of_key)
+        """The share of the keys that were there already, of those that the first attempt was about."""
+        return self._found / max(1, self._asked)
 
     def write(self, *, look_first: bool) -> dict[int, Verdict]:
         """The verdict for each document, by its `id()`. Blocks. Raises the driver's errors."""
@@ -112,7 +112,7 @@ class KeyedChunk:
             groups = list(self._groups.values())
             stored = self._read(groups, whole=self._mode in NEEDS_CONTENT)
             if first:
-                self._found = len(stored)
+                self._asked, self._found = len(groups), len(stored)
             self._write_round(groups, stored)
             first = False
             in_vain = 0 if len(self._verdicts) > before else in_vain + 1
@@ -131,6 +131,7 @@ class KeyedChunk:
             others = [document for document in self._documents if self._of_key[_key_of(document)] > 1]
         if not lone:
             return others
+        self._asked = len(lone)
         failures = insert_all(self._to.documents, [Encoded(document.bson) for document in lone])
         self._verdicts = dict.fromkeys(map(id, lone), Outcome.STORED)
         for index, failure in failures.items():

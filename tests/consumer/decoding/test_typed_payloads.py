@@ -37,6 +37,9 @@ _KEYS = st.text('$ab:,{"d', max_size=5) | st.sampled_from(["$date", "$oid", "$$d
 _ZONES = st.none() | st.builds(
     datetime.timezone, st.timedeltas(datetime.timedelta(hours=-14), datetime.timedelta(hours=14))
 )
+_WHOLE_MINUTES = st.none() | st.integers(-14 * 60, 14 * 60).map(
+    lambda minutes: datetime.timezone(datetime.timedelta(minutes=minutes))
+)
 _SUBTYPES = st.integers(5, 255)  # of the lower ones some have rules of their own
 _FLOATS = st.floats(allow_nan=False) | st.just(float("nan"))  # JSON has one NaN
 _PLAIN = st.none() | st.booleans() | st.integers() | _FLOATS | _TEXT | _KEYS
@@ -126,6 +129,26 @@ def test_every_value_arrives_as_pymongo_would_have_written_it(item: dict[str, An
     document = document_of(sent(ItemSerializer(types="bson").serialize(item)))
 
     assert document.bson == with_id(bytes.fromhex(_ID.decode()), bson.encode(as_pymongo_has_it(item)))
+
+
+@given(
+    st.uuids()
+    | st.dates()
+    | st.datetimes(timezones=_WHOLE_MINUTES).map(
+        lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)
+    )
+    | st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-(10**6), max_value=10**6)
+    | st.binary(min_size=1, max_size=9)
+    | st.binary(min_size=12, max_size=12).map(ObjectId)
+)
+@example(uuid.UUID(int=7))  # its bytes are text too
+def test_a_key_is_the_same_whether_its_value_travels_as_a_type_or_as_text(value: Any) -> None:
+    keyed = EnvelopeWriter("1.s.p", unique=False, names={}, key=["k"], on_existing="replace")
+    payloads = [ItemSerializer(types=types).serialize({"k": value}) for types in ("bson", "json")]
+
+    one, other = (document_of(keyed.write(_ID, payload)).key for payload in payloads)
+
+    assert one == other
 
 
 @settings(deadline=None)

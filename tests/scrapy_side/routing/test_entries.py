@@ -89,7 +89,7 @@ def test_an_entry_may_do_without_the_key_of_all_others(none: Any) -> None:
 
 
 def test_a_key_wins_over_unique_and_unique_over_a_key_if_the_entry_says_so() -> None:
-    assert route({"key": "sku"}, ESTELA_UNIQUE=True).unique is False
+    assert route({"key": "sku", "dataset": "c"}, ESTELA_UNIQUE=True).unique is False
     unique = route({"unique": True, "dataset": "c"}, ESTELA_KEY="sku")
     assert (unique.unique, unique.key) == (True, ())
 
@@ -225,6 +225,10 @@ def test_what_is_wrong_is_refused_in_one_line(entries: Any, told: str) -> None:
         ),
         ({"ESTELA_LAYOUT": "class", "ESTELA_ITEMS": {is_cheap: {}}}, "give it a dataset"),
         ({"ESTELA_ITEMS_TOPIC": "job_stats"}, "job_stats is the topic of stats"),
+        ({"ESTELA_REQUESTS_TOPIC": "job_stats"}, "one document a job: request records need another"),
+        ({"ESTELA_LOGS_TOPIC": "job_stats"}, "one document a job: log lines need another"),
+        ({"ESTELA_KEY": "sku", "ESTELA_ITEMS": {Review: {"key": "id"}}}, "give both the same key"),
+        ({"ESTELA_KEY": "sku", "ESTELA_ITEMS": {Review: {"key": None}}}, "give both the same key"),
     ],
 )
 def test_so_is_what_the_settings_for_all_items_say_together(settings: dict[str, Any], told: str) -> None:

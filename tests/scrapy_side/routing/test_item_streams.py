@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import date
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -56,7 +57,9 @@ class World:
         self.kept = Kept()
         self.streams = ItemStreams(cast(Publisher, self.kept), targets)
         self.unkeyed = UnkeyedLog()
-        self._records = ItemRecords(self.streams, None, FailureLog(), ConversionLog(), self.unkeyed, "json")
+        self._records = ItemRecords(
+            self.streams, None, FailureLog(), ConversionLog(), self.unkeyed, found.types
+        )
 
     def publish(self, *items: Any, page: Response | None = PAGE) -> list[tuple[str, dict[str, Any]]]:
         """Publish them; the stream and the payload of each message there is now."""
@@ -141,6 +144,26 @@ def test_fields_are_chosen_and_renamed_and_those_that_are_not_there_are_left_out
     assert world.unkeyed.items == 0
 
 
+def test_what_is_chosen_keeps_its_type_and_says_so() -> None:
+    world = World(ESTELA_ITEMS={dict: {"fields": ["day", "n"], "key": "day"}})
+
+    world.publish({"day": date(2026, 1, 31), "n": 1}, {"day": "today", "n": 2, "left": date(2026, 1, 31)})
+
+    dated, plain = world.envelopes
+    assert (dated["types"], dated["payload"]["day"]) == ("bson", {"$date": "2026-01-31T00:00:00Z"})
+    assert "types" not in plain
+    assert {"metadata", "key", "on_existing"} <= set(dated)
+    assert world.unkeyed.items == 0
+
+
+@pytest.mark.parametrize("item", [None, "text", 7, [1], type("Odd", (), {})()])
+def test_what_is_no_item_costs_itself_whatever_the_routes(item: Any) -> None:
+    world = World(ESTELA_ITEMS={Product: {"key": "sku"}, raises: {"dataset": "x"}, object: {"dataset": "y"}})
+
+    assert world.publish(item) == []
+    assert sum(failed for _, failed, _ in world.counts().values()) == 1
+
+
 def test_what_a_filter_leaves_out_is_counted_and_one_that_raises_costs_the_item() -> None:
     world = World(ESTELA_ITEMS={Product: {"filter": is_cheap}, Review: {"filter": raises}})
 
@@ -192,7 +215,7 @@ def test_what_no_entry_takes_is_not_mixed_with_documents_that_are_told_apart_oth
 
     assert [stream for stream, _ in found] == ["items/Product"]
     assert world.counts()["items"] == (0, 1, 0)
-    assert "kinds_of_items.Product] have the collection shop/books to themselves" in caplog.text
+    assert "its collection shop/books is that of ESTELA_ITEMS" in caplog.text
 
 
 def test_by_class_each_has_a_collection_and_a_stream_of_its_own() -> None:

@@ -55,18 +55,25 @@ class _Written(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-def _written(buffer: Any) -> Iterator[list[_Written]]:
+class _Batches:
     """The batches that a producer has to split, as a broker finds them too large."""
-    for raw in raw_batches(bytes(buffer)):
-        yield [
-            _Written(round(message.timestamp * 1000), message.key, message.data, sendable(message.headers))
-            for message in messages_of(_NOWHERE, Batch(raw))
-        ]
+
+    def __init__(self, bytes_data: Any) -> None:
+        self._raw = bytes(bytes_data)
+
+    def __iter__(self) -> Iterator[list[_Written]]:
+        for raw in raw_batches(self._raw):
+            yield [
+                _Written(
+                    round(message.timestamp * 1000), message.key, message.data, sendable(message.headers)
+                )
+                for message in messages_of(_NOWHERE, Batch(raw))
+            ]
 
 
 # The producer makes its builder and its reader itself. Ours do the same for everybody else's headers.
 record_accumulator.MemoryRecordsBuilder = _Builder
-record_accumulator.MemoryRecords = _written
+record_accumulator.MemoryRecords = _Batches
 
 
 def sendable(headers: Headers) -> list[tuple[str, bytes]]:
