@@ -44,7 +44,7 @@ def structure(svg: str) -> list[str]:
     for line in _lines(svg):
         is_command = line.startswith("$")
         if is_command or not is_data:
-            told.append(" ".join(re.sub(r"\d[\d,.]*", "0", line).split()))
+            told.append(re.sub(r"\d[\d,.]*", "0", line))
         is_data = " data show " in line if is_command else is_data
     return told
 
@@ -55,7 +55,7 @@ def _lines(svg: str) -> list[str]:
         words = rows.setdefault(float(element.get("y", "0")), [])
         words.append((float(element.get("x", "0")), "".join(element.itertext())))
     texts = ("".join(word for _, word in sorted(words)).strip() for _, words in sorted(rows.items()))
-    return [text for text in texts if text]
+    return [" ".join(text.split()) for text in texts if text]  # its spaces are none that breaks a line
 
 
 def _output(command: str, folder: Path) -> str:
