@@ -6,6 +6,7 @@ It is put together of bytes: most of it is the same in the next message, and the
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache, partial
 from struct import Struct
@@ -67,6 +68,12 @@ def metadata_of(jid: Any, given: Any) -> Metadata:
             milliseconds_of(scraped_at) if type(scraped_at) is str else None,
         )
     )
+
+
+def is_of(document: Mapping[str, Any], origin: Mapping[str, str]) -> bool:
+    """Whether a stored document's metadata have these values."""
+    metadata = document.get(SUBDOCUMENT)
+    return isinstance(metadata, dict) and all(metadata.get(name) == value for name, value in origin.items())
 
 
 def milliseconds_of(text: str) -> int | None:

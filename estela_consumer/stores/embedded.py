@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from bson.objectid import ObjectId
 
 from estela_consumer.decoding.document import Document, decoded, is_stored_as
-from estela_consumer.decoding.metadata import SUBDOCUMENT
+from estela_consumer.decoding.metadata import is_of
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.keyed.kinds import Kind, mismatch
 from estela_consumer.keyed.stored import version_of
@@ -126,7 +126,7 @@ class EmbeddedStore(Store):
     ) -> Iterator[dict[str, Any]]:
         if not origin:
             return self._read(dataset, limit)
-        matching = (each for each in self._read(dataset, None) if _is_of(each, origin))
+        matching = (each for each in self._read(dataset, None) if is_of(each, origin))
         return islice(matching, limit)
 
     def _read(self, dataset: Dataset, limit: int | None) -> Iterator[dict[str, Any]]:
@@ -206,11 +206,6 @@ class EmbeddedStore(Store):
             raise StoreUnreachable(
                 f"the store's file {self._path} (DB_CONNECTION) cannot be used: {reason(error)}"
             ) from error
-
-
-def _is_of(document: dict[str, Any], origin: Mapping[str, str]) -> bool:
-    metadata = document.get(SUBDOCUMENT)
-    return isinstance(metadata, dict) and all(metadata.get(name) == value for name, value in origin.items())
 
 
 def _key(identity: Any) -> bytes | str:

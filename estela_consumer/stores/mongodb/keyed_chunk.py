@@ -132,7 +132,6 @@ class KeyedChunk:
         if not lone:
             return others
         self._asked = len(lone)
-        self._written.update(map(id, lone))
         failures = insert_all(self._to.documents, [Encoded(document.bson) for document in lone])
         self._verdicts = dict.fromkeys(map(id, lone), Outcome.STORED)
         for index, failure in failures.items():

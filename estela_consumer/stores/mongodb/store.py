@@ -31,6 +31,7 @@ from estela_consumer.stores.mongodb.outages import plain_text, reason
 from estela_consumer.stores.mongodb.privileges import access_of
 from estela_consumer.stores.mongodb.replacement import MongoReplacement, held, is_held
 from estela_consumer.stores.mongodb.rules import (
+    BAD_DATASET,
     BAD_DOCUMENT,
     DUPLICATE_KEY,
     duplicate,
@@ -124,7 +125,12 @@ class MongoStore(Store):
 
     def _check_plain(self, dataset: Dataset) -> None:
         """Raise BadMessage if the dataset is a keyed one."""
-        kind = self._kinds.look(dataset)
+        try:
+            kind = self._kinds.look(dataset)
+        except OperationFailure as error:
+            if _is_of_dataset(error):  # a login that may not look may still insert; if not, that says so
+                return
+            raise
         if kind is not None and kind.key is not None:
             raise mismatch(dataset, kind, Kind(None))
 
@@ -134,6 +140,8 @@ class MongoStore(Store):
         except PyMongoError as error:
             self._clustered.forget(dataset)
             self._kinds.forget(dataset)
+            if isinstance(error, OperationFailure) and _is_of_dataset(error):
+                return [verdict(error.code, plain_text(error), alone=False) for _ in documents]
             raise self._unreachable(error) from error
 
     def find(self, dataset: Dataset, identities: Collection[ObjectId]) -> Iterator[bytes]:
@@ -268,6 +276,11 @@ class MongoStore(Store):
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
         why = reason(self._client, self._hosts, self._ca_file, error)
         return StoreUnreachable(f"{self.describe()}: {why}")
+
+
+def _is_of_dataset(error: OperationFailure) -> bool:
+    """Whether every document of the dataset is refused, for as long as nobody changes something."""
+    return error.code in BAD_DATASET and not is_transient(error, error.code)
 
 
 def _ca_file_of(url: str) -> str:

@@ -104,6 +104,17 @@ def test_each_message_is_told_what_became_of_it(store: Store, dataset: Dataset, 
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_message_that_is_delivered_again_was_there_already(
+    store: Store, dataset: Dataset, mode: str
+) -> None:
+    [one] = versions(dataset, mode, 1)
+
+    verdicts = [store.write_keyed(dataset, [one]) for _ in range(3)]
+
+    assert verdicts == [[STORED], [PRESENT], [PRESENT]]
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_dataset_without_a_key_takes_no_message_with_one_and_the_other_way(
     store: Store, dataset: Dataset, mode: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,12 @@ from pymongo import MongoClient
 
 from devservers.mongodb import MongoStandalone
 from estela_consumer.adoption import adopt
+from estela_consumer.decoding.decoder import decode
+from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UsageError
 from estela_consumer.stores import Outcome, StoreAccess, StoreSettings, open_store
 from estela_consumer.stores.mongodb import MongoStore
+from estela_queue_adapter import Message
 from estela_wire.dataset import Dataset
 from tests.conftest import or_skip
 from tests.consumer.stores.contract import document
@@ -41,6 +45,16 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
+def keyed_document(dataset: Dataset, number: int) -> Document:
+    envelope = {
+        "jid": "1.s.p", "db_name": dataset.database, "dataset_name": dataset.collection,
+        "id": f"{number:024x}", "key": ["n"], "on_existing": "replace", "payload": {"n": number},
+    }  # fmt: skip
+    decoded = decode(Message("t", 0, number, 0.0, None, json.dumps(envelope).encode(), ()))
+    assert decoded is not None
+    return decoded
+
+
 def test_without_permission_on_one_database_its_messages_are_bad_and_the_others_are_stored(
     guarded: str,
 ) -> None:
@@ -49,9 +63,10 @@ def test_without_permission_on_one_database_its_messages_are_bad_and_the_others_
 
     [stored] = store.write(mine, [document(mine, {"n": 1})])
     refused = store.write(theirs, [document(theirs, {"n": n}) for n in range(2)])
+    keyed = store.write_keyed(theirs, [keyed_document(theirs, n) for n in range(2)])
 
     assert stored is Outcome.STORED
-    for verdict in refused:
+    for verdict in refused + keyed:
         assert isinstance(verdict, BadMessage)
         assert verdict.reason is Reason.NOT_PERMITTED
     store.close()
