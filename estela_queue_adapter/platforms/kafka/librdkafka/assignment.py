@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from confluent_kafka import OFFSET_STORED, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_STORED, KafkaError, KafkaException, TopicPartition
 
 from estela_queue_adapter.interfaces import PartitionListener
+
+_ANSWER_TIMEOUT = 10.0  # seconds
+_BETWEEN_RESTARTS = 1.0  # seconds
 
 
 class Assignment:
@@ -28,6 +33,7 @@ class Assignment:
         self._listener = listener
         self._is_paused = is_paused
         self._cooperative = cooperative
+        self._restarted_at = float("-inf")
         self.next: dict[int, int] = {}
         """Where each partition goes on behind what was handed out; what is negative is not known yet."""
         self.failure: BaseException | None = None
@@ -56,20 +62,33 @@ class Assignment:
         That has to be said: librdkafka may hand out again what was taken by `consume` before the pause.
         """
         client.resume(self._partitions(self.next))
-        self.go_on_at(client, dict(self.next))
+        self.go_on_at(client, {partition: at for partition, at in self.next.items() if at >= 0})
 
     def go_on_at(self, client: Any, offsets: Mapping[int, int]) -> None:
-        """Read these partitions from these offsets on. What was fetched of them is dropped.
+        """Read these partitions from these offsets on. What was fetched of them is dropped."""
+        owned = {partition: at for partition, at in offsets.items() if partition in self.next}
+        self.next.update(owned)
+        for position in self._positions(owned):
+            try:
+                client.seek(position)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._STATE:
+                    raise
+                self._restart(client, position.partition)  # librdkafka gave up reading it
 
-        By assigning them again: librdkafka refuses to seek in a partition that it gave up reading.
+    def _restart(self, client: Any, partition: int) -> None:
+        """Assign it again, which is the only way.
+
+        Not twice in a moment: librdkafka would stop what it is stopping, and abort the process (`Assertion
+        rktp->rktp_started`).
         """
-        self.next.update({partition: at for partition, at in offsets.items() if partition in self.next})
+        time.sleep(max(0.0, self._restarted_at + _BETWEEN_RESTARTS - time.monotonic()))
         if self._cooperative:
-            moved = [partition for partition in offsets if partition in self.next]
-            client.incremental_unassign(self._partitions(moved))
-            client.incremental_assign(self._positions(moved))
+            client.incremental_unassign(self._partitions([partition]))
+            client.incremental_assign(self._positions([partition]))
         else:
             client.assign(self._positions(self.next))
+        self._restarted_at = time.monotonic()
         if self._is_paused():
             self.pause(client)
 
@@ -81,6 +100,11 @@ class Assignment:
 
     def _on_assign(self, client: Any, given: list[Any]) -> None:
         self.next.update((partition.partition, OFFSET_STORED) for partition in given)
+        with contextlib.suppress(KafkaException):  # then what is assigned is what is committed
+            given = client.committed(given, _ANSWER_TIMEOUT)
+            for partition in given:
+                if partition.offset < 0:  # the group is new to it
+                    partition.offset = OFFSET_BEGINNING
         if self._cooperative:
             client.incremental_assign(given)
         else:

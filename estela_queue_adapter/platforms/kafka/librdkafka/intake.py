@@ -89,7 +89,8 @@ class Intake:
             failure, self._failure = self._failure, None
             raise failure
         if self._interrupted:
-            self._assignment.go_on_at(client, self._assignment.next)
+            known = {number: at for number, at in self._assignment.next.items() if at >= 0}
+            self._assignment.go_on_at(client, known)
             self._interrupted = False
 
     def take(self, client: Any, events: list[Any], max_messages: int) -> list[Message]:
