@@ -19,6 +19,7 @@ from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTimeout
 from estela_queue_adapter.platforms.kafka.errors import translate
 from estela_queue_adapter.platforms.kafka.librdkafka.assignment import Assignment
+from estela_queue_adapter.platforms.kafka.librdkafka.commits import Commits
 from estela_queue_adapter.platforms.kafka.librdkafka.errors import translated
 from estela_queue_adapter.platforms.kafka.librdkafka.handle import Handle
 from estela_queue_adapter.platforms.kafka.librdkafka.health import Health
@@ -35,6 +36,7 @@ from estela_terminal.printable import printable_logger
 
 _CLOSE_TIMEOUT = 3.0  # seconds for leaving the group in good order; else the session's end leaves it
 _LOOK_AGAIN = 0.5  # seconds before a topic that is not there is looked for again
+_NOT_OURS = "Offset commit cannot be completed since the partition is not assigned to this consumer"
 _SLICE = 0.1  # seconds of one wait, in which neither signals nor `close` are seen
 
 logger = printable_logger(__name__)
@@ -64,6 +66,7 @@ class LibrdkafkaGroupConsumer(Consumer):
             cooperative=settings.partition_assignment == "cooperative-sticky",
         )
         self._intake = Intake(settings, subscription, self._brokers, self._assignment, self._gone(listener))
+        self._commits = Commits(self._brokers, self._health)
         self._handle: Handle | None = None
         watch(self)
 
@@ -121,8 +124,8 @@ class LibrdkafkaGroupConsumer(Consumer):
         offsets = [TopicPartition(*place, offset) for place, offset in wanted.items()]
         with self.iteration.committing, self._queries.answered():
             self._check_owned(wanted)
-            with self._connected().use() as client, translated(self._brokers, reading=True):
-                done = client.commit(offsets=offsets, asynchronous=False)
+            with translated(self._brokers, reading=True):
+                done = self._commits.commit(self._connected(), offsets)
             for refused in (each.error for each in done if each.error is not None):
                 raise self._intake.error_of(refused)
         self.iteration.committed(Position(*place, offset) for place, offset in wanted.items())
@@ -182,7 +185,8 @@ class LibrdkafkaGroupConsumer(Consumer):
         """Raises TopicMissing as well: the group is joined when there is a topic."""
         self._lifetime.check_open()
         if self._handle is None:
-            self._queries.partitions()
+            if not self._queries.topic_is_there():
+                raise TopicMissing(f"there is no topic {self._topic} on Kafka at {self._brokers}")
             options = consumer_options(self._settings, self._subscription, self._session.seconds)
             client = ConfluentConsumer({**options, "error_cb": self._health.note}, logger=LogLines())
             self._assignment.subscribe(client)
@@ -224,7 +228,7 @@ class LibrdkafkaGroupConsumer(Consumer):
     def _check_owned(self, wanted: Iterable[tuple[str, int]]) -> None:
         """The brokers would take a commit of one who never joined, as long as the group is empty."""
         if any(topic != self._topic or partition not in self._assignment.next for topic, partition in wanted):
-            raise translate(kafka_errors.CommitFailedError(), self._brokers)
+            raise translate(kafka_errors.CommitFailedError(_NOT_OURS), self._brokers)
 
     def _position(self, partition: KafkaPythonPartition) -> int:
         number = partition.partition

@@ -9,7 +9,13 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as ConfluentProducer
 
-from estela_queue_adapter.errors import MessageRejected, QueueError, QueueUnreachable, SerializationError
+from estela_queue_adapter.errors import (
+    MessageRejected,
+    QueueError,
+    QueueUnreachable,
+    SerializationError,
+    TopicDenied,
+)
 from estela_queue_adapter.lifecycle import interpreter_ended
 from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
@@ -98,8 +104,12 @@ class LibrdkafkaProducer(ProducerClient):
                     )
                 except BufferError:
                     pass
-                except KafkaException as error:
-                    raise self._translated(error.args[0], record.topic) from error
+                except KafkaException as raised:
+                    error = self._translated(raised.args[0], record.topic)
+                    if not isinstance(error, TopicDenied):
+                        raise error from raised
+                    decided(error)  # as a broker would have told
+                    return
                 else:
                     return
             if time.monotonic() > deadline:
