@@ -7,6 +7,7 @@ import decimal
 import json
 import uuid
 from typing import Any
+from unittest.mock import ANY
 
 import bson
 import pytest
@@ -129,6 +130,27 @@ def test_every_value_arrives_as_pymongo_would_have_written_it(item: dict[str, An
     document = document_of(sent(ItemSerializer(types="bson").serialize(item)))
 
     assert document.bson == with_id(bytes.fromhex(_ID.decode()), bson.encode(as_pymongo_has_it(item)))
+
+
+@settings(deadline=None)
+@given(_ITEMS, st.data())
+def test_a_dollar_may_be_written_as_json_escapes_it(item: dict[str, Any], draw: st.DataObject) -> None:
+    data = sent(ItemSerializer(types="bson").serialize(item))
+    first, *others = data.split(b"$")
+    ways = draw.draw(
+        st.lists(st.sampled_from([b"$", b"\\u0024"]), min_size=len(others), max_size=len(others))
+    )
+    escaped = first + b"".join(way + other for way, other in zip(ways, others, strict=True))
+
+    found, expected = document_of(escaped), document_of(data)
+
+    assert found.bson == expected.bson
+
+
+def test_as_many_dollars_as_values_at_the_top_may_hide_one_further_inside() -> None:
+    payload = r'{"a":{"\u0024numberInt":"1"},"b":{"c":{"$numberInt":"2"}}}'
+
+    assert decoded(document_of(envelope(payload)).bson) == {"_id": ANY, "a": 1, "b": {"c": 2}}
 
 
 @given(
