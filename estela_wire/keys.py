@@ -31,6 +31,7 @@ _ID_BYTES = 12
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?:(:\d\d)(?:\.(\d{1,6}))?)?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII
 )
+_SHORT = 10**18  # integers below have digits that Python always writes
 _SHORTEST_MOMENT = 10  # characters
 
 
@@ -57,10 +58,12 @@ def key_id(names: Sequence[str], payload: Mapping[str, Any]) -> bytes:
     Raises BadKey.
     """
     if len(names) == 1:  # the usual one, without what several need
-        texts = {names[0]: _text_of(names[0], payload)}
+        [name] = names
+        text = key_text(payload[name]) if name in payload else None
+        texts = {name: text or _text_of(name, payload)}
     else:
-        texts = {name: _text_of(name, payload) for name in sorted(names)}
-    if not any(texts.values()):
+        text, texts = None, {name: _text_of(name, payload) for name in sorted(names)}
+    if not text and not any(texts.values()):
         raise BadKey(f"the key {', '.join(names)} is empty text")
     try:
         canonical = orjson.dumps(texts)
@@ -92,7 +95,7 @@ def key_text(value: Any) -> str | None:
         may_be_moment = len(value) >= _SHORTEST_MOMENT and value[4] == "-" and value[7] == "-"
         return (_moment_in(value) if may_be_moment else None) or value
     if kind is int:
-        return _digits(value)
+        return str(value) if -_SHORT < value < _SHORT else _digits(value)
     if value is None:
         return None
     if kind is float:
