@@ -183,4 +183,8 @@ def checked_key(names: Any) -> tuple[str, ...]:
         raise BadName(f"the key is {shown(names)}, not a list of field names")
     if not 0 < len(names) <= MAX_KEY_FIELDS or len(set(names)) < len(names):
         raise BadName(f"the key has {len(names)} fields; it needs 1 to {MAX_KEY_FIELDS} different ones")
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        raise BadName(f"the key is {shown(names)}, which is no text in UTF-8") from error
     return tuple(names)
