@@ -91,7 +91,6 @@ class KeyedChunk:
         self._sleep = sleep
         self._documents = documents
         self._groups: dict[bytes, _Group] = {}
-        self._of_key = Counter(map(_key_of, documents))
         self._asked = self._found = 0  # keys of the first attempt, and those of them that were there
         self._verdicts: dict[int, Verdict] = {}
         self._written: set[int] = set()  # documents of which a write of ours may have been the first
@@ -126,9 +125,11 @@ class KeyedChunk:
         The others, and those that fail, are returned: more has to be known of them.
         """
         lone, others = self._documents, []
-        if len(self._of_key) < len(self._documents):
-            lone = [document for document in self._documents if self._of_key[_key_of(document)] == 1]
-            others = [document for document in self._documents if self._of_key[_key_of(document)] > 1]
+        keys = [document.bson[9:21] for document in lone]  # as `_key_of`, in half the time
+        if len(set(keys)) < len(keys):
+            count = Counter(keys)
+            lone = [document for document in self._documents if count[_key_of(document)] == 1]
+            others = [document for document in self._documents if count[_key_of(document)] > 1]
         if not lone:
             return others
         self._asked = len(lone)
