@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from estela_config.names import OURS, is_read
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.files.location import project_folder
 from estela_queue_adapter.settings import as_text
 from estela_wire.published import ADDON_TOPICS
 
@@ -89,7 +90,8 @@ def named_module(environ: Mapping[str, str]) -> NamedModule | None:
     for path in _config_files(environ):
         parser = ConfigParser()
         try:
-            parser.read(path)
+            with path.open() as file:  # its own read() passes over what cannot be read
+                parser.read_file(file, str(path))
             if parser.has_option("settings", project):
                 found = NamedModule(parser.get("settings", project), str(path))
         except (ConfigParserError, UnicodeDecodeError, OSError) as error:
@@ -106,10 +108,11 @@ def load_project(named: NamedModule) -> ScrapyProject:
 
             settings = get_project_settings()
     except (Exception, SystemExit) as error:  # anything can be wrong with a module
+        way_out = "unset the variable" if named.named_by == MODULE_VARIABLE else "leave the project's folder"
         raise ConfigurationError(
             f"the settings {named.module} of the Scrapy project that {named.named_by} names cannot be "
             f"loaded: {type(error).__name__}: {error}; `python -c 'import {named.module}'` in the project "
-            "shows where. Correct it, or run the command outside of the project"
+            f"shows where. Correct them, or {way_out} to run the command without them"
         ) from error
     return ScrapyProject(named.module, named.named_by, settings)
 
@@ -126,11 +129,8 @@ def _config_files(environ: Mapping[str, str]) -> Iterator[Path]:
     with contextlib.suppress(RuntimeError):  # nobody's home
         yield from (path for path in (Path(name).expanduser() for name in candidates) if path.is_file())
     with contextlib.suppress(OSError):  # the working directory was removed
-        here = Path.cwd()
-        for folder in (here, *here.parents):
-            if (folder / "scrapy.cfg").exists():
-                yield folder / "scrapy.cfg"
-                return
+        if (folder := project_folder()) is not None:
+            yield folder / "scrapy.cfg"
 
 
 @contextlib.contextmanager

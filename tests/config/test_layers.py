@@ -159,6 +159,16 @@ def test_any_scrapy_cfg_is_read_or_refused_in_one_line(
     assert "\n" not in told
 
 
+def test_a_scrapy_cfg_that_cannot_be_opened_is_told_and_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scrapy.cfg").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigurationError, match=r"scrapy\.cfg cannot be read: .*irectory"):
+        named_module({"HOME": str(tmp_path)})
+
+
 def test_a_module_variable_counts_before_any_file() -> None:
     named = named_module({MODULE_VARIABLE: "x.y"})
 
