@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from estela_cli.doctor.consumer import misspelt_store, refused_options
 from estela_cli.doctor.crawl import CrawlCheck, files, misspelt
 from estela_cli.doctor.findings import DEFAULT, Report, Value, note, ok, problem
 from estela_cli.doctor.queue import QueueCheck, queue_values
@@ -84,7 +85,8 @@ def examine(
     for each in configuration.notes:
         report.findings.append(note("configuration", each.text))
     report.findings.append(ok("packages", "no other package is installed under the names of ours"))
-    report.findings += [*crawl.findings(), *misspelt(configuration)]
+    report.findings += [*crawl.findings(), *misspelt(configuration), *misspelt_store(configuration)]
+    report.findings += refused_options(configuration)
     waiting: dict[str, int] = {}
     report.findings += queue.findings(waiting.__setitem__)
     with contextlib.closing(stores):

@@ -115,6 +115,21 @@ def test_settings_that_nobody_could_use_are_told(tmp_path: Path) -> None:
     assert "ESTELA_ITEMS_TOPIC" in found["topics"][0]
 
 
+def test_what_the_consumer_would_end_for_and_a_misspelt_name_of_the_store_are_told(tmp_path: Path) -> None:
+    project = make_project(
+        tmp_path / "p", "market", f"{EXTENSION}DB_CONECTION = 'mongodb://host/'\nESTELA_WRITERS = 'many'"
+    )
+
+    code, report = doctor(project, ESTELA_CHUNK_AGE="-1", DB_HOST="of somebody else", ESTELA_JSON="1")
+
+    found = problems(report)
+    assert code == 15
+    assert found.keys() == {"DB_CONECTION", "ESTELA_WRITERS", "ESTELA_CHUNK_AGE"}
+    assert "did you mean DB_CONNECTION?" in found["DB_CONECTION"][0]
+    assert found["ESTELA_WRITERS"][1] == "correct it in market.settings"
+    assert found["ESTELA_CHUNK_AGE"][1] == "correct it in the environment"
+
+
 def test_the_table_fits_sixty_columns_and_obeys_nothing_from_outside(tmp_path: Path) -> None:
     evil = "\x1b[31mred\x9b5m\u202e[bold]x"
     project = make_project(

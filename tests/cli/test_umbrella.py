@@ -134,4 +134,6 @@ def test_without_scrapy_what_crawls_says_what_to_install_and_the_rest_works(work
     examined = without_scrapy(workdir, "main", "doctor")
     assert listed.returncode == 0, listed.stderr
     assert examined.returncode == 0, examined.stdout + examined.stderr
+    assert "estela-scrapy consume TOPIC --drain" in examined.stdout
+    assert "demo" not in examined.stdout
     assert "Scrapy (not installed)" in examined.stdout or "that needs Scrapy" in examined.stdout
