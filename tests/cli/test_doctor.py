@@ -103,6 +103,16 @@ def test_servers_that_do_not_answer_are_given_up_in_time(tmp_path: Path) -> None
     assert {"queue", "store"} <= problems(report).keys()
 
 
+def test_the_advice_for_a_refused_login_is_not_that_of_a_server_that_is_down(
+    tmp_path: Path, mongodb: str
+) -> None:
+    _, report = doctor(tmp_path, DB_CONNECTION=mongodb.replace("://", "://nobody:wrong@", 1))
+
+    told, advice = problems(report)["store"]
+    assert "login is refused" in told
+    assert "running" not in advice
+
+
 def test_settings_that_nobody_could_use_are_told(tmp_path: Path) -> None:
     code, report = doctor(
         tmp_path, QUEUE_PLATFORM="rabbit", DB_CONNECTION="nonsense", ESTELA_ITEMS_TOPIC="no topic"
