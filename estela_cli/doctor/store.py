@@ -47,9 +47,7 @@ class StoreCheck:
         where = self._store.describe()
         try:
             access = self._access.answer()
-        except (
-            StoreUnreachable
-        ) as error:  # it says whether the login, a certificate or the server is to blame
+        except StoreUnreachable as error:  # it says what is to blame
             yield problem("store", error, "correct it in DB_CONNECTION, or at the server")
             return
         except NoAnswer as error:
