@@ -103,9 +103,14 @@ def named_module(environ: Mapping[str, str]) -> NamedModule | None:
 def load_project(named: NamedModule) -> ScrapyProject:
     """Import Scrapy and the settings module. Raises ConfigurationError."""
     try:
+        from scrapy.utils.project import get_project_settings
+    except ImportError as error:  # an older Scrapy beside newer packages that it cannot use
+        raise ConfigurationError(
+            f"Scrapy cannot be imported: {error}; `pip install --upgrade scrapy`, or the older packages that "
+            "yours needs: for 2.11 and 2.12 `pip install 'twisted<=25.5' 'w3lib<2.4'`"
+        ) from error
+    try:
         with _output_to_errors():
-            from scrapy.utils.project import get_project_settings
-
             settings = get_project_settings()
     except (Exception, SystemExit) as error:  # anything can be wrong with a module
         way_out = "unset the variable" if named.named_by == MODULE_VARIABLE else "leave the project's folder"
