@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import IO, Any, TextIO
 
 from rich.console import Console, JustifyMethod, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +19,7 @@ from estela_terminal.printable import printable, printable_json, printable_lines
 
 _WIDTH_OF_A_FILE = 160  # columns, if the output is no terminal
 _HEIGHT = 25  # lines, if the width is ours to say
+_ANY_WIDTH = 10_000  # columns
 _NARROWEST = 20  # columns; below, a table would have no room for a character of each column
 
 
@@ -61,6 +63,15 @@ class DataTable(Table):
     def add_data_row(self, *cells: object) -> None:
         """A row of what each cell's `str` says."""
         self.add_row(*map(as_text, cells))
+
+    @property
+    def fits(self) -> bool:
+        """Whether standard output is wide enough for it without folding."""
+        console = DataConsole(sys.stdout)
+        return (
+            Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), self).maximum
+            <= console.width
+        )
 
 
 def data_table(*titles: object, numbers: tuple[object, ...] = ()) -> DataTable:

@@ -42,6 +42,10 @@ def as_table(found: Verification) -> list[RenderableType]:
     table = data_table("stream", "topic", numbers=tuple(_TITLES[name] for name in names))
     for stream in found.streams:
         table.add_data_row(stream.stream, stream.topic, *(_cell(stream, name) for name in names))
+    if not table.fits:  # then a column for each stream, of which there are fewer
+        table = data_table("", numbers=tuple(stream.stream for stream in found.streams))
+        for name in names:
+            table.add_data_row(_TITLES[name], *(_cell(stream, name) for stream in found.streams))
     style = "green" if found.code is ExitCode.OK else "red"
     return [table, "", as_text(sentence(found), style), *(as_text(f"  {line}") for line in advice(found))]
 

@@ -38,13 +38,14 @@ def record() -> str:
 def structure(svg: str) -> list[str]:
     """What the picture says, line by line, with every number as 0, every run of spaces as one.
 
-    Without the rows of tables of data: which documents a crawl stores first, chance decides.
+    Without the documents that `data show` prints: which a crawl stores first, chance decides.
     """
-    told, in_table = [], False
+    told, is_data = [], False
     for line in _lines(svg):
-        in_table = line.startswith("─") or (in_table and not line.startswith("$"))
-        if not in_table:
-            told.append(" ".join(re.sub(r"\d[\d,.]*", "0", line).split()))
+        is_command = line.startswith("$")
+        if is_command or not is_data:
+            told.append(re.sub(r"\d[\d,.]*", "0", line))
+        is_data = " data show " in line if is_command else is_data
     return told
 
 
@@ -54,7 +55,7 @@ def _lines(svg: str) -> list[str]:
         words = rows.setdefault(float(element.get("y", "0")), [])
         words.append((float(element.get("x", "0")), "".join(element.itertext())))
     texts = ("".join(word for _, word in sorted(words)).strip() for _, words in sorted(rows.items()))
-    return [text for text in texts if text]
+    return [" ".join(text.split()) for text in texts if text]  # its spaces are none that breaks a line
 
 
 def _output(command: str, folder: Path) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import venv
 from collections.abc import Iterator
 from importlib.metadata import distribution
@@ -152,6 +153,14 @@ def test_its_files_pass_twine_and_carry_the_version(built: dict[str, Path], name
 @pytest.mark.processes
 def test_the_sdist_has_what_git_knows(built: dict[str, Path]) -> None:
     assert difference(sdist_files(built["estela_scrapy"]), files_of(ROOT)) == ([], [])
+    known = files_of(ROOT)
+    with tarfile.open(built["estela_scrapy"]) as tar:
+        for member in tar:
+            name = member.name.partition("/")[2]
+            if member.isfile() and name in known:
+                file = tar.extractfile(member)
+                assert file is not None
+                assert file.read() == (ROOT / name).read_bytes(), name
     left_out = ("estela_scrapy/", "estela_demo/")
     assert wheel_files(built["estela_consumer.whl"]) == {
         name for name in wheel_files(built["estela_scrapy.whl"]) if not name.startswith(left_out)
