@@ -82,7 +82,7 @@ class KeyedWrites:
                 verdicts[id(document)] = mismatch(dataset, kind, Kind(key))
         if len(accepted) < len(documents):
             first = next(verdict for verdict in verdicts.values() if isinstance(verdict, BadMessage))
-            logger.error("%d messages become dead letters: %s", len(documents) - len(accepted), first)
+            logger.error("%d message(s) become dead letters: %s", len(documents) - len(accepted), first)
         return accepted
 
     def _write_mode(
