@@ -121,8 +121,8 @@ def _about(stream: StreamCount) -> Iterator[str]:
         )
     if stream.stored is None and stream.on_existing:
         yield (
-            f"{topic}: {stream.dataset} has one document for each key ({stream.on_existing}), so they are not "
-            f"counted; each message that {stream.group} has consumed was looked up there by its key"
+            f"{topic}: {stream.dataset} has one document for each key ({stream.on_existing}), so they are not"
+            f" counted; each message that {stream.group} has consumed was looked up by its key"
         )
     elif stream.stored is None:
         yield (
