@@ -14,7 +14,7 @@ from estela_consumer.decoding.metadata import jid_of, key_elements
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter.errors import BadName
 from estela_wire.envelope import Envelope
-from estela_wire.keys import BadKey, OnExisting, checked_key, key_id
+from estela_wire.keys import BadKey, OnExisting, checked_key, key_id, moment_text
 from estela_wire.shown import shown
 
 _MODES = {mode.value: mode for mode in OnExisting}
@@ -114,10 +114,7 @@ def _as_python(value: Any) -> Any:
         is_uuid = value.subtype in (UUID_SUBTYPE, OLD_UUID_SUBTYPE) and len(value) == 16
         return value.as_uuid(value.subtype) if is_uuid else bytes(value)
     if isinstance(value, DatetimeMS):
-        try:
-            return value.as_datetime()
-        except (ValueError, OverflowError):  # a year that Python has no date for
-            return str(int(value))
+        return moment_text(int(value))
     return value
 
 

@@ -82,7 +82,7 @@ class KeyedWrites:
                 accepted.setdefault(version.on_existing, []).append(document)
         if verdicts:
             first = next(verdict for verdict in verdicts.values() if isinstance(verdict, BadMessage))
-            logger.error("%d messages become dead letters: %s", len(verdicts), first)
+            logger.error("%d message(s) become dead letters: %s", len(verdicts), first)
         return accepted
 
     def _write_mode(
