@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from estela_consumer.errors import AccessRefused, StoreLoginRefused
 from estela_queue_adapter.backoff import pause_before
 from estela_queue_adapter.collector import collect_failed_connections
+from estela_queue_adapter.errors import AccessDenied
 
 T = TypeVar("T")
 
@@ -20,34 +22,66 @@ _REMINDER_INTERVAL = 60.0  # seconds between two lines about one outage
 logger = logging.getLogger(__name__)
 
 
+STORE, QUEUE, DEAD_LETTERS = "Store", "Queue", "dead letters"
+
+
+@dataclass(frozen=True, slots=True)
+class OutageSnapshot:
+    """What is known of one server's outages at one moment; times are seconds."""
+
+    server: str
+    used_for: str
+    elapsed: float | None
+    """Since the present outage began; None if there is none."""
+    error: str
+    """What the latest failure says; empty if there is no outage."""
+    refused: bool
+    """Whether the present outage is a refused login, or a missing permission."""
+    failures: int
+    """Attempts that failed, of all outages."""
+    total: float
+    """Of all outages, the present one included."""
+
+
 class Outage:
     """Tells the log of one server's outages: when one begins, once a minute, and when it ends.
 
+    What waiting alone does not change, a refused login or a missing permission, is told as an error.
     Threads may share it: its lock is held for each change of what it remembers, and for the line about it.
     """
 
     def __init__(self, server: str, clock: Callable[[], float], used_for: str = "") -> None:
         self._server = server
-        self._used_for = f" ({used_for})" if used_for else ""
+        self._used_for = used_for
         self._clock = clock
         self._lock = threading.Lock()
         self._began: float | None = None
+        self._refused_since: float | None = None  # by every attempt since
         self._logged_at = 0.0
+        self._error = ""
+        self._failures = 0
+        self._past_seconds = 0.0
 
     def failed(self, error: Exception) -> None:
         """Note that an attempt failed."""
-        now = self._clock()
+        now, used_for = self._clock(), f" ({self._used_for})" if self._used_for else ""
         with self._lock:
+            self._failures += 1
+            self._error = str(error)
+            refused, was_refused = is_refusal(error), self._refused_since is not None
+            if refused != was_refused:
+                self._refused_since = now if refused else None
+            level = logging.ERROR if refused else logging.WARNING
             if self._began is None:
                 self._began = self._logged_at = now
-                logger.warning(
-                    "%s unavailable%s: %s. Waiting; nothing is lost.", self._server, self._used_for, error
+                logger.log(
+                    level, "%s unavailable%s: %s. Waiting; nothing is lost.", self._server, used_for, error
                 )
-            elif now - self._logged_at >= _REMINDER_INTERVAL:
+            elif now - self._logged_at >= _REMINDER_INTERVAL or (refused and not was_refused):
                 self._logged_at = now
-                logger.warning(
-                    "%s still unavailable after %.0f s%s: %s",
-                    self._server, now - self._began, self._used_for, error,
+                logger.log(
+                    level, "%s still unavailable after %.0f s%s: %s",
+                    self._server, now - self._began, used_for, error,
                 )  # fmt: skip
 
     def succeeded(self) -> None:
@@ -57,8 +91,36 @@ class Outage:
         with self._lock:
             if self._began is not None:
                 seconds = self._clock() - self._began
-                self._began = None
-                logger.warning("%s available again after %.1f s%s.", self._server, seconds, self._used_for)
+                self._began = self._refused_since = None
+                self._error = ""
+                self._past_seconds += seconds
+                used_for = f" ({self._used_for})" if self._used_for else ""
+                logger.warning("%s available again after %.1f s%s.", self._server, seconds, used_for)
+
+    @property
+    def refused_for(self) -> float | None:
+        """Seconds since when each attempt was refused; None if the latest failed otherwise, or succeeded."""
+        with self._lock:
+            return None if self._refused_since is None else self._clock() - self._refused_since
+
+    def snapshot(self) -> OutageSnapshot:
+        """What is so now. Any thread may ask."""
+        with self._lock:
+            elapsed = None if self._began is None else self._clock() - self._began
+            return OutageSnapshot(
+                self._server,
+                self._used_for,
+                elapsed,
+                self._error,
+                self._refused_since is not None,
+                self._failures,
+                self._past_seconds + (elapsed or 0.0),
+            )
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether it is a refused login or a missing permission, which waiting alone does not change."""
+    return isinstance(error, (AccessDenied, StoreLoginRefused))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +129,14 @@ class RetryPolicy:
 
     max_wait: float | None = None
     """Seconds after which it is given up, or sooner if the next attempt would take longer; None: never."""
+    auth_max_wait: float | None = None
+    """Seconds after which it is given up if every attempt was a refused login or permission; None: never."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     """Set to end every wait at once."""
     clock: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random
+    outages: list[Outage] = field(default_factory=list, repr=False)
+    """Those that `outage` has made, here and of a copy."""
 
     def cancelled_by(self, event: threading.Event) -> RetryPolicy:
         """The same, ended by another event."""
@@ -78,12 +144,15 @@ class RetryPolicy:
 
     def outage(self, server: str, used_for: str = "") -> Outage:
         """What `call` tells of failures: of which server, and what it is used for if that needs saying."""
-        return Outage(server, self.clock, used_for)
+        outage = Outage(server, self.clock, used_for)
+        self.outages.append(outage)
+        return outage
 
     def call(self, attempt: Callable[[], T], outage: Outage, *errors: type[Exception]) -> T:
         """What `attempt` returns, called again for as long as it raises one of `errors`. Blocks.
 
-        Raises the last error when `max_wait` is over or `cancelled` is set, and any other error at once.
+        Raises the last error when `max_wait` is over or `cancelled` is set, AccessRefused when
+        `auth_max_wait` is over, and any other error at once.
         """
         began, attempts = self.clock(), 0
         while True:
@@ -102,8 +171,18 @@ class RetryPolicy:
                     pause = min(pause, began + self.max_wait - now - (now - attempted_at))
                     if pause <= 0:
                         raise
+                pause = self._within_auth_max_wait(pause, outage, error)
                 if self.cancelled.wait(pause):
                     raise
             else:
                 outage.succeeded()
                 return result
+
+    def _within_auth_max_wait(self, pause: float, outage: Outage, error: Exception) -> float:
+        """The pause, or what remains of `auth_max_wait` if that is less. Raises AccessRefused if nothing."""
+        refused_for = outage.refused_for
+        if self.auth_max_wait is None or refused_for is None:
+            return pause
+        if refused_for >= self.auth_max_wait:
+            raise AccessRefused(str(error), refused_for) from error
+        return min(pause, self.auth_max_wait - refused_for)
