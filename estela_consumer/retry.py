@@ -46,12 +46,16 @@ class OutageSnapshot:
 class Outage:
     """Tells the log of one server's outages: when one begins, once a minute, and when it ends.
 
-    What waiting alone does not change, a refused login or a missing permission, is told as an error.
+    What waiting alone does not change, a refused login or a missing permission, is told as an error. If it is
+    `quiet`, all of it is for debugging only.
     Threads may share it: its lock is held for each change of what it remembers, and for the line about it.
     """
 
-    def __init__(self, server: str, clock: Callable[[], float], used_for: str = "") -> None:
+    def __init__(
+        self, server: str, clock: Callable[[], float], used_for: str = "", *, quiet: bool = False
+    ) -> None:
         self._server = server
+        self._quiet = quiet
         self._used_for = used_for
         self._clock = clock
         self._lock = threading.Lock()
@@ -71,7 +75,7 @@ class Outage:
             refused, was_refused = is_refusal(error), self._refused_since is not None
             if refused != was_refused:
                 self._refused_since = now if refused else None
-            level = logging.ERROR if refused else logging.WARNING
+            level = self._level(refused)
             if self._began is None:
                 self._began = self._logged_at = now
                 logger.log(
@@ -95,7 +99,15 @@ class Outage:
                 self._error = ""
                 self._past_seconds += seconds
                 used_for = f" ({self._used_for})" if self._used_for else ""
-                logger.warning("%s available again after %.1f s%s.", self._server, seconds, used_for)
+                logger.log(
+                    self._level(refused=False),
+                    "%s available again after %.1f s%s.", self._server, seconds, used_for,
+                )  # fmt: skip
+
+    def _level(self, refused: bool) -> int:
+        if self._quiet:
+            return logging.DEBUG
+        return logging.ERROR if refused else logging.WARNING
 
     @property
     def refused_for(self) -> float | None:

@@ -160,9 +160,7 @@ class ConsumerService:
                 logger.error("%s", error)
                 return ExitCode.USAGE
             logger.info("Consuming from %s into %s", parts.platform.describe(), parts.store.describe())
-            if monitor is not None:
-                monitor.watch_lags(parts.platform, map(self._subscription, self._settings.topics))
-            self._consume(parts, tick)
+            self._consume(parts, monitor, tick)
         self.progress.set_outcome(self._drain_reports(), stopped=self._signal is not None)
         return self._exit_code()
 
@@ -204,15 +202,21 @@ class ConsumerService:
     def _subscription(self, topic: str) -> Subscription:
         return Subscription(topic=topic, group=self._settings.group)
 
-    def _consume(self, parts: _Parts, tick: Callable[[], None]) -> None:
+    def _consume(self, parts: _Parts, monitor: Monitor | None, tick: Callable[[], None]) -> None:
+        if monitor is not None:
+            monitor.watch_lags(parts.platform, map(self._subscription, self._settings.topics))
         if not self._stop_request.is_made:
             self._run_threads({"store": lambda: self._wait_for_store(parts.store)}, tick)
         if not self._stop_request.is_made:
+            if monitor is not None:
+                monitor.watch_store(parts.store, self._retry)
             for writers in parts.writers:
                 writers.start()
             pipelines = zip(self._settings.topics, parts.pipelines, strict=True)
             self._run_threads({topic: pipeline.run for topic, pipeline in pipelines}, tick)
         self._retry.cancelled.set()
+        if monitor is not None:
+            monitor.stop_watching()
         self.progress.forget_lag()  # or an old one would stand beside what the drain says
         if not self._hangs:
             lags = self._ask_lags(parts.platform)

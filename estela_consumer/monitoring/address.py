@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from estela_consumer.errors import UsageError
 
 _FORM = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>\d{1,5})")
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:\s]*))(?::\d{1,5})?")
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 _PROXIED = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
@@ -48,7 +49,10 @@ class ListenAddress:
         A page of somebody else's, whose name was made to lead here, sends that name, and is not answered. An
         address cannot be made to do so.
         """
-        name = _without_port(host).lower()
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = (found["v6"] or found["host"] or "").lower()
         if name in _LOCAL_NAMES or name in self.names or (name and name == self.host.lower()):
             return True
         try:
@@ -56,9 +60,3 @@ class ListenAddress:
         except ValueError:
             return False
         return True
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]

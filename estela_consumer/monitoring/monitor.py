@@ -14,6 +14,9 @@ from estela_consumer.monitoring.pages import Pages
 from estela_consumer.monitoring.server import MonitoringServer, bind
 from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.monitoring.status import status
+from estela_consumer.monitoring.store_watch import StoreWatch
+from estela_consumer.retry import RetryPolicy
+from estela_consumer.stores import Store
 from estela_queue_adapter import Platform, Subscription
 
 
@@ -53,8 +56,15 @@ class Monitor:
         for watch in watches.values():
             watch.start()
 
+    def watch_store(self, store: Store, retry: RetryPolicy) -> None:
+        """Ask whether it answers from now on, as it has answered once. Call it once."""
+        self.observer.store_watch = StoreWatch(store, retry)
+        self.observer.store_watch.start()
+
     def stop_watching(self) -> None:
-        """Ask for no lag any more, as the queue's clients are about to be closed."""
+        """Ask neither queue nor store any more, as both are about to be closed. Twice is fine."""
+        if self.observer.store_watch:
+            self.observer.store_watch.stop()
         for watch in self.observer.lag_watches.values():
             watch.stop()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from estela_consumer.monitoring.lag import Lag, LagWatch
+from estela_consumer.monitoring.store_watch import StoreWatch
 from estela_consumer.pipeline.activity import ActivitySnapshot
 from estela_consumer.pipeline.progress import Progress, Snapshot
-from estela_consumer.retry import DEAD_LETTERS, STORE, Outage
+from estela_consumer.retry import DEAD_LETTERS, STORE, Outage, OutageSnapshot
 
 PARTS = ("queue", "store", "dead_letters")
 
@@ -86,6 +87,7 @@ class Observer:
     stopping: bool = False
     lag_watches: Mapping[str, LagWatch] = field(default_factory=dict)
     """By topic."""
+    store_watch: StoreWatch | None = None
     started_at: float = field(default_factory=time.time)
 
     def observe(self) -> Observation:
@@ -108,9 +110,30 @@ class Observer:
                 )
                 for topic, counts in progress.topics.items()
             },
-            outages=tuple(_by_part(list(self.outages), progress.topics)),
+            outages=tuple(self._outages(progress.topics)),
             progress=progress,
         )
+
+    def _outages(self, topics: Iterable[str]) -> Iterator[PartOutage]:
+        watch = self.store_watch
+        for outage in _by_part(list(self.outages), topics):
+            yield _watched(outage, watch.snapshot()) if watch and outage.part == "store" else outage
+
+
+def _watched(known: PartOutage, watched: OutageSnapshot) -> PartOutage:
+    """What the writers know of the store, and what was seen while there was nothing to write."""
+    both = PartOutage(
+        known.part,
+        known.topic,
+        known.elapsed,
+        known.error,
+        known.refused,
+        known.failures + watched.failures,
+        max(known.total, watched.total),
+    )
+    if known.elapsed is not None or watched.elapsed is None:
+        return both
+    return replace(both, elapsed=watched.elapsed, error=watched.error, refused=watched.refused)
 
 
 def _by_part(outages: list[Outage], topics: Iterable[str]) -> Iterable[PartOutage]:

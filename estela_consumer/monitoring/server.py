@@ -47,8 +47,12 @@ def bind(address: ListenAddress) -> socket.socket:
             return socket.create_server(
                 ("", address.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_CONNECTIONS
             )
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        return socket.create_server((address.host, address.port), family=family, backlog=_CONNECTIONS)
+        [(family, _, _, _, there), *_] = socket.getaddrinfo(
+            address.host or "0.0.0.0",
+            address.port,
+            type=socket.SOCK_STREAM,
+        )
+        return socket.create_server(there[:2], family=family, backlog=_CONNECTIONS)
     except socket.gaierror as error:
         why = f"the host's name cannot be resolved ({error.strerror})"
     except (OSError, UnicodeError) as error:
