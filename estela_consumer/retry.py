@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 _REMINDER_INTERVAL = 60.0  # seconds between two lines about one outage
 
+_REFUSAL_STANDS = 60.0  # seconds from the last refusal, through other errors
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,6 +45,30 @@ class OutageSnapshot:
     """Of all outages, the present one included."""
 
 
+class _Refusal:
+    """That a server refuses us: from a refusal on, until something else was the case for a while.
+
+    A driver that was refused may fail in other ways for some attempts: it has no server then that it could use.
+    """
+
+    def __init__(self) -> None:
+        self.since = 0.0
+        self.text = ""
+        self._last = 0.0
+
+    @property
+    def stands(self) -> bool:
+        return bool(self.text)
+
+    def update(self, error: Exception, now: float) -> None:
+        """Note that an attempt failed."""
+        if is_refusal(error):
+            self.since = self.since if self.stands else now
+            self.text, self._last = str(error), now
+        elif now - self._last > _REFUSAL_STANDS:
+            self.text = ""
+
+
 class Outage:
     """Tells the log of one server's outages: when one begins, once a minute, and when it ends.
 
@@ -60,7 +86,7 @@ class Outage:
         self._clock = clock
         self._lock = threading.Lock()
         self._began: float | None = None
-        self._refused_since: float | None = None  # by every attempt since
+        self._refusal = _Refusal()
         self._logged_at = 0.0
         self._error = ""
         self._failures = 0
@@ -71,21 +97,22 @@ class Outage:
         now, used_for = self._clock(), f" ({self._used_for})" if self._used_for else ""
         with self._lock:
             self._failures += 1
-            self._error = str(error)
-            refused, was_refused = is_refusal(error), self._refused_since is not None
-            if refused != was_refused:
-                self._refused_since = now if refused else None
+            was_refused = self._refusal.stands
+            self._refusal.update(error, now)
+            refused = self._refusal.stands
+            self._error = self._refusal.text or str(error)
             level = self._level(refused)
             if self._began is None:
                 self._began = self._logged_at = now
                 logger.log(
-                    level, "%s unavailable%s: %s. Waiting; nothing is lost.", self._server, used_for, error
-                )
+                    level, "%s unavailable%s: %s. Waiting; nothing is lost.",
+                    self._server, used_for, self._error,
+                )  # fmt: skip
             elif now - self._logged_at >= _REMINDER_INTERVAL or (refused and not was_refused):
                 self._logged_at = now
                 logger.log(
                     level, "%s still unavailable after %.0f s%s: %s",
-                    self._server, now - self._began, used_for, error,
+                    self._server, now - self._began, used_for, self._error,
                 )  # fmt: skip
 
     def succeeded(self) -> None:
@@ -95,7 +122,8 @@ class Outage:
         with self._lock:
             if self._began is not None:
                 seconds = self._clock() - self._began
-                self._began = self._refused_since = None
+                self._began = None
+                self._refusal = _Refusal()
                 self._error = ""
                 self._past_seconds += seconds
                 used_for = f" ({self._used_for})" if self._used_for else ""
@@ -110,10 +138,10 @@ class Outage:
         return logging.ERROR if refused else logging.WARNING
 
     @property
-    def refused_for(self) -> float | None:
-        """Seconds since when each attempt was refused; None if the latest failed otherwise, or succeeded."""
+    def refused(self) -> tuple[float, str] | None:
+        """For how many seconds we have been refused, and what was said; None if we are not."""
         with self._lock:
-            return None if self._refused_since is None else self._clock() - self._refused_since
+            return (self._clock() - self._refusal.since, self._refusal.text) if self._refusal.stands else None
 
     def snapshot(self) -> OutageSnapshot:
         """What is so now. Any thread may ask."""
@@ -124,7 +152,7 @@ class Outage:
                 self._used_for,
                 elapsed,
                 self._error,
-                self._refused_since is not None,
+                self._refusal.stands,
                 self._failures,
                 self._past_seconds + (elapsed or 0.0),
             )
@@ -142,7 +170,7 @@ class RetryPolicy:
     max_wait: float | None = None
     """Seconds after which it is given up, or sooner if the next attempt would take longer; None: never."""
     auth_max_wait: float | None = None
-    """Seconds after which it is given up if every attempt was a refused login or permission; None: never."""
+    """Seconds after which it is given up if a login or permission is refused all the time; None: never."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     """Set to end every wait at once."""
     clock: Callable[[], float] = time.monotonic
@@ -183,18 +211,19 @@ class RetryPolicy:
                     pause = min(pause, began + self.max_wait - now - (now - attempted_at))
                     if pause <= 0:
                         raise
-                pause = self._within_auth_max_wait(pause, outage, error)
+                pause = self._within_auth_max_wait(pause, outage)
                 if self.cancelled.wait(pause):
                     raise
             else:
                 outage.succeeded()
                 return result
 
-    def _within_auth_max_wait(self, pause: float, outage: Outage, error: Exception) -> float:
+    def _within_auth_max_wait(self, pause: float, outage: Outage) -> float:
         """The pause, or what remains of `auth_max_wait` if that is less. Raises AccessRefused if nothing."""
-        refused_for = outage.refused_for
-        if self.auth_max_wait is None or refused_for is None:
+        refused = outage.refused
+        if self.auth_max_wait is None or refused is None:
             return pause
-        if refused_for >= self.auth_max_wait:
-            raise AccessRefused(str(error), refused_for) from error
-        return min(pause, self.auth_max_wait - refused_for)
+        seconds, text = refused
+        if seconds >= self.auth_max_wait:
+            raise AccessRefused(text, seconds)
+        return min(pause, self.auth_max_wait - seconds)
