@@ -48,7 +48,7 @@ class OutageSnapshot:
 class _Refusal:
     """That a server refuses us: from a refusal on, until something else was the case for a while.
 
-    A driver that was refused may fail in other ways for some attempts: it has no server then that it could use.
+    A driver that was refused may fail in other ways for some attempts: no server is left then to use.
     """
 
     def __init__(self) -> None:
@@ -106,13 +106,13 @@ class Outage:
                 self._began = self._logged_at = now
                 logger.log(
                     level, "%s unavailable%s: %s. Waiting; nothing is lost.",
-                    self._server, used_for, self._error,
+                    self._server, used_for, self._error, extra=self._place,
                 )  # fmt: skip
             elif now - self._logged_at >= _REMINDER_INTERVAL or (refused and not was_refused):
                 self._logged_at = now
                 logger.log(
                     level, "%s still unavailable after %.0f s%s: %s",
-                    self._server, now - self._began, used_for, self._error,
+                    self._server, now - self._began, used_for, self._error, extra=self._place,
                 )  # fmt: skip
 
     def succeeded(self) -> None:
@@ -129,8 +129,12 @@ class Outage:
                 used_for = f" ({self._used_for})" if self._used_for else ""
                 logger.log(
                     self._level(refused=False),
-                    "%s available again after %.1f s%s.", self._server, seconds, used_for,
+                    "%s available again after %.1f s%s.", self._server, seconds, used_for, extra=self._place,
                 )  # fmt: skip
+
+    @property
+    def _place(self) -> dict[str, str]:
+        return {"topic": self._used_for} if self._used_for and self._used_for != DEAD_LETTERS else {}
 
     def _level(self, refused: bool) -> int:
         if self._quiet:

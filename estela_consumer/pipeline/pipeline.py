@@ -86,6 +86,10 @@ class Pipeline(PartitionListener):
         return self._consumer.subscription.topic
 
     @property
+    def _place(self) -> dict[str, str]:
+        return {"topic": self._topic}
+
+    @property
     def _activity(self) -> TopicActivity:
         return self._progress.activities[self._topic]
 
@@ -172,7 +176,7 @@ class Pipeline(PartitionListener):
             self._activity.commit_failed("refused")
             logger.warning(
                 "%s: positions not committed yet: %s. Those that stay ours are committed later.",
-                self._topic, error,
+                self._topic, error, extra=self._place,
             )  # fmt: skip
         except TopicMissing:
             self._activity.commit_failed("failed")
@@ -181,6 +185,7 @@ class Pipeline(PartitionListener):
             logger.error(
                 "Topic %s was deleted. What was read is stored; waiting until the topic exists again.",
                 self._topic,
+                extra=self._place,
             )
             self._in_flight.drop_uncommitted()
         except QueueError:
@@ -240,12 +245,12 @@ class Pipeline(PartitionListener):
         except (TransientError, AccessDenied) as error:
             logger.warning(
                 "%s: commit failed: %s. What is not committed is delivered again, and stored once.",
-                self._topic, error,
+                self._topic, error, extra=self._place,
             )  # fmt: skip
         if self._in_flight:
             logger.warning(
                 "%s: %d batch(es) not stored in time. Their messages are delivered again, and stored once.",
-                self._topic, len(self._in_flight),
+                self._topic, len(self._in_flight), extra=self._place,
             )  # fmt: skip
 
     def partitions_assigned(self, partitions: Collection[int]) -> None:
@@ -285,6 +290,7 @@ class Pipeline(PartitionListener):
                 "%s partition %d: retention removed %d messages before they were read. Reading goes on at "
                 "offset %d instead of %d. Raise the topic's retention, or run more consumers.",
                 self._topic, partition, messages, resumed, position,
+                extra={**self._place, "partition": partition, "offset": position},
             )  # fmt: skip
         else:
             if self._drain:
@@ -293,6 +299,7 @@ class Pipeline(PartitionListener):
                 "%s partition %d was recreated or cut short, and what it held unread is lost. Reading goes "
                 "on at offset %d instead of %d.",
                 self._topic, partition, resumed, position,
+                extra={**self._place, "partition": partition, "offset": position},
             )  # fmt: skip
 
     def _log(self, written: WrittenBatch) -> None:
@@ -308,4 +315,5 @@ class Pipeline(PartitionListener):
             result.present.total(),
             result.superseded.total(),
             result.dead_lettered.total(),
+            extra={**self._place, "offsets": {at.partition: at.offset for at in batch.positions.values()}},
         )

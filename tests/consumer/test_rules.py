@@ -228,11 +228,11 @@ def test_a_login_that_is_refused_all_the_time_ends_the_retrying_after_its_time(m
 
 
 def test_an_outage_never_ends_the_retrying_by_the_time_for_refused_logins() -> None:
-    clock, fails = Clock(), iter([OSError("away")] * 50 + [None])
+    clock, fails = Clock(), iter([OSError("away")] * 4 + [None])
     retry = RetryPolicy(auth_max_wait=1.0, clock=clock, random=lambda: 0.0)
 
     def attempt() -> str:
-        clock.now += 60.0
+        clock.now += 3_600.0
         if error := next(fails):
             raise error
         return "done"
