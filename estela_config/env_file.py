@@ -48,6 +48,8 @@ def _line(text: str, first: int) -> int:
 
 def _read(path: str) -> tuple[str, int]:
     """The file's text, and its permissions if it is one that stays."""
+    if not path:
+        raise ConfigurationError("--env-file names no file: its value is empty")
     try:
         with Path(path).open("rb") as file:
             found = os.fstat(file.fileno()).st_mode

@@ -12,11 +12,19 @@ import click
 
 from estela_config.configuration import Configuration, load
 from estela_queue_adapter.errors import ConfigurationError
+from estela_terminal.exit_codes import ExitCode
 from estela_terminal.logs import log_format_option
 
 _KEY = "estela_config.configuration"  # in the meta of click's contexts
 
 _Command: TypeAlias = Callable[..., Any]
+
+
+class WrongConfiguration(click.ClickException):
+    """What the layers have is wrong: one line, as how the command was called has nothing to do with it."""
+
+    exit_code = ExitCode.USAGE
+
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +64,7 @@ def _load(context: click.Context, _parameter: click.Parameter, path: str | None)
         _check_working_directory()
         configuration = load(os.environ, path)
     except ConfigurationError as error:
-        raise click.UsageError(str(error), context) from None
+        raise WrongConfiguration(str(error)) from None
     context.meta[_KEY] = configuration
     set_there = {name: value for name, value in configuration.environ.items() if value}
     context.default_map = _defaults(context.command, set_there)

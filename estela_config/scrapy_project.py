@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from estela_config.names import OURS, is_read
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.files.location import project_folder
 from estela_queue_adapter.settings import as_text
 from estela_wire.published import ADDON_TOPICS
 
@@ -89,7 +90,8 @@ def named_module(environ: Mapping[str, str]) -> NamedModule | None:
     for path in _config_files(environ):
         parser = ConfigParser()
         try:
-            parser.read(path)
+            with path.open() as file:  # its own read() passes over what cannot be read
+                parser.read_file(file, str(path))
             if parser.has_option("settings", project):
                 found = NamedModule(parser.get("settings", project), str(path))
         except (ConfigParserError, UnicodeDecodeError, OSError) as error:
@@ -101,15 +103,21 @@ def named_module(environ: Mapping[str, str]) -> NamedModule | None:
 def load_project(named: NamedModule) -> ScrapyProject:
     """Import Scrapy and the settings module. Raises ConfigurationError."""
     try:
+        from scrapy.utils.project import get_project_settings
+    except ImportError as error:  # an older Scrapy beside newer packages that it cannot use
+        raise ConfigurationError(
+            f"Scrapy cannot be imported: {error}; `pip install --upgrade scrapy`, or the older packages that "
+            "yours needs: for 2.11 and 2.12 `pip install 'twisted<=25.5' 'w3lib<2.4'`"
+        ) from error
+    try:
         with _output_to_errors():
-            from scrapy.utils.project import get_project_settings
-
             settings = get_project_settings()
     except (Exception, SystemExit) as error:  # anything can be wrong with a module
+        way_out = "unset the variable" if named.named_by == MODULE_VARIABLE else "leave the project's folder"
         raise ConfigurationError(
             f"the settings {named.module} of the Scrapy project that {named.named_by} names cannot be "
             f"loaded: {type(error).__name__}: {error}; `python -c 'import {named.module}'` in the project "
-            "shows where. Correct it, or run the command outside of the project"
+            f"shows where. Correct them, or {way_out} to run the command without them"
         ) from error
     return ScrapyProject(named.module, named.named_by, settings)
 
@@ -126,11 +134,8 @@ def _config_files(environ: Mapping[str, str]) -> Iterator[Path]:
     with contextlib.suppress(RuntimeError):  # nobody's home
         yield from (path for path in (Path(name).expanduser() for name in candidates) if path.is_file())
     with contextlib.suppress(OSError):  # the working directory was removed
-        here = Path.cwd()
-        for folder in (here, *here.parents):
-            if (folder / "scrapy.cfg").exists():
-                yield folder / "scrapy.cfg"
-                return
+        if (folder := project_folder()) is not None:
+            yield folder / "scrapy.cfg"
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from estela_consumer.decoding.escaping import unescape_document
 from estela_consumer.decoding.metadata import (
     SUBDOCUMENT,
     Metadata,
+    key_elements,
     keyed_subdocument,
     url_bytes,
 )
@@ -96,8 +97,9 @@ def _versioned(found: dict[str, Any], target: Dataset, key: tuple[str, ...], mod
     names, of_key = tuple(sorted(key)), document_id(key, unescape_document(content))
     version_id = identity.binary if isinstance(identity, ObjectId) else _digest(identity)
     metadata = _metadata(ours if isinstance(ours, dict) else {})
-    at = seen_at(metadata, version_id)
-    subdocument = keyed_subdocument(metadata, names, version_id, at)
+    at = seen_at(metadata.scraped_at, version_id)
+    elements = key_elements(names, metadata.jid)
+    subdocument = keyed_subdocument(elements, metadata.url, metadata.scraped_at, version_id, at)
     encoded = with_id(of_key, bson.encode(content), subdocument)
     version = Version(version_id, names, mode, metadata.jid, at, len(encoded) - len(subdocument) - 1)
     return Document(target, encoded, _NO_MESSAGE, version)

@@ -132,9 +132,9 @@ class UnkeyedLog:
                 continue
             self._logged.add((cls, field))
             logger.error(
-                "Item without its key: %s: field %s is missing, null, a list or object, or NaN (page: %s). "
-                "The consumer makes a dead letter of it. Logged once for each class and field, and counted "
-                "in estela/items/unkeyed.",
+                "Item without its key: %s: field %s is missing, null, empty, a list, an object or NaN "
+                "(page: %s). It is published, and the consumer makes a dead letter of it. Logged once for "
+                "each class and field, and counted in estela/items/unkeyed.",
                 cls,
                 field,
                 page,

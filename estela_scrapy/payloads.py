@@ -79,8 +79,9 @@ class ItemSerializer:
         types = self._types
         if types is None:
             return self._encoder.encode(fields, converted)
-        types.begin()
-        return types.finish(self._encoder.encode(fields, converted))
+        types.met = False
+        encoded = self._encoder.encode(fields, converted)
+        return types.finish(encoded) if types.met else encoded
 
     def fields_of(self, item: Any) -> Any:
         """The item as a mapping, each field as its serializer has it. Raises Unwritable."""

@@ -77,7 +77,7 @@ class ItemRecords:
         """That of an item whose route has a key or a selection of fields."""
         fields = stream.selected(self._serializer.fields_of(item))
         payload = self._serializer.write(fields, converted)
-        if missing := stream.missing_key(fields):
+        if missing := stream.missing_key(fields, payload):
             self._unkeyed.add(item, missing, page_of(response), spider)
         return payload
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.files.location import located
 from estela_queue_adapter.settings import Kind, as_boolean, as_number, as_text, as_whole_number
 from estela_terminal.printable import shown
 from estela_wire.keys import MAX_KEY_FIELDS, OnExisting
@@ -57,7 +58,7 @@ def log_level(name: str, given: Any) -> int:
 def file(name: str, given: Any) -> Path:
     """The absolute path of a file that is there, or that could be created."""
     try:
-        path = Path(_converted(name, given, as_text, "a file")).expanduser().absolute()
+        path = located(_converted(name, given, as_text, "a file"))
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             path.stat()  # the questions below answer no when this one says why
         folder = next((parent for parent in path.parents if parent.exists()), path)

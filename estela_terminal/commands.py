@@ -55,6 +55,22 @@ class DataGroup(DataCommand, click.Group):
 
     command_class = DataCommand
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        self._help_first(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def _help_first(self, context: click.Context, args: list[str]) -> None:
+        """Show the help of the command in the group if it is asked for, before anything can be wrong.
+
+        The group's own options look at settings, which the reader of the help may be about to correct.
+        """
+        if not {*args[1:]} & {*context.help_option_names}:
+            return
+        _, rest, _ = self.make_parser(context).parse_args(list(args))
+        command = self.get_command(context, rest[0]) if rest else None
+        if command is not None:
+            command.make_context(rest[0], rest[1:], parent=context)
+
 
 def _check_text(parameter: click.Parameter, context: click.Context) -> None:
     """Names are UTF-8, of topics, datasets and jobs alike; only names of files may be any bytes."""

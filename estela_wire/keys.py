@@ -12,7 +12,7 @@ import math
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -29,9 +29,13 @@ CHANGES_SUFFIX = "_changes"
 
 _ID_BYTES = 12
 _MOMENT = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?:(:\d\d)(?:\.(\d{1,6}))?)?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?:(:\d\d)(?:\.(\d{1,6}))?)?)?(Z|[+-]\d\d:?\d\d(?::\d\d)?)?",
+    re.ASCII,
 )
+_SHORT = 10**18  # integers below have digits that Python always writes
 _SHORTEST_MOMENT = 10  # characters
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (without a zone, as what is subtracted)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class OnExisting(str, enum.Enum):
@@ -57,10 +61,12 @@ def key_id(names: Sequence[str], payload: Mapping[str, Any]) -> bytes:
     Raises BadKey.
     """
     if len(names) == 1:  # the usual one, without what several need
-        texts = {names[0]: _text_of(names[0], payload)}
+        [name] = names
+        text = key_text(payload[name]) if name in payload else None
+        texts = {name: text or _text_of(name, payload)}
     else:
-        texts = {name: _text_of(name, payload) for name in sorted(names)}
-    if not any(texts.values()):
+        text, texts = None, {name: _text_of(name, payload) for name in sorted(names)}
+    if not text and not any(texts.values()):
         raise BadKey(f"the key {', '.join(names)} is empty text")
     try:
         canonical = orjson.dumps(texts)
@@ -84,15 +90,15 @@ def key_text(value: Any) -> str | None:
     """The text by which a key's value is compared; None if the value cannot be part of a key.
 
     Numbers without a fraction are integers (7.0 is 7), a decimal is its digits as they stand. A moment, a
-    date and text in the form of ISO 8601 are the moment in UTC, to the microsecond; a date is its midnight,
-    and what has no time zone is in UTC.
+    date and text in the form of ISO 8601 are the moment in UTC, to the millisecond, as BSON counts; a date is
+    its midnight, and what has no time zone is in UTC.
     """
     kind = type(value)
     if kind is str:
         may_be_moment = len(value) >= _SHORTEST_MOMENT and value[4] == "-" and value[7] == "-"
         return (_moment_in(value) if may_be_moment else None) or value
     if kind is int:
-        return _digits(value)
+        return str(value) if -_SHORT < value < _SHORT else _digits(value)
     if value is None:
         return None
     if kind is float:
@@ -111,7 +117,7 @@ def _text_of_type(value: Any) -> str | None:
     if isinstance(value, Decimal):
         return str(value) if value.is_finite() else None
     if isinstance(value, datetime):
-        return _moment(value)
+        return _moment(value, value.utcoffset() or timedelta())
     if isinstance(value, date):
         return f"{value.isoformat()}T00:00:00"
     if isinstance(value, UUID):
@@ -143,18 +149,33 @@ def _moment_in(text: str) -> str | None:
         moment = datetime.fromisoformat(
             f"{day}T{minute or '00:00'}{second or ':00'}.{(fraction or '').ljust(6, '0')}"
         )
-        return _moment(moment, zone)
-    except (ValueError, OverflowError):  # the 31st of February, or a year before the first one
+    except ValueError:  # the 31st of February
         return None
+    return _moment(moment, _offset(zone))
 
 
-def _moment(moment: datetime, zone: str | None = None) -> str:
-    if zone and zone != "Z":
-        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
-        moment = moment + offset if zone[0] == "-" else moment - offset
-    elif moment.tzinfo is not None:
-        moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
-    return moment.isoformat()
+def _offset(zone: str | None) -> timedelta:
+    if not zone or zone == "Z":
+        return timedelta()
+    digits = zone[1:].replace(":", "")
+    offset = timedelta(
+        hours=int(digits[:2]),
+        minutes=int(digits[2:4]),
+        seconds=int(digits[4:] or 0),  # of local mean times
+    )
+    return -offset if zone[0] == "-" else offset
+
+
+def _moment(moment: datetime, offset: timedelta) -> str:
+    return moment_text((moment.replace(tzinfo=None) - _EPOCH - offset) // _MILLISECOND)
+
+
+def moment_text(milliseconds: int) -> str:
+    """The text of a moment, in milliseconds since 1970: ISO 8601 in UTC if its year is of four digits."""
+    try:
+        return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat()
+    except OverflowError:  # no date of Python's
+        return f"{milliseconds} ms since 1970"
 
 
 def _described(value: Any) -> str:
@@ -180,4 +201,8 @@ def checked_key(names: Any) -> tuple[str, ...]:
         raise BadName(f"the key is {shown(names)}, not a list of field names")
     if not 0 < len(names) <= MAX_KEY_FIELDS or len(set(names)) < len(names):
         raise BadName(f"the key has {len(names)} fields; it needs 1 to {MAX_KEY_FIELDS} different ones")
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        raise BadName(f"the key is {shown(names)}, which is no text in UTF-8") from error
     return tuple(names)

@@ -71,16 +71,13 @@ class BsonTypes:
     """
 
     def __init__(self) -> None:
-        self._met = False
+        self.met = False
+        """Whether it has met one since somebody has said that it has not, as before each payload."""
         self._found: WeakKeyDictionary[type, Rule] = WeakKeyDictionary()
 
-    def begin(self) -> None:
-        """Forget what was met: another payload follows."""
-        self._met = False
-
     def finish(self, encoded: bytes) -> bytes:
-        """The payload as it travels: an ExtendedJson if it needs to be one, else the very same."""
-        if not self._met or _MARK not in encoded:  # it may have been in a key, which is text
+        """The payload as it travels, if a value was met: an ExtendedJson, or the very same."""
+        if _MARK not in encoded:  # it may have been in a key, which is text
             return encoded
         if b'{"$' in encoded or b',"$' in encoded:
             encoded = _SCRAPED_KEY.sub(rb"\1$\2", encoded)
@@ -94,7 +91,7 @@ class BsonTypes:
             rule = self._found[cls] = _rule_of(cls)
         found = rule(value)
         if type(found) is Fragment:
-            self._met = True
+            self.met = True
         return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from estela_cli.doctor.consumer import misspelt_store, refused_options
 from estela_cli.doctor.crawl import CrawlCheck, files, misspelt
 from estela_cli.doctor.findings import DEFAULT, Report, Value, note, ok, problem
 from estela_cli.doctor.queue import QueueCheck, queue_values
@@ -17,10 +18,12 @@ from estela_cli.doctor.report import as_json, as_table
 from estela_cli.doctor.store import StoreCheck
 from estela_config.configuration import Configuration
 from estela_config.options import current_configuration
+from estela_config.scrapy_project import has_scrapy
 from estela_consumer.cli.store_options import store_to_look_into
 from estela_consumer.stores.opening import DEFAULT_URL
 from estela_queue_adapter import __version__
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.files.location import located
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.logs import set_up_logs
@@ -82,7 +85,8 @@ def examine(
     for each in configuration.notes:
         report.findings.append(note("configuration", each.text))
     report.findings.append(ok("packages", "no other package is installed under the names of ours"))
-    report.findings += [*crawl.findings(), *misspelt(configuration)]
+    report.findings += [*crawl.findings(), *misspelt(configuration), *misspelt_store(configuration)]
+    report.findings += refused_options(configuration)
     waiting: dict[str, int] = {}
     report.findings += queue.findings(waiting.__setitem__)
     with contextlib.closing(stores):
@@ -132,9 +136,9 @@ def _files(report: Report, crawl: CrawlCheck, url: str) -> dict[str, Path]:
     values = {value.name: value.shown for value in report.values}
     found = {}
     if values.get("QUEUE_PLATFORM") == "embedded" and "QUEUE_PLATFORM_PATH" in values:
-        found["queue"] = Path(values["QUEUE_PLATFORM_PATH"]).expanduser().absolute()
+        found["queue"] = located(values["QUEUE_PLATFORM_PATH"])
     if url.startswith("sqlite:///"):
-        found["store"] = Path(url.removeprefix("sqlite:///")).expanduser().absolute()
+        found["store"] = located(url.removeprefix("sqlite:///"))
     if crawl.settings is not None:
         found["outbox"] = crawl.settings.outbox_path
     return found
@@ -148,4 +152,6 @@ def _next_steps(report: Report, configuration: Configuration, waiting: dict[str,
         return [f"estela-scrapy consume{named} --drain", "estela-scrapy data list"]
     if configuration.project is not None:
         return ["scrapy crawl YOURSPIDER", "estela-scrapy consume --drain", "estela-scrapy verify JOB"]
+    if not has_scrapy():
+        return ["estela-scrapy consume TOPIC --drain"]
     return ["estela-scrapy demo, or run this in the folder of a Scrapy project"]

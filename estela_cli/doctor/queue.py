@@ -12,6 +12,7 @@ from estela_config.names import is_secret
 from estela_queue_adapter import Platform, Subscription, open_platform
 from estela_queue_adapter.access import CREATE, READ, WRITE, TopicAccess
 from estela_queue_adapter.errors import AccessDenied, ConfigurationError, QueueError, TopicMissing
+from estela_queue_adapter.files.location import located
 from estela_queue_adapter.registry import queue_variables
 from estela_queue_adapter.settings import PREFIX, first_given, unread_settings, variable, variables_of
 from estela_wire.topics import dead_letter_topic
@@ -34,7 +35,7 @@ def queue_values(configuration: Configuration) -> Iterator[Value]:
             secret = given.from_file or not field.repr or is_secret(name, str(given.value))
             yield Value(name, NOT_SHOWN if secret else str(given.value), given.origin)
         elif field.name == "path":
-            yield Value(name, str(field.default), DEFAULT)
+            yield Value(name, str(located(str(field.default))), DEFAULT)
 
 
 def unread(configuration: Configuration) -> list[str]:

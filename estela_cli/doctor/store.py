@@ -47,9 +47,12 @@ class StoreCheck:
         where = self._store.describe()
         try:
             access = self._access.answer()
-        except (StoreUnreachable, NoAnswer) as error:
-            told = str(error) if isinstance(error, StoreUnreachable) else f"{where}: {error}"
-            yield problem("store", told, "check that the store is running, and DB_CONNECTION")
+        except StoreUnreachable as error:  # it says what is to blame
+            yield problem("store", error, "correct it in DB_CONNECTION, or at the server")
+            return
+        except NoAnswer as error:
+            told = f"{where}: {error}"
+            yield problem("store", told, "check that the store is running, and its address in DB_CONNECTION")
             return
         if not access.exists:
             yield note("store", f"{where} does not exist yet; the first document creates it")

@@ -22,7 +22,7 @@ from estela_consumer.cli.extended_json import extended_json, plain_text
 from estela_consumer.cli.index import index
 from estela_consumer.cli.rekey import rekey
 from estela_consumer.cli.store_options import pass_store, store_settings, store_to_look_into
-from estela_consumer.decoding.escaping import unescape_document, unescape_key
+from estela_consumer.decoding.escaping import unescape_document, unescape_key_beside
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import Store
 from estela_queue_adapter.errors import BadName
@@ -136,7 +136,7 @@ def show(store: Store, dataset: Dataset, number: int, *, plain: bool, origin: di
         [_cell(document[column], _CELL_WIDTH) if column in document else "" for column in columns]
         for document in documents
     ]
-    titles = list(map(unescape_key, columns))
+    titles = [unescape_key_beside(column, columns) for column in columns]
     width = sum(_COLUMN_GAP + max(map(cell_len, column)) for column in zip(titles, *rows, strict=True))
     if width <= output_width():
         print_table(_side_by_side(titles, rows))
@@ -158,7 +158,7 @@ def _one_below_the_other(document: dict[str, Any]) -> DataTable:
     table.add_data_column("")
     table.add_data_column("")
     for key, value in document.items():
-        table.add_data_row(unescape_key(key), _cell(value, _VALUE_WIDTH))
+        table.add_data_row(unescape_key_beside(key, document), _cell(value, _VALUE_WIDTH))
     return table
 
 

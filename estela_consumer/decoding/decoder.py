@@ -33,7 +33,7 @@ def decode(message: Message) -> Document | None:
         if size > MAY_BE_DEEP:
             check_depth(envelope.payload, data)
         if envelope.types is not None:
-            read_types(envelope)
+            read_types(envelope, data)
         if (envelope.key is not None or envelope.metadata is not None) and message.topic != STATS_TOPIC:
             return described_document(message, envelope, dataset)
         identity = identity_of(message, envelope)

@@ -63,6 +63,11 @@ def document_of(
 
     `last` is one more element, in BSON, at its end.
     """
+    return make_document((dataset, encoded_document(message, envelope, identity, last), message, None))
+
+
+def encoded_document(message: Message, envelope: Envelope, identity: bytes | str, last: bytes = b"") -> bytes:
+    """The same document in BSON."""
     payload, data = envelope.payload, message.data or b""
     try:
         if (
@@ -85,7 +90,7 @@ def document_of(
     encoded = with_id(identity, encoded, last)
     if len(encoded) > MAX_DOCUMENT_BYTES:
         raise too_large(len(encoded))
-    return make_document((dataset, encoded, message, None))
+    return encoded
 
 
 def too_large(size: int) -> BadMessage:
@@ -101,7 +106,7 @@ def with_id(identity: bytes | str, encoded: bytes, last: bytes = b"") -> bytes:
     first = OBJECT_ID_ELEMENT + identity if type(identity) is bytes else bson.encode({"_id": identity})[4:-1]
     size = (len(encoded) + len(first) + len(last)).to_bytes(4, "little")
     if last:
-        return size + first + encoded[4:-1] + last + b"\x00"
+        return b"".join((size, first, encoded[4:-1], last, b"\x00"))
     return size + first + encoded[4:]
 
 

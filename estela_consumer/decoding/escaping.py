@@ -8,6 +8,7 @@ unambiguous, a backslash that already begins such an escape becomes `\\u005c`. A
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import Any
 
 _TO_ESCAPE = re.compile(r"\.|\\(?=u00(?:2e|2f|5c|5f))")
@@ -34,6 +35,12 @@ def unescape_key(key: str) -> str:
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
 
 
+def unescape_key_beside(key: str, keys: Container[str]) -> str:
+    """The key as it was scraped, or as it is if another of `keys` is called so."""
+    scraped = unescape_key(key)
+    return key if scraped in keys else scraped
+
+
 def escape_document(payload: dict[str, Any]) -> dict[str, Any]:
     """The payload with every key escaped, at any depth."""
     escaped = _escaped(payload)
@@ -43,7 +50,10 @@ def escape_document(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def unescape_document(document: dict[str, Any]) -> dict[str, Any]:
-    """The payload that `escape_document` was given."""
+    """The payload that `escape_document` was given.
+
+    Of a document with a field of its own that is called as a scraped one was, the scraped one stays escaped.
+    """
     unescaped: dict[str, Any] = _unescaped(document)
     return unescaped
 
@@ -103,7 +113,7 @@ class Shapes(set[tuple[str, ...]]):
 
 def _unescaped(value: Any) -> Any:
     if isinstance(value, dict):
-        return {unescape_key(key): _unescaped(inner) for key, inner in value.items()}
+        return {unescape_key_beside(key, value): _unescaped(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_unescaped(inner) for inner in value]
     return value

@@ -10,11 +10,11 @@ from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.metadata import Metadata
+from estela_consumer.decoding.metadata import jid_of, key_elements
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter.errors import BadName
 from estela_wire.envelope import Envelope
-from estela_wire.keys import BadKey, OnExisting, checked_key, key_id
+from estela_wire.keys import BadKey, OnExisting, checked_key, key_id, moment_text
 from estela_wire.shown import shown
 
 _MODES = {mode.value: mode for mode in OnExisting}
@@ -38,27 +38,42 @@ class Version(NamedTuple):
 make_version = functools.partial(tuple.__new__, Version)  # what the class does, in half the time
 
 
-def key_and_mode(envelope: Envelope) -> tuple[tuple[str, ...], tuple[str, ...], OnExisting]:
-    """The key's fields, the same sorted, and what becomes of a document that is there. Raises BadMessage."""
-    key, on_existing = envelope.key, envelope.on_existing
+class Stream(NamedTuple):
+    """What the keyed messages of a job that go one way have in common."""
+
+    names: tuple[str, ...]
+    """Of the key's fields."""
+    key: tuple[str, ...]
+    """The same, sorted."""
+    on_existing: OnExisting
+    jid: str | None
+    elements: bytes
+    """What `_estela` says of them, in BSON."""
+
+
+def stream_of(envelope: Envelope) -> Stream:
+    """What the envelope says that the next one says as well. Raises BadMessage."""
+    key = envelope.key
     if type(key) is list:
         try:
-            return _key_and_mode(tuple(key), on_existing)
+            return _stream(envelope.jid, envelope.on_existing, tuple(key))
         except TypeError:  # nothing that can be remembered
             pass
-    return _checked_key_and_mode(key, on_existing)
+    return _new_stream(envelope.jid, envelope.on_existing, key)
 
 
-@functools.lru_cache(maxsize=256)
-def _key_and_mode(
-    names: tuple[Any, ...], on_existing: Any
-) -> tuple[tuple[str, ...], tuple[str, ...], OnExisting]:
-    return _checked_key_and_mode(list(names), on_existing)
+@functools.lru_cache(maxsize=2048)
+def _stream(jid: Any, on_existing: Any, names: tuple[Any, ...]) -> Stream:
+    return _new_stream(jid, on_existing, list(names))
 
 
-def _checked_key_and_mode(
-    names: Any, on_existing: Any
-) -> tuple[tuple[str, ...], tuple[str, ...], OnExisting]:
+def _new_stream(given: Any, on_existing: Any, names: Any) -> Stream:
+    jid = jid_of(given)
+    checked, key, mode = _key_and_mode(names, on_existing)
+    return Stream(checked, key, mode, jid, key_elements(key, jid))
+
+
+def _key_and_mode(names: Any, on_existing: Any) -> tuple[tuple[str, ...], tuple[str, ...], OnExisting]:
     try:
         checked = checked_key(names)
     except BadName as error:
@@ -99,18 +114,15 @@ def _as_python(value: Any) -> Any:
         is_uuid = value.subtype in (UUID_SUBTYPE, OLD_UUID_SUBTYPE) and len(value) == 16
         return value.as_uuid(value.subtype) if is_uuid else bytes(value)
     if isinstance(value, DatetimeMS):
-        try:
-            return value.as_datetime()
-        except (ValueError, OverflowError):  # a year that Python has no date for
-            return str(int(value))
+        return moment_text(int(value))
     return value
 
 
 _OF_BSON = (Decimal128, ObjectId, Binary, DatetimeMS)
 
 
-def seen_at(metadata: Metadata, identity: bytes) -> int:
+def seen_at(scraped_at: int | None, identity: bytes) -> int:
     """When the message was scraped, or published if it does not say: milliseconds since 1970."""
-    if metadata.scraped_at is not None:
-        return metadata.scraped_at
+    if scraped_at is not None:
+        return scraped_at
     return 1000 * int.from_bytes(identity[:4], "big")

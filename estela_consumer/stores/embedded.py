@@ -6,7 +6,6 @@ import contextlib
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from bson.objectid import ObjectId
@@ -19,6 +18,7 @@ from estela_consumer.keyed.stored import version_of
 from estela_consumer.stores.embedded_keyed import KeyedRows, kind_in
 from estela_consumer.stores.interface import Outcome, Store, StoreAccess, Summary, Verdict
 from estela_consumer.stores.opening import DEFAULT_URL, StoreSettings
+from estela_queue_adapter.files.location import located
 from estela_queue_adapter.files.sqlite import SqliteFile, reason
 from estela_queue_adapter.files.usability import why_unusable
 from estela_wire.dataset import Dataset
@@ -60,7 +60,7 @@ class EmbeddedStore(Store):
         path = (settings.url or DEFAULT_URL).partition("://")[2]
         if not path.startswith("/") or path == "/":
             raise UsageError("the store's URL must be sqlite:///relative/path or sqlite:////absolute/path")
-        self._path = Path(path[1:]).expanduser().absolute()
+        self._path = located(path[1:])
         if self._path.is_dir():
             raise UsageError(f"the store's URL names the directory {self._path}; it must name a file")
         self._file = SqliteFile(self._path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT, durable=True)

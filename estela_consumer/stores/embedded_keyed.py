@@ -57,7 +57,9 @@ class KeyedRows:
                 continue
             groups.setdefault((document.bson[9:21], version.on_existing), []).append(document)
         if verdicts:
-            logger.error("%d messages become dead letters: %s", len(verdicts), next(iter(verdicts.values())))
+            logger.error(
+                "%d message(s) become dead letters: %s", len(verdicts), next(iter(verdicts.values()))
+            )
         for (key, mode), group in groups.items():
             self._write_group(key, mode, group, verdicts)
         return [verdicts[id(document)] for document in documents]

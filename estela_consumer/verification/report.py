@@ -121,8 +121,8 @@ def _about(stream: StreamCount) -> Iterator[str]:
         )
     if stream.stored is None and stream.on_existing:
         yield (
-            f"{topic}: {stream.dataset} has one document for each key, so none is counted as this job's; "
-            f"what {stream.group} has consumed was looked up there ({stream.on_existing})"
+            f"{topic}: {stream.dataset} has one document for each key ({stream.on_existing}), so they are not"
+            f" counted; each message that {stream.group} has consumed was looked up by its key"
         )
     elif stream.stored is None:
         yield (
@@ -136,7 +136,10 @@ def _about(stream: StreamCount) -> Iterator[str]:
     if stream.missing and stream.lag:
         yield f"{topic}: {stream.lag:,} still to be consumed by {stream.group}; is estela-consume running?"
     elif stream.missing:
-        yield f"{topic}: nothing remains to be consumed; estela-outbox list shows what could not be delivered"
+        yield (
+            f"{topic}: nothing remains to be consumed; estela-outbox list shows what could not be delivered. "
+            f"If nothing waits there, documents were removed from {stream.dataset}"
+        )
     if stream.unaccounted or stream.unscraped:
         yield f"{topic}: Scrapy counted {stream.scraped:,} items as scraped; see the crawl's log for errors"
     if stream.is_items and stream.scraped is None:

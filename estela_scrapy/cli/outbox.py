@@ -15,6 +15,7 @@ import click
 from estela_config.options import current_configuration, env_file_option, log_notes
 from estela_queue_adapter import open_platform, queue_noisy_libraries
 from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.files.location import located
 from estela_scrapy.cli.configured import extension_settings
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, RefusedMessage
 from estela_scrapy.delivery.publisher import Publisher
@@ -65,7 +66,7 @@ def outbox(context: click.Context, path: Path | None) -> None:
         settings = extension_settings(current_configuration())
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
-    context.obj = replace(settings, outbox_path=path.absolute()) if path else settings
+    context.obj = replace(settings, outbox_path=located(path)) if path else settings
 
 
 @outbox.command("list")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -13,6 +12,7 @@ from estela_scrapy.routing.entries import Predicate, free_name
 from estela_scrapy.routing.route import Route
 from estela_scrapy.routing.stream import Stream
 from estela_scrapy.routing.target import Target, Targets, class_of
+from estela_scrapy.routing.unkeyed import unkeyed_in
 from estela_terminal.printable import printable_logger
 from estela_wire.closing_record import ITEMS
 from estela_wire.jid import as_jid_part
@@ -57,15 +57,19 @@ class ItemStream(Stream):
             return fields
         return {name: fields[field] for field, name in selection.items() if field in fields}
 
-    def missing_key(self, fields: Any) -> list[str]:
-        """The fields of the key that an item does not have, or that hold what can be no part of one."""
-        return [name for name in self._route.key if not _is_key_value(fields.get(name))]
+    def missing_key(self, fields: Any, payload: bytes) -> list[str]:
+        """The fields of the key that an item does not have, or that hold what can be no part of one.
+
+        `payload` is what was made of `fields`.
+        """
+        names = self._route.key
+        return [] if all(_is_plain_key(fields.get(name)) for name in names) else unkeyed_in(names, payload)
 
 
-def _is_key_value(value: Any) -> bool:
-    if value is None or isinstance(value, (list, tuple, set, frozenset, Mapping)):
-        return False
-    return not isinstance(value, float) or math.isfinite(value)
+def _is_plain_key(value: Any) -> bool:
+    """Whether it is surely a key's value; of others it has to be seen how they are written."""
+    cls = type(value)
+    return cls is int or (cls is str and value != "")
 
 
 class _Way(NamedTuple):

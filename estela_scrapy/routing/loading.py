@@ -24,9 +24,13 @@ def load_function(name: str, given: Any, example: str) -> Callable[[Any], Any]:
     setting = f"{name}={shown(given)}"
     advice = f"it names a function that takes one value, such as {example}"
     function = load(name, given, advice)
-    if not callable(function) or _answers_later(function):
+    if not callable(function):
         raise ConfigurationError(
-            f"{setting} is a {type(function).__name__} that cannot be called here; {advice}"
+            f"{setting} is of the type {type(function).__name__}, which cannot be called; {advice}"
+        )
+    if _answers_later(function):
+        raise ConfigurationError(
+            f"{setting} is a coroutine or a generator function, which cannot be called here; {advice}"
         )
     try:
         inspect.signature(function).bind(None)

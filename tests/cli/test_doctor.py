@@ -103,6 +103,16 @@ def test_servers_that_do_not_answer_are_given_up_in_time(tmp_path: Path) -> None
     assert {"queue", "store"} <= problems(report).keys()
 
 
+def test_the_advice_for_a_refused_login_is_not_that_of_a_server_that_is_down(
+    tmp_path: Path, mongodb: str
+) -> None:
+    _, report = doctor(tmp_path, DB_CONNECTION=mongodb.replace("://", "://nobody:wrong@", 1))
+
+    told, advice = problems(report)["store"]
+    assert "login is refused" in told
+    assert "running" not in advice
+
+
 def test_settings_that_nobody_could_use_are_told(tmp_path: Path) -> None:
     code, report = doctor(
         tmp_path, QUEUE_PLATFORM="rabbit", DB_CONNECTION="nonsense", ESTELA_ITEMS_TOPIC="no topic"
@@ -113,6 +123,21 @@ def test_settings_that_nobody_could_use_are_told(tmp_path: Path) -> None:
     assert "QUEUE_PLATFORM=rabbit" in found["queue"][0]
     assert "the store's URL" in found["store"][0]
     assert "ESTELA_ITEMS_TOPIC" in found["topics"][0]
+
+
+def test_what_the_consumer_would_end_for_and_a_misspelt_name_of_the_store_are_told(tmp_path: Path) -> None:
+    project = make_project(
+        tmp_path / "p", "market", f"{EXTENSION}DB_CONECTION = 'mongodb://host/'\nESTELA_WRITERS = 'many'"
+    )
+
+    code, report = doctor(project, ESTELA_CHUNK_AGE="-1", DB_HOST="of somebody else", ESTELA_JSON="1")
+
+    found = problems(report)
+    assert code == 15
+    assert found.keys() == {"DB_CONECTION", "ESTELA_WRITERS", "ESTELA_CHUNK_AGE"}
+    assert "did you mean DB_CONNECTION?" in found["DB_CONECTION"][0]
+    assert found["ESTELA_WRITERS"][1] == "correct it in market.settings"
+    assert found["ESTELA_CHUNK_AGE"][1] == "correct it in the environment"
 
 
 def test_the_table_fits_sixty_columns_and_obeys_nothing_from_outside(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -85,6 +87,27 @@ def test_options_win_over_the_environment_that_over_the_file_and_that_over_the_p
     ]  # fmt: skip
 
 
+def test_a_crawl_and_commands_in_two_folders_of_a_project_share_queue_store_and_outbox(
+    tmp_path: Path,
+) -> None:
+    project = make_project(tmp_path / "p", "market", EXTENSION)
+    crawl = "import sys; from scrapy.cmdline import execute; execute(['scrapy', 'crawl', 'things'])"
+    subprocess.run([sys.executable, "-c", crawl], cwd=project / "market", check=True, capture_output=True)
+    (project / "deep" / "er").mkdir(parents=True)
+
+    drained = run(project, "estela-consume", "--drain", "--json")
+    listed = run(project / "deep" / "er", "estela-data", "list", "--json")
+    report = json.loads(run(project / "deep", "estela-scrapy", "doctor", "--json").stdout)
+
+    assert drained.returncode == 0, drained.stderr
+    assert "things" in listed.stdout
+    assert sorted(path.parent for path in project.rglob(".estela")) == [project]
+    shown = {each["name"]: each["value"] for each in report["settings"]}
+    assert shown["QUEUE_PLATFORM_PATH"] == str(project / ".estela" / "queue.db")
+    assert shown["ESTELA_OUTBOX_PATH"] == str(project / ".estela" / "outbox.db")
+    assert str(project / ".estela" / "store.db") in shown["DB_CONNECTION"]
+
+
 def test_a_project_may_list_the_topics_to_consume(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", "market", "QUEUE_PLATFORM_TOPIC = ['one', 'two']")
 
@@ -116,7 +139,8 @@ def test_every_command_says_in_one_line_what_is_wrong_with_a_project_or_a_file(
 
     assert (broken.returncode, missing.returncode) == (2, 2)
     for done, told in ((broken, "market.settings"), (missing, "--env-file nothing cannot be read")):
-        [line] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        [line] = done.stderr.splitlines()
+        assert line.startswith("Error: ")
         assert told in line
         assert "\x1b" not in done.stderr
         assert "Traceback" not in done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from estela_queue_adapter import __version__
-from tests.cli.projects import run
+from tests.cli.projects import make_project, run
 
 pytestmark = pytest.mark.processes
 
@@ -48,6 +48,38 @@ def test_usage_shows_the_name_as_called(tmp_path: Path, arguments: tuple[str, ..
     assert done.returncode == 2
     assert done.stderr.startswith(usage)
     assert len([line for line in done.stderr.splitlines() if line.startswith("Error: ")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (("estela-data", "list", "--help"), "Usage: estela-data list [OPTIONS]"),
+        (("estela-scrapy", "data", "show", "-h"), "Usage: estela-scrapy data show [OPTIONS]"),
+        (
+            ("estela-scrapy", "data", "--env-file", "none", "show", "-n", "3", "-h"),
+            "Usage: estela-scrapy data",
+        ),
+        (("estela-dead-letters", "replay", "--help"), "Usage: estela-dead-letters replay [OPTIONS]"),
+        (("estela-outbox", "send", "--help"), "Usage: estela-outbox send [OPTIONS]"),
+        (("estela-scrapy", "outbox", "list", "--help"), "Usage: estela-scrapy outbox list [OPTIONS]"),
+    ],
+)
+def test_help_is_shown_whatever_is_wrong_with_the_settings(
+    tmp_path: Path, arguments: tuple[str, ...], usage: str
+) -> None:
+    project = make_project(tmp_path / "p", "market", "raise RuntimeError('no')")
+
+    done = run(project, *arguments)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(usage)
+
+
+def test_what_follows_two_dashes_is_no_question_for_help(tmp_path: Path) -> None:
+    done = run(tmp_path, "estela-scrapy", "data", "show", "--", "--help")
+
+    assert done.returncode == 2
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(("mechanism", "package"), [("AWS_MSK_IAM", "botocore"), ("GSSAPI", "gssapi")])
@@ -102,4 +134,6 @@ def test_without_scrapy_what_crawls_says_what_to_install_and_the_rest_works(work
     examined = without_scrapy(workdir, "main", "doctor")
     assert listed.returncode == 0, listed.stderr
     assert examined.returncode == 0, examined.stdout + examined.stderr
+    assert "estela-scrapy consume TOPIC --drain" in examined.stdout
+    assert "demo" not in examined.stdout
     assert "Scrapy (not installed)" in examined.stdout or "that needs Scrapy" in examined.stdout

@@ -66,6 +66,11 @@ def test_what_cannot_be_read_is_one_line_without_a_value(tmp_path: Path, content
     assert SECRET not in str(caught.value)
 
 
+def test_an_empty_name_is_told_as_what_it_is() -> None:
+    with pytest.raises(ConfigurationError, match="its value is empty"):
+        read_env_file("")
+
+
 @pytest.mark.parametrize("name", ["missing", "", "a\0b", "/proc/1/mem", "folder"])
 def test_a_file_that_is_none_is_told(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from estela_config.configuration import Configuration, Layer, load
 from estela_config.names import is_read
-from estela_config.scrapy_project import MODULE_VARIABLE, named_module
+from estela_config.scrapy_project import MODULE_VARIABLE, NamedModule, load_project, named_module
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.files.values import value_of
 from estela_queue_adapter.settings import overlaid
@@ -157,6 +157,24 @@ def test_any_scrapy_cfg_is_read_or_refused_in_one_line(
         except ConfigurationError as error:
             told = str(error)
     assert "\n" not in told
+
+
+def test_a_scrapy_cfg_that_cannot_be_opened_is_told_and_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scrapy.cfg").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigurationError, match=r"scrapy\.cfg cannot be read: .*irectory"):
+        named_module({"HOME": str(tmp_path)})
+
+
+def test_a_scrapy_that_cannot_be_imported_is_not_the_projects_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scrapy.utils.project", None)
+
+    with pytest.raises(ConfigurationError, match=r"^Scrapy cannot be imported: .*w3lib") as caught:
+        load_project(NamedModule("market.settings", "scrapy.cfg"))
+    assert "market" not in str(caught.value)
 
 
 def test_a_module_variable_counts_before_any_file() -> None:

@@ -35,11 +35,12 @@ class Hours:
         self.seen = self.items
         call_later(0.5, self.open)
     def open(self):
-        print("paused", self.crawler.engine.paused, "still", self.items == self.seen < 90)
+        print("paused", self.crawler.engine.paused, "still", self.items == self.seen < 35)
         self.crawler.engine.unpause()
 class S(scrapy.Spider):
-    name = "s"; start_urls = [f"data:,{n}" for n in range(100)]
-    custom_settings = {"CONCURRENT_REQUESTS": 2}
+    name = "s"; start_urls = [f"data:,{n}" for n in range(40)]
+    # With a delay pages come one by one: some reactors fetch all of these at once, before the first item.
+    custom_settings = {"CONCURRENT_REQUESTS": 2, "DOWNLOAD_DELAY": 0.005}
     def parse(self, response): yield {"pad": "x" * 4000}
 settings = {"EXTENSIONS": {"estela_scrapy.QueueExtension": 500, Hours: 1}, "LOG_ENABLED": False}
 kind, reactor = sys.argv[1], json.loads(sys.argv[2])
@@ -65,4 +66,4 @@ def test_a_pause_that_somebody_else_asked_for_is_ended_by_nobody_else(
         check=False,
     )
 
-    assert done.stdout.splitlines() == ["paused True still True", "100 100 True"], done.stderr
+    assert done.stdout.splitlines() == ["paused True still True", "40 40 True"], done.stderr

@@ -153,7 +153,7 @@ def test_a_line_longer_than_a_message_may_be_is_cut_and_the_job_is_whole(
     )  # fmt: skip
 
     lines = [line["log"] for line in payloads(topics["LOGS"])]
-    assert sum("[cut: the line has 1000" in line for line in lines) == 2
+    assert sum("[cut: the line has 100" in line for line in lines) == 2
     assert (done.stats["estela/logs/failed"], done.stats["estela/outbox/rejected"]) == (0, 0), done.log[
         -2000:
     ]

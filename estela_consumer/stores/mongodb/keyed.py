@@ -54,8 +54,7 @@ class KeyedWrites:
         verdicts: dict[int, Verdict] = {}
         accepted = self._of_the_same_kind(dataset, documents, verdicts)
         for mode in OnExisting:
-            chosen = [document for document in accepted if version_of(document).on_existing is mode]
-            if chosen:
+            if chosen := accepted.get(mode):
                 verdicts.update(self._write_mode(dataset, mode, chosen))
         found = [verdicts[id(document)] for document in documents]
         if any(isinstance(verdict, Outcome) and verdict is not Outcome.RETRY for verdict in found):
@@ -67,22 +66,23 @@ class KeyedWrites:
 
     def _of_the_same_kind(
         self, dataset: Dataset, documents: Sequence[Document], verdicts: dict[int, Verdict]
-    ) -> list[Document]:
+    ) -> dict[OnExisting, list[Document]]:
         """Those with the key that the dataset has. If it has none yet, the first document gives it one."""
         kind = self._kinds.remembered(dataset) or self._kinds.look(dataset)
         if kind is None:
             kind = Kind(version_of(documents[0]).key)
             self._kinds.remember(dataset, kind)
-        accepted = []
+        accepted: dict[OnExisting, list[Document]] = {}
+        wanted = kind.key
         for document in documents:
-            key = version_of(document).key
-            if key == kind.key:
-                accepted.append(document)
+            version = version_of(document)
+            if version.key != wanted:
+                verdicts[id(document)] = mismatch(dataset, kind, Kind(version.key))
             else:
-                verdicts[id(document)] = mismatch(dataset, kind, Kind(key))
-        if len(accepted) < len(documents):
+                accepted.setdefault(version.on_existing, []).append(document)
+        if verdicts:
             first = next(verdict for verdict in verdicts.values() if isinstance(verdict, BadMessage))
-            logger.error("%d messages become dead letters: %s", len(documents) - len(accepted), first)
+            logger.error("%d message(s) become dead letters: %s", len(verdicts), first)
         return accepted
 
     def _write_mode(

@@ -28,6 +28,7 @@ from estela_wire.keys import OnExisting
 _MAX_VERSIONS = 100  # of one document that one write takes in
 _MAX_BYTES = 2 * 1024 * 1024  # of BSON that these may have
 _ATTEMPTS = 10  # in which no document is finished, until others get their turn
+_CHECKS = 100  # such attempts while changes of ours may be out of date: the next writer would not know
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2  # seconds before another attempt; they double
 _REVISION = f"{SUBDOCUMENT}.revision"
 # All that KEEP and REPLACE look at.
@@ -53,6 +54,8 @@ class _Group:
     """Whether they were refused together, and each is to be refused alone."""
     checked: bool = False
     """Whether the changes of what is stored are known to be written."""
+    doubtful: bool = False
+    """Whether what was written to the changes here may have been out of date by then."""
 
     def batch(self) -> list[Document]:
         """Those that one write takes in."""
@@ -91,7 +94,6 @@ class KeyedChunk:
         self._sleep = sleep
         self._documents = documents
         self._groups: dict[bytes, _Group] = {}
-        self._of_key = Counter(map(_key_of, documents))
         self._asked = self._found = 0  # keys of the first attempt, and those of them that were there
         self._verdicts: dict[int, Verdict] = {}
         self._written: set[int] = set()  # documents of which a write of ours may have been the first
@@ -105,7 +107,7 @@ class KeyedChunk:
         """The verdict for each document, by its `id()`. Blocks. Raises the driver's errors."""
         self._group(self._documents if look_first else self._insert_lone())
         in_vain, first = 0, look_first
-        while self._groups and in_vain < _ATTEMPTS:
+        while self._groups and in_vain < (_CHECKS if self._is_any_doubtful() else _ATTEMPTS):
             if in_vain:
                 self._sleep(min(_PAUSE * 2 ** (in_vain - 1), _LONGEST_PAUSE))
             before = len(self._verdicts)
@@ -120,15 +122,20 @@ class KeyedChunk:
             self._finish(group, group.documents, Outcome.RETRY)
         return self._verdicts
 
+    def _is_any_doubtful(self) -> bool:
+        return any(group.doubtful for group in self._groups.values())
+
     def _insert_lone(self) -> Sequence[Document]:
         """Insert each document that is alone with its key, as it came: if the key is new, that is all.
 
         The others, and those that fail, are returned: more has to be known of them.
         """
         lone, others = self._documents, []
-        if len(self._of_key) < len(self._documents):
-            lone = [document for document in self._documents if self._of_key[_key_of(document)] == 1]
-            others = [document for document in self._documents if self._of_key[_key_of(document)] > 1]
+        keys = [document.bson[9:21] for document in lone]  # as `_key_of`, in half the time
+        if len(set(keys)) < len(keys):
+            count = Counter(keys)
+            lone = [document for document in self._documents if count[_key_of(document)] == 1]
+            others = [document for document in self._documents if count[_key_of(document)] > 1]
         if not lone:
             return others
         self._asked = len(lone)
@@ -227,7 +234,7 @@ class KeyedChunk:
                 unsettled = self._unsettled(settling)
         for step in steps:
             if step.group.key in unsettled:
-                step.group.checked = False
+                step.group.checked, step.group.doubtful = False, True
             elif step.group.key not in failures:
                 self._finish_by(step.plan, step.group, step.batch)
 
@@ -270,12 +277,13 @@ class KeyedChunk:
             if group.key in failures:
                 self._finish(group, group.batch(), failures[group.key])
             group.checked = group.key not in wrong
+            group.doubtful = not group.checked  # another writer may have written newer ones meanwhile
         return {group.key for group in doubtful if not group.checked or is_pending(found[group.key])}
 
     def _is_doubtful(self, group: _Group, stored: StoredDocument | None) -> bool:
         if stored is None or group.key not in self._groups:
             return False
-        if is_pending(stored):
+        if group.doubtful or is_pending(stored):
             return True
         if self._mode is not OnExisting.TRACK or group.checked or stored.has_one_version:
             return False

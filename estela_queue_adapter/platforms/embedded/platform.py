@@ -9,6 +9,7 @@ from pathlib import Path
 
 from estela_queue_adapter.access import TopicAccess
 from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
+from estela_queue_adapter.files.location import located
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.messages import Message, Outgoing
 from estela_queue_adapter.platforms.embedded.consumer import EmbeddedConsumer
@@ -50,7 +51,7 @@ class EmbeddedPlatform(Platform):
     settings_class = EmbeddedSettings
 
     def __init__(self, settings: EmbeddedSettings) -> None:
-        self._path = Path(settings.path).expanduser().absolute()
+        self._path = located(settings.path)
         if self._path.is_dir():
             raise ConfigurationError(
                 f"QUEUE_PLATFORM_PATH={self._path} is a directory; it names the queue's file"

@@ -51,6 +51,19 @@ class TestData:
 
         assert {"_id", "a\\u002eb", "\\u005fid"} <= set(documents[0])
 
+    def test_a_scraped_field_called_as_ours_is_shown_beside_it(self, unique: str) -> None:
+        data = {"payload": {"_estela": "scraped"}, "metadata": {"url": "http://a.example/"}}
+        publish(f"{unique}b", [json.dumps({"jid": f"1.s.{unique}", **data}).encode()])
+        drain(f"{unique}b")
+        dataset = f"{unique}/s-1-{unique}b"
+
+        [document] = exported(dataset)
+
+        assert document.pop("\\u005festela") == "scraped"
+        assert document.pop("_estela")["url"] == "http://a.example/"
+        assert document == {}
+        assert "\\u005festela" in run("estela-data", "show", dataset).out
+
 
 @pytest.mark.usefixtures("on_servers")
 def test_what_others_have_written_is_shown_and_exported_though_python_has_no_value_for_it(

@@ -114,7 +114,7 @@ def test_a_document_with_a_key_too_and_its_content_ends_where_it_says(metadata: 
     assert bson.encode(found) == document.bson
 
 
-@pytest.mark.parametrize("key", ["sku", {"sku": 1}, [["sku"]], [1], [], ["sku", "sku"], [None]])
+@pytest.mark.parametrize("key", ["sku", {"sku": 1}, [["sku"]], [1], [], ["sku", "sku"], [None], ["\ud800"]])
 def test_a_key_that_is_no_list_of_names_is_a_bad_envelope_each_time(key: Any) -> None:
     data = json.dumps({"jid": "1.s.p", "payload": {"sku": 1}, "key": key, "on_existing": "keep"}).encode()
     for _ in range(2):

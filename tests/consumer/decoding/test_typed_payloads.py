@@ -7,6 +7,7 @@ import decimal
 import json
 import uuid
 from typing import Any
+from unittest.mock import ANY
 
 import bson
 import pytest
@@ -131,17 +132,40 @@ def test_every_value_arrives_as_pymongo_would_have_written_it(item: dict[str, An
     assert document.bson == with_id(bytes.fromhex(_ID.decode()), bson.encode(as_pymongo_has_it(item)))
 
 
+@settings(deadline=None)
+@given(_ITEMS, st.data())
+def test_a_dollar_may_be_written_as_json_escapes_it(item: dict[str, Any], draw: st.DataObject) -> None:
+    data = sent(ItemSerializer(types="bson").serialize(item))
+    first, *others = data.split(b"$")
+    ways = draw.draw(
+        st.lists(st.sampled_from([b"$", b"\\u0024"]), min_size=len(others), max_size=len(others))
+    )
+    escaped = first + b"".join(way + other for way, other in zip(ways, others, strict=True))
+
+    found, expected = document_of(escaped), document_of(data)
+
+    assert found.bson == expected.bson
+
+
+def test_as_many_dollars_as_values_at_the_top_may_hide_one_further_inside() -> None:
+    payload = r'{"a":{"\u0024numberInt":"1"},"b":{"c":{"$numberInt":"2"}}}'
+
+    assert decoded(document_of(envelope(payload)).bson) == {"_id": ANY, "a": 1, "b": {"c": 2}}
+
+
 @given(
     st.uuids()
     | st.dates()
-    | st.datetimes(timezones=_WHOLE_MINUTES).map(
-        lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)
-    )
+    | st.datetimes(timezones=_WHOLE_MINUTES)
     | st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-(10**6), max_value=10**6)
     | st.binary(min_size=1, max_size=9)
     | st.binary(min_size=12, max_size=12).map(ObjectId)
 )
 @example(uuid.UUID(int=7))  # its bytes are text too
+@example(datetime.datetime(2026, 1, 31, 9, 30, 0, 999))  # noqa: DTZ001  (BSON counts milliseconds)
+@example(datetime.datetime(9999, 12, 31, 23, 59, tzinfo=datetime.timezone(-datetime.timedelta(hours=5))))
+@example(datetime.datetime(1, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=14))))
+@example(datetime.datetime(1880, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(minutes=19, seconds=32))))
 def test_a_key_is_the_same_whether_its_value_travels_as_a_type_or_as_text(value: Any) -> None:
     keyed = EnvelopeWriter("1.s.p", unique=False, names={}, key=["k"], on_existing="replace")
     payloads = [ItemSerializer(types=types).serialize({"k": value}) for types in ("bson", "json")]
@@ -330,6 +354,21 @@ def test_whatever_a_payload_says_it_is_a_document_or_a_bad_message(
 
     assert reason in (None, Reason.BAD_VALUE)
     assert document is None or decoded(document.bson)["_id"] == document.id
+
+
+@settings(deadline=None)
+@given(_HOSTILE)
+@example({"$date": {"$numberLong": "9223372036854775807"}})
+@example({"$date": {"$numberLong": "-9223372036854775808"}})
+@example({"$minKey": 1})
+def test_whatever_a_key_holds_it_is_a_document_or_a_bad_message(value: Any) -> None:
+    payload = json.dumps({"k": value})
+    data = envelope(f'{payload},"key":["k"],"on_existing":"replace"')
+
+    reason, document = outcome(data)
+
+    assert reason in (None, Reason.BAD_VALUE, Reason.BAD_KEY)
+    assert (document is None) == (reason is not None)
 
 
 @pytest.mark.parametrize("depth", [50, 290, 400, 900, 20_000])

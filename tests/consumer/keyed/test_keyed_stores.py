@@ -140,3 +140,26 @@ def test_mongodb_holds_what_the_model_says_whoever_dies_between_two_steps(
                 chunks.append(chunk)  # it was not committed, so it is delivered again
 
     assert stored_in(store, dataset) == expected(mode, chosen)
+
+
+def test_who_repairs_the_changes_of_one_that_died_notices_another_that_was_faster(
+    server: tuple[Store, str],
+) -> None:
+    """Given a document whose changes are unwritten, as its writer died; two see to it at the same time."""
+    store, database = server
+    dataset = Dataset(database, uuid.uuid4().hex)
+    first, late, second, third = (Scraped(number, "a", {"price": number}) for number in (1, 2, 3, 4))
+
+    def one(message: Scraped) -> list[Document]:
+        return [message.document(dataset, "track")]
+
+    def die() -> None:
+        raise Killed
+
+    write(store, dataset, one(first))
+    with at_step(2, die), pytest.raises(Killed):
+        write(store, dataset, one(second))
+    with at_step(1, lambda: write(store, dataset, one(late))):
+        write(store, dataset, one(third))
+
+    assert stored_in(store, dataset) == expected("track", [first, late, second, third])

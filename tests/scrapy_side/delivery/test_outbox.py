@@ -315,5 +315,6 @@ def test_a_project_whose_settings_cannot_be_loaded_is_told_in_a_line(workdir: Pa
     done = run("estela-outbox", "list")
 
     assert done.code == 2
-    assert "the settings of this Scrapy project cannot be loaded: RuntimeError: no \\x1b[31m such" in done.err
+    assert "the settings broken of the Scrapy project that " in done.err
+    assert "cannot be loaded: RuntimeError: no \\x1b[31m such; " in done.err
     assert "Traceback" not in done.err

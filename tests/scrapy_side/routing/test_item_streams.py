@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import date
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -188,7 +190,7 @@ def test_items_that_go_nowhere_are_counted() -> None:
     assert world.counts() == {"items": (0, 0, 2), "items/Product": (1, 0, 0)}
 
 
-@pytest.mark.parametrize("value", [None, [1], {"a": 1}, float("nan")])
+@pytest.mark.parametrize("value", [None, [1], {"a": 1}, float("nan"), {1}, Decimal("NaN"), re.compile("a")])
 def test_an_item_without_its_key_is_published_counted_and_named_once(
     value: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
