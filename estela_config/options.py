@@ -13,6 +13,7 @@ import click
 from estela_config.configuration import Configuration, load
 from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.exit_codes import ExitCode
+from estela_terminal.logs import log_format_option
 
 _KEY = "estela_config.configuration"  # in the meta of click's contexts
 
@@ -29,7 +30,10 @@ logger = logging.getLogger(__name__)
 
 
 def env_file_option(command: _Command) -> _Command:
-    """Gives the command `--env-file`, and its other options what the layers have for their variables."""
+    """Gives the command `--env-file`, and its other options what the layers have for their variables.
+
+    And `--log-format`, one of these others.
+    """
     return click.option(
         "--env-file",
         metavar="PATH",
@@ -38,7 +42,7 @@ def env_file_option(command: _Command) -> _Command:
         expose_value=False,
         callback=_load,
         help="A file of NAME=value lines, read where the environment sets nothing.",
-    )(command)
+    )(log_format_option(command))
 
 
 def current_configuration() -> Configuration:

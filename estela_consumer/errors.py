@@ -22,6 +22,7 @@ EXIT_MEANINGS = {
     ExitCode.MESSAGES_GONE: "retention removed messages before --drain read them",
     ExitCode.OPEN_TRANSACTION: "--drain gave up on a transaction that stayed open; "
     "what lies behind it is not read",
+    ExitCode.ACCESS_REFUSED: "queue or store refused the login, or a permission, for --auth-max-wait seconds",
 }
 
 
@@ -73,3 +74,14 @@ class UsageError(ConsumerError):
 
 class StoreUnreachable(ConsumerError):
     """The store cannot take writes now; it passes by itself."""
+
+
+class StoreLoginRefused(StoreUnreachable):
+    """The store answers, and refuses the login; somebody has to correct it, here or there."""
+
+
+class AccessRefused(ConsumerError):
+    """Queue or store has refused our login, or a permission, for as long as we were told to try."""
+
+    def __init__(self, text: str, seconds: float) -> None:
+        super().__init__(f"{text}. Refused for {seconds:.0f} s, and --auth-max-wait is over")

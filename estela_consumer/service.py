@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -9,30 +10,34 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import FrameType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from estela_consumer.dead_letters.publisher import (
     DeadLetterPublisher,
     DeadLetterTopicMissing,
     warn_of_shortened,
 )
-from estela_consumer.errors import EXIT_MEANINGS, StoreUnreachable, UsageError
+from estela_consumer.errors import EXIT_MEANINGS, AccessRefused, StoreUnreachable, UsageError
+from estela_consumer.monitoring.lag import final_lag
+from estela_consumer.monitoring.observation import Observer
+from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.pipeline.drain import DrainReport
-from estela_consumer.pipeline.final_lag import final_lag
 from estela_consumer.pipeline.pipeline import Pipeline, PipelineSettings
 from estela_consumer.pipeline.progress import Progress
 from estela_consumer.pipeline.stop_request import StopRequest
 from estela_consumer.pipeline.writer_threads import WriterThreads
 from estela_consumer.pipeline.writers import BatchWriter
-from estela_consumer.retry import RetryPolicy
+from estela_consumer.retry import STORE, RetryPolicy
 from estela_consumer.stores import Store, StoreSettings, open_store
 from estela_queue_adapter import Platform, Producer, Subscription, open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
 from estela_terminal.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from estela_consumer.monitoring.monitor import Monitor
 
 _TICK = 0.1  # seconds between looks at the threads, and between two pictures of the progress
 _CLOSE_TIMEOUT = 5.0  # seconds for the writers and the clients of queue and store to let go
@@ -46,6 +51,7 @@ _SIGNALS = [
 _ADVICE = {
     ExitCode.QUEUE_UNREACHABLE: "Check that the queue is running, and the QUEUE_PLATFORM variables.",
     ExitCode.STORE_UNREACHABLE: "Check that the store is running, and DB_CONNECTION.",
+    ExitCode.ACCESS_REFUSED: "Correct the login in QUEUE_PLATFORM_* or DB_CONNECTION, or have it permitted.",
     ExitCode.TOPIC_MISSING: "Check its name. Without --drain, the consumer waits until the topic exists.",
 }
 
@@ -62,6 +68,10 @@ class ConsumerSettings:
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     max_wait: float = 60.0
     """Seconds after which a drain gives up on a queue or store that is unavailable."""
+    auth_max_wait: float | None = None
+    """Seconds after which a login or permission that is refused ends it; None: never."""
+    monitoring: MonitoringSettings | None = None
+    """None: nobody can look at it from outside."""
     environ: Mapping[str, str] | None = field(default=None, repr=False)
     """What configures the queue; None: the environment."""
 
@@ -125,25 +135,32 @@ class ConsumerService:
     def __init__(self, settings: ConsumerSettings) -> None:
         self._settings = settings
         grace, draining = settings.pipeline.grace, settings.pipeline.drain
-        self._retry = RetryPolicy(max_wait=settings.max_wait if draining else None)
+        self._retry = RetryPolicy(
+            max_wait=settings.max_wait if draining else None, auth_max_wait=settings.auth_max_wait
+        )
         self._stop_request = StopRequest(grace, min(_RESERVE, grace / 10))
         self._signal: signal.Signals | None = None
         self._signal_logged = False
         self._pipelines: list[Pipeline] = []
         self._errors: list[BaseException] = []  # threads append to it
         self._hangs = False
-        self.progress = Progress(settings.topics)
+        self.progress = Progress(settings.topics, detailed=settings.monitoring is not None)
+        groups = {topic: self._subscription(topic).group_id for topic in settings.topics}
+        self._observer = Observer(self.progress, self._retry.outages, groups)
 
     def run(self, tick: Callable[[], None] = lambda: None) -> ExitCode:
         """Block until stopped or drained. `tick` is called about ten times a second meanwhile."""
-        with self._stop_on_signals():
+        with self._stop_on_signals(), contextlib.ExitStack() as closing:
             try:
+                monitor = self._monitor()
+                if monitor is not None:
+                    closing.callback(monitor.close)
                 parts = self._open()
             except (ConfigurationError, UsageError) as error:
                 logger.error("%s", error)
                 return ExitCode.USAGE
             logger.info("Consuming from %s into %s", parts.platform.describe(), parts.store.describe())
-            self._consume(parts, tick)
+            self._consume(parts, monitor, tick)
         self.progress.set_outcome(self._drain_reports(), stopped=self._signal is not None)
         return self._exit_code()
 
@@ -151,6 +168,18 @@ class ConsumerService:
     def hangs(self) -> bool:
         """Whether a part still waited for its server when time was up: only `os._exit` ends soon then."""
         return self._hangs
+
+    def _monitor(self) -> Monitor | None:
+        """What answers those who look from outside, if they may; from now on, whatever is unavailable."""
+        if self._settings.monitoring is None:
+            return None
+        # Its libraries take a tenth of a second to import, which only those pay who want it.
+        from estela_consumer.monitoring.monitor import Monitor
+
+        monitor = Monitor(self._settings.monitoring, self._observer)
+        monitor.start()
+        logger.info("Monitoring at %s: /livez /readyz /metrics /status.json", monitor.url)
+        return monitor
 
     def _open(self) -> _Parts:
         platform = open_platform(environ=self._settings.environ)
@@ -166,20 +195,28 @@ class ConsumerService:
                 )
             )
         warn_of_shortened(self._settings.topics)  # now that their names are known to be some
+        self._observer.queue, self._observer.store = platform.describe(), store.describe()
+        self._observer.assignment = platform.assignment
         return _Parts(platform, store, producer, self._pipelines, writers)
 
     def _subscription(self, topic: str) -> Subscription:
         return Subscription(topic=topic, group=self._settings.group)
 
-    def _consume(self, parts: _Parts, tick: Callable[[], None]) -> None:
+    def _consume(self, parts: _Parts, monitor: Monitor | None, tick: Callable[[], None]) -> None:
+        if monitor is not None:
+            monitor.watch_lags(parts.platform, map(self._subscription, self._settings.topics))
         if not self._stop_request.is_made:
             self._run_threads({"store": lambda: self._wait_for_store(parts.store)}, tick)
         if not self._stop_request.is_made:
+            if monitor is not None:
+                monitor.watch_store(parts.store, self._retry)
             for writers in parts.writers:
                 writers.start()
             pipelines = zip(self._settings.topics, parts.pipelines, strict=True)
             self._run_threads({topic: pipeline.run for topic, pipeline in pipelines}, tick)
         self._retry.cancelled.set()
+        if monitor is not None:
+            monitor.stop_watching()
         self.progress.forget_lag()  # or an old one would stand beside what the drain says
         if not self._hangs:
             lags = self._ask_lags(parts.platform)
@@ -220,7 +257,8 @@ class ConsumerService:
     def _wait_for_store(self, store: Store) -> None:
         retry = self._retry.cancelled_by(self._stop_request.made)
         try:
-            retry.call(store.check, retry.outage("Store"), StoreUnreachable)
+            retry.call(store.check, retry.outage(STORE), StoreUnreachable)
+            self._observer.store_checked = True
         except StoreUnreachable:
             if not self._stop_request.is_made:
                 raise
@@ -233,10 +271,11 @@ class ConsumerService:
     def stop(self) -> None:
         """Finish what is in hand and end, within the grace. Safe to call from a signal handler."""
         self._stop_request.make()
+        self._observer.stopping = True
         for pipeline in self._pipelines:
             pipeline.stop()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _stop_on_signals(self) -> Iterator[None]:
         def handle(number: int, _frame: FrameType | None) -> None:
             if self._signal is not None:
@@ -266,7 +305,7 @@ class ConsumerService:
         for error in self._errors:
             if isinstance(error, DeadLetterTopicMissing):  # which says itself what to do
                 logger.error("%s", error)
-            elif isinstance(error, (QueueError, StoreUnreachable)):
+            elif isinstance(error, (QueueError, StoreUnreachable, AccessRefused)):
                 logger.error("%s. %s", error, _ADVICE.get(_code_of(error), ""))
             else:
                 logger.error(
@@ -303,6 +342,8 @@ class ConsumerService:
 
 
 def _code_of(error: BaseException) -> ExitCode:
+    if isinstance(error, AccessRefused):
+        return ExitCode.ACCESS_REFUSED
     if isinstance(error, StoreUnreachable):
         return ExitCode.STORE_UNREACHABLE
     if isinstance(error, TopicMissing):

@@ -297,6 +297,11 @@ class Platform(ABC):
         return found
 
     @property
+    def assignment(self) -> str:
+        """How the readers of a group share its partitions, in the platform's word; empty if it has none."""
+        return ""
+
+    @property
     def max_message_bytes(self) -> int | None:
         """Bytes of the largest message that the queue takes, headers included; None: it has no bound."""
         return None

@@ -34,6 +34,8 @@ class ExitCode(enum.IntEnum):
     CUT_SHORT = 14
     PROBLEMS_FOUND = 15
     """What was looked at works, but something about it must be corrected."""
+    ACCESS_REFUSED = 16
+    """A server has refused the login, or a permission, for as long as it was to be tried."""
     INTERRUPTED = 130
     """Ctrl-C, as shells have it: see `ended_by`."""
 

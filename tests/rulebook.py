@@ -91,7 +91,7 @@ def rules() -> Iterator[Rule]:
 
 def marked_up(meaning: str) -> str:
     """The meaning of an exit code in Markdown: an option is code."""
-    return re.sub(r"--\w+", r"`\g<0>`", meaning)
+    return re.sub(r"--[\w-]+", r"`\g<0>`", meaning)
 
 
 def _codes(reason: Reason) -> str:

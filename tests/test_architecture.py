@@ -59,6 +59,8 @@ ONLY_IN = {
         *OUTSIDE,
     ),
     "itemadapter": ("estela_scrapy/", *OUTSIDE),
+    "prometheus_client": ("estela_consumer/monitoring/collector.py", *OUTSIDE),
+    "h11": ("estela_consumer/monitoring/server.py", *OUTSIDE),
     "dotenv": ("estela_config/env_file.py", *OUTSIDE),
     "estela_config": (
         "estela_config/",
@@ -189,6 +191,7 @@ def test_the_house_keeps_its_rules() -> None:
 CONSUMER = (
     "cli",
     "service",
+    "monitoring",
     "verification",
     "pipeline",
     "stores",

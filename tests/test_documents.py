@@ -25,6 +25,7 @@ from estela_queue_adapter.settings import settings_of, variable
 from estela_queue_adapter.subscription import Subscription
 from estela_scrapy.cli import outbox as outbox_command
 from estela_terminal.exit_codes import ExitCode
+from tests.consumer.monitoring import tables as metric_tables
 from tests.faults.run import FAULTS
 from tests.rulebook import as_markdown, marked_up, rules
 
@@ -152,6 +153,13 @@ def cells(line: str) -> list[str]:
 
 def test_the_table_of_rules_is_the_one_that_the_code_decides_by() -> None:
     assert as_markdown() in (ROOT / "docs" / "reliability.md").read_text()
+
+
+def test_the_table_of_metrics_is_the_closed_list_of_the_code() -> None:
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    begin, end = operations.index("<!-- metrics -->"), operations.index("<!-- /metrics -->")
+
+    assert operations[begin:end].strip().endswith(metric_tables.as_markdown())
 
 
 def test_every_reason_of_a_dead_letter_is_in_the_table_of_rules() -> None:

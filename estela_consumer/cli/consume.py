@@ -17,6 +17,8 @@ from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
 from estela_consumer.cli.summary import print_summary
 from estela_consumer.errors import EXIT_MEANINGS, UsageError
+from estela_consumer.monitoring.address import ListenAddress
+from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.pipeline.batch import ChunkLimits
 from estela_consumer.pipeline.pipeline import PipelineSettings
 from estela_consumer.service import ConsumerService, ConsumerSettings
@@ -30,7 +32,7 @@ from estela_wire.published import ITEMS, PREFIX, published_topics
 _EPILOG = (
     exit_codes_text(EXIT_MEANINGS)
     + """
-When several apply: 1, 2, 4, 5 or 6, then 11, 10, 9, 12, 3. --json tells all.
+When several apply: 1, 2, 4, 5, 6 or 16, then 11, 10, 9, 12, 3. --json tells all.
 
 The queue is configured by QUEUE_PLATFORM and QUEUE_PLATFORM_* (see docs/configuration.md);
 if QUEUE_PLATFORM is unset it is the file .estela/queue.db.
@@ -57,6 +59,7 @@ class _Number(click.FloatRange):
 
 _POSITIVE = click.IntRange(min=1)
 _SECONDS = _Number(min=0)
+_NOT_SHOWN = ("store",)  # a URL with a password in it
 _SWITCH_INTERVAL = 0.001  # seconds that decoding may keep the interpreter's lock from other threads
 
 _Command: TypeAlias = Callable[..., Any]
@@ -104,6 +107,14 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          "With --drain: seconds until an unavailable queue or store, or an open transaction, is given up.")
 @_option("--grace", "ESTELA_GRACE", _SECONDS, _PIPELINE.grace,
          "Seconds from a signal until the process has ended; what is in hand is finished, if it can be.")
+@_option("--auth-max-wait", "ESTELA_AUTH_MAX_WAIT", _SECONDS, 0.0,
+         "Seconds after which a refused login or permission ends the consumer; 0: never.")
+@_option("--listen", "ESTELA_LISTEN", str, None,
+         "Answer /livez /readyz /metrics /status.json there: HOST:PORT.  [default: nowhere]",
+         metavar="ADDRESS")
+@_option("--listen-names", "ESTELA_LISTEN_NAMES", str, None,
+         "Names of hosts, with commas between, by which requests may call it beside its addresses.",
+         metavar="NAMES")
 @tls_ca_file_option
 @env_file_option
 @_flag("--json", "as_json", variable="ESTELA_JSON",
@@ -163,7 +174,18 @@ def _settings(options: dict[str, Any], configuration: Configuration) -> Consumer
             grace=options["grace"],
         ),
         max_wait=options["max_wait"],
+        auth_max_wait=options["auth_max_wait"] or None,
+        monitoring=_monitoring(options),
         environ=environ,
+    )
+
+
+def _monitoring(options: dict[str, Any]) -> MonitoringSettings | None:
+    if not options["listen"]:
+        return None
+    shown = {name: value for name, value in options.items() if name not in _NOT_SHOWN}
+    return MonitoringSettings(
+        address=ListenAddress.parse(options["listen"], options["listen_names"] or ""), shown=shown
     )
 
 

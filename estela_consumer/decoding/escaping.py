@@ -36,9 +36,9 @@ def unescape_key(key: str) -> str:
 
 
 def unescape_key_beside(key: str, keys: Container[str]) -> str:
-    """The key as it was scraped, or as it is if another of `keys` is called so."""
+    """The key as it was scraped, or as it is if another of `keys` is called so, and stays so."""
     scraped = unescape_key(key)
-    return key if scraped in keys else scraped
+    return key if scraped in keys and unescape_key(scraped) == scraped else scraped
 
 
 def escape_document(payload: dict[str, Any]) -> dict[str, Any]:

@@ -219,8 +219,8 @@ class DrainCheck:
             logger.error(
                 "%s: drain gave up after %.0f s, as an open transaction hides the messages behind it: %s. "
                 "Have its producer commit or abort it, then drain again.",
-                topic, blocked, self._drain,
+                topic, blocked, self._drain, extra={"topic": topic},
             )  # fmt: skip
         elif nothing_in_hand and self._waiting_interval.is_due(now):
             self._waiting_interval.restart(now)
-            logger.info("%s: drain is waiting for %s", topic, self._drain)
+            logger.info("%s: drain is waiting for %s", topic, self._drain, extra={"topic": topic})

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from estela_consumer.errors import StoreUnreachable
+from estela_consumer.errors import AccessRefused, StoreUnreachable
+from estela_consumer.pipeline.activity import TopicActivity
 from estela_consumer.pipeline.batch import ChunkLimits
 from estela_consumer.pipeline.drain import DrainCheck, DrainReport
 from estela_consumer.pipeline.gathering import Gathering
@@ -20,7 +21,7 @@ from estela_consumer.pipeline.interval import Interval
 from estela_consumer.pipeline.progress import Progress
 from estela_consumer.pipeline.stop_request import StopRequest
 from estela_consumer.pipeline.writer_threads import WriterThreads
-from estela_consumer.retry import RetryPolicy
+from estela_consumer.retry import QUEUE, RetryPolicy
 from estela_queue_adapter import PartitionListener, Platform, Position, Subscription
 from estela_queue_adapter.errors import AccessDenied, CommitRefused, QueueError, TopicMissing, TransientError
 
@@ -73,7 +74,7 @@ class Pipeline(PartitionListener):
         self._stop_request = StopRequest(settings.grace, min(_RESERVE, settings.grace / 4), clock)
         self._closing = False
         self._retry = retry.cancelled_by(self._stop_request.made)
-        self._outage = retry.outage("Queue", subscription.topic)
+        self._outage = retry.outage(QUEUE, subscription.topic)
         self._gathering = Gathering(self._consumer, settings.limits, settings.rate, clock)
         self._in_flight = InFlight(writers.submit, settings.limits.batch_bytes, clock)
         self._drain = DrainCheck(self._consumer, retry.max_wait, clock()) if settings.drain else None
@@ -83,6 +84,14 @@ class Pipeline(PartitionListener):
     @property
     def _topic(self) -> str:
         return self._consumer.subscription.topic
+
+    @property
+    def _place(self) -> dict[str, str]:
+        return {"topic": self._topic}
+
+    @property
+    def _activity(self) -> TopicActivity:
+        return self._progress.activities[self._topic]
 
     def stop(self) -> None:
         """Finish what is in hand within the grace and return from `run`.
@@ -107,6 +116,7 @@ class Pipeline(PartitionListener):
             self._finish()
         finally:
             self._closing = True
+            self._activity.ended()
             self._consumer.close()
 
     def _turn_with_retries(self) -> None:
@@ -117,6 +127,7 @@ class Pipeline(PartitionListener):
                 raise
 
     def _turn(self) -> None:
+        self._activity.turned()
         if self._drain:
             self._drain.begin_once()
         self._commit_written()
@@ -136,6 +147,7 @@ class Pipeline(PartitionListener):
         batch = self._gathering.take_batch()
         if batch.messages:
             self._progress.count_read(self._topic, batch.messages, batch.tombstones)
+            self._activity.submitted(batch)
             self._in_flight.submit(batch)
 
     def _wait_for_writers(self) -> None:
@@ -147,6 +159,7 @@ class Pipeline(PartitionListener):
         """Take the batches that are written, in order, and commit them."""
         while (written := self._in_flight.take_written()) is not None:
             self._progress.count_written(self._topic, written.result)
+            self._activity.written(written)
             self._log(written)
         caught_up = self._gathering.caught_up and not self._in_flight
         if caught_up or self._commit_interval.is_due(self._clock()):
@@ -160,19 +173,26 @@ class Pipeline(PartitionListener):
             self._consumer.commit(positions)
         except CommitRefused as error:
             # The group is moving partitions: we are told which go, and what stays is committed then.
+            self._activity.commit_failed("refused")
             logger.warning(
                 "%s: positions not committed yet: %s. Those that stay ours are committed later.",
-                self._topic, error,
+                self._topic, error, extra=self._place,
             )  # fmt: skip
         except TopicMissing:
+            self._activity.commit_failed("failed")
             if self._drain:
                 raise
             logger.error(
                 "Topic %s was deleted. What was read is stored; waiting until the topic exists again.",
                 self._topic,
+                extra=self._place,
             )
             self._in_flight.drop_uncommitted()
+        except QueueError:
+            self._activity.commit_failed("failed")
+            raise
         else:
+            self._activity.committed()
             self._in_flight.mark_committed(positions)
             if self._drain:
                 self._drain.advance(positions)
@@ -225,31 +245,34 @@ class Pipeline(PartitionListener):
         except (TransientError, AccessDenied) as error:
             logger.warning(
                 "%s: commit failed: %s. What is not committed is delivered again, and stored once.",
-                self._topic, error,
+                self._topic, error, extra=self._place,
             )  # fmt: skip
         if self._in_flight:
             logger.warning(
                 "%s: %d batch(es) not stored in time. Their messages are delivered again, and stored once.",
-                self._topic, len(self._in_flight),
+                self._topic, len(self._in_flight), extra=self._place,
             )  # fmt: skip
 
     def partitions_assigned(self, partitions: Collection[int]) -> None:
         """Read them too."""
+        self._activity.rebalanced("assigned", partitions)
         self._in_flight.assign(partitions)
 
     def partitions_revoked(self, partitions: Collection[int]) -> None:
         """Finish and commit what is in hand before they move."""
+        self._activity.rebalanced("revoked", partitions)
         if self._closing:
             return
         try:
             self._finish()
-        except StoreUnreachable:
+        except (StoreUnreachable, AccessRefused):
             pass  # the failed batch stays the oldest one, and the loop meets the same error there
         finally:
             self._forget(partitions)
 
     def partitions_lost(self, partitions: Collection[int]) -> None:
         """Commit nothing more for them."""
+        self._activity.rebalanced("lost", partitions)
         self._forget(partitions)
 
     def _forget(self, partitions: Collection[int]) -> None:
@@ -267,6 +290,7 @@ class Pipeline(PartitionListener):
                 "%s partition %d: retention removed %d messages before they were read. Reading goes on at "
                 "offset %d instead of %d. Raise the topic's retention, or run more consumers.",
                 self._topic, partition, messages, resumed, position,
+                extra={**self._place, "partition": partition, "offset": position},
             )  # fmt: skip
         else:
             if self._drain:
@@ -275,6 +299,7 @@ class Pipeline(PartitionListener):
                 "%s partition %d was recreated or cut short, and what it held unread is lost. Reading goes "
                 "on at offset %d instead of %d.",
                 self._topic, partition, resumed, position,
+                extra={**self._place, "partition": partition, "offset": position},
             )  # fmt: skip
 
     def _log(self, written: WrittenBatch) -> None:
@@ -290,4 +315,5 @@ class Pipeline(PartitionListener):
             result.present.total(),
             result.superseded.total(),
             result.dead_lettered.total(),
+            extra={**self._place, "offsets": {at.partition: at.offset for at in batch.positions.values()}},
         )

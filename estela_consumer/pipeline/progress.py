@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from estela_consumer.pipeline.activity import TopicActivity
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.writers import WriteResult
 
@@ -79,12 +80,19 @@ def _drain_as_json(drains: dict[str, DrainReport]) -> dict[str, Any]:
 
 
 class Progress:
-    """Counters that several threads add to. Its lock is held for each change and for each snapshot."""
+    """Counters that several threads add to. Its lock is held for each change and for each snapshot.
 
-    def __init__(self, topics: tuple[str, ...], clock: Callable[[], float] = time.monotonic) -> None:
+    `detailed` is for TopicActivity.
+    """
+
+    def __init__(
+        self, topics: tuple[str, ...], clock: Callable[[], float] = time.monotonic, *, detailed: bool = False
+    ) -> None:
         self._clock = clock
         self._started_at = clock()
         self._lock = threading.Lock()
+        self.activities = {topic: TopicActivity(detailed=detailed) for topic in topics}
+        """What each topic's pipeline does, for whoever looks at it from outside."""
         self._topics: dict[str, Counter[str]] = {topic: Counter() for topic in topics}
         self._datasets: dict[str, list[int]] = {}  # in the order of their last write; the counts of KINDS
         self._other_datasets = [0] * len(KINDS)

@@ -58,6 +58,7 @@ class _BatchJob:
         try:
             if error is None and self._rejected:
                 self._writer.publish_dead_letters(self._rejected)
+                self._result.reasons.update(rejected.error.reason for rejected in self._rejected)
         except BaseException as failure:  # noqa: BLE001  (as above)
             error = failure
         if error is None:

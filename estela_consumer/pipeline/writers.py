@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from estela_consumer.dead_letters.publisher import DeadLetterPublisher, DeadLettersUndelivered
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.decoding.document import Document
-from estela_consumer.errors import BadMessage, StoreUnreachable, UnknownRefusal
+from estela_consumer.errors import BadMessage, Reason, StoreUnreachable, UnknownRefusal
 from estela_consumer.pipeline.refusals import RefusalHistory, RetryWindow
-from estela_consumer.retry import RetryPolicy
+from estela_consumer.retry import DEAD_LETTERS, QUEUE, STORE, RetryPolicy
 from estela_consumer.stores import Outcome, Store, Verdict
 from estela_queue_adapter.backoff import pause_before
 from estela_queue_adapter.errors import QueueError
@@ -33,6 +33,8 @@ class WriteResult:
     superseded: Counter[Dataset] = field(default_factory=Counter)
     dead_lettered: Counter[Dataset | None] = field(default_factory=Counter)
     """By dataset; None for messages that have none."""
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    """The same messages by reason."""
 
 
 class _ChunkWrite:
@@ -191,8 +193,8 @@ class BatchWriter:
         self._dead_letters = dead_letters
         self._retry = retry
         self._refusals = refusals or RefusalHistory(retry.clock)
-        self._store_outage = retry.outage("Store")
-        self._queue_outage = retry.outage("Queue", "dead letters")
+        self._store_outage = retry.outage(STORE)
+        self._queue_outage = retry.outage(QUEUE, DEAD_LETTERS)
 
     def retry_window(self) -> RetryWindow:
         """The time that one batch has for documents which are refused with an unknown error."""

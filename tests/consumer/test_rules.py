@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import math
 import weakref
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from estela_consumer.decoding.document import Document
-from estela_consumer.errors import BadMessage, Reason
+from estela_consumer.errors import AccessRefused, BadMessage, Reason, StoreLoginRefused
 from estela_consumer.pipeline.batch import Batch, ChunkLimits
 from estela_consumer.pipeline.interval import Interval
 from estela_consumer.pipeline.rate_limit import RateLimiter
@@ -20,6 +22,7 @@ from estela_consumer.pipeline.stop_request import StopRequest
 from estela_consumer.retry import Outage, RetryPolicy
 from estela_queue_adapter import Message, Position
 from estela_queue_adapter.backoff import pause_before
+from estela_queue_adapter.errors import AccessDenied
 from estela_wire.dataset import Dataset
 
 
@@ -181,6 +184,60 @@ def test_an_outage_is_told_once_then_once_a_minute_then_at_its_end(caplog: pytes
     assert lines[0] == "Store unavailable: refused. Waiting; nothing is lost."
     assert lines[1] == "Store still unavailable after 60 s: refused"
     assert lines[3] == "Store available again after 130.0 s."
+
+
+def test_a_refused_login_is_an_error_and_stands_through_what_the_driver_says_in_between(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+    outage = Outage("Store", clock)
+    errors = [OSError("away"), StoreLoginRefused("wrong"), OSError("no server"), OSError("no server")]
+
+    with caplog.at_level(logging.WARNING):
+        for error in errors:
+            outage.failed(error)
+            clock.now += 25.0
+        refused = outage.refused
+        clock.now += 50.0
+        outage.failed(OSError("away"))
+
+    assert refused == (75.0, "wrong")
+    assert outage.refused is None
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "Store unavailable: away. Waiting; nothing is lost."),
+        ("ERROR", "Store still unavailable after 25 s: wrong"),
+        ("WARNING", "Store still unavailable after 150 s: away"),
+    ]
+
+
+@pytest.mark.parametrize("max_wait", [0.0, 5.0, 12.0])
+def test_a_login_that_is_refused_all_the_time_ends_the_retrying_after_its_time(max_wait: float) -> None:
+    clock = Clock()
+    retry = RetryPolicy(auth_max_wait=max_wait, clock=clock, random=lambda: 0.0)
+    began = clock.now
+    errors: Iterator[Exception] = itertools.cycle([AccessDenied("wrong"), OSError("no server")])
+
+    def attempt() -> None:
+        clock.now += 1.0
+        raise next(errors)
+
+    with pytest.raises(AccessRefused, match="wrong"):
+        retry.call(attempt, retry.outage("It"), AccessDenied, OSError)
+
+    assert max_wait <= clock.now - began <= max_wait + 2.0
+
+
+def test_an_outage_never_ends_the_retrying_by_the_time_for_refused_logins() -> None:
+    clock, fails = Clock(), iter([OSError("away")] * 4 + [None])
+    retry = RetryPolicy(auth_max_wait=1.0, clock=clock, random=lambda: 0.0)
+
+    def attempt() -> str:
+        clock.now += 3_600.0
+        if error := next(fails):
+            raise error
+        return "done"
+
+    assert retry.call(attempt, retry.outage("It"), OSError) == "done"
 
 
 def test_retrying_without_an_end_tries_until_it_works() -> None:

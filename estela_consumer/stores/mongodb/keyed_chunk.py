@@ -256,7 +256,7 @@ class KeyedChunk:
         """See to changes that are perhaps unwritten; the keys that must be read again.
 
         Those are the changes of documents that are pending, as somebody was killed there or works there now,
-        and of versions that are delivered again, as whoever had them may have been killed.
+        and of every other once, as whoever wrote there last may have been killed with a change out of date.
         """
         doubtful = [group for group in groups if self._is_doubtful(group, stored.get(group.key))]
         if not doubtful:
@@ -285,10 +285,7 @@ class KeyedChunk:
             return False
         if group.doubtful or is_pending(stored):
             return True
-        if self._mode is not OnExisting.TRACK or group.checked or stored.has_one_version:
-            return False
-        known = {entry.id for entry in entries_of(stored)}
-        return any(version_of(document).id in known for document in group.batch())
+        return self._mode is OnExisting.TRACK and not (group.checked or stored.has_one_version)
 
     def _read(self, groups: Iterable[_Group], *, whole: bool) -> dict[bytes, StoredDocument]:
         """What is stored on a majority, from the primary; documents that are not ours end their groups."""

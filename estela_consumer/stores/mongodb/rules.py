@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from estela_consumer.errors import BadMessage, Reason, UnknownRefusal
 
@@ -126,6 +126,15 @@ def is_transient(error: PyMongoError, code: int | None) -> bool:
     if code in WAIT or any(error.has_error_label(label) for label in WAIT_LABELS):
         return True
     return code in WAIT_WHERE and WAIT_WHERE[code] in str(error)
+
+
+def is_login_refused(error: PyMongoError) -> bool:
+    """Whether the server knows us by no login that it accepts, which waiting alone does not change."""
+    if not isinstance(error, OperationFailure):
+        return False
+    if error.code == 13:
+        return WAIT_WHERE[13] in str(error)
+    return error.code == 18 or (error.code == 8000 and WAIT_WHERE[8000] not in str(error))
 
 
 def verdict(code: int | None, text: str, *, alone: bool = True) -> BadMessage:

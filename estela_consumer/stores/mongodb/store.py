@@ -19,7 +19,7 @@ from pymongo.read_concern import ReadConcern
 
 from estela_consumer.decoding.document import Document, is_stored_as
 from estela_consumer.decoding.metadata import SUBDOCUMENT
-from estela_consumer.errors import BadMessage, StoreUnreachable, UsageError
+from estela_consumer.errors import BadMessage, StoreLoginRefused, StoreUnreachable, UsageError
 from estela_consumer.keyed.kinds import Kind, mismatch
 from estela_consumer.stores.interface import Outcome, Store, StoreAccess, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
@@ -35,6 +35,7 @@ from estela_consumer.stores.mongodb.rules import (
     BAD_DOCUMENT,
     DUPLICATE_KEY,
     duplicate,
+    is_login_refused,
     is_of_id,
     is_transient,
     verdict,
@@ -275,7 +276,8 @@ class MongoStore(Store):
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
         why = reason(self._client, self._hosts, self._ca_file, error)
-        return StoreUnreachable(f"{self.describe()}: {why}")
+        kind = StoreLoginRefused if is_login_refused(error) else StoreUnreachable
+        return kind(f"{self.describe()}: {why}")
 
 
 def _is_of_dataset(error: OperationFailure) -> bool:

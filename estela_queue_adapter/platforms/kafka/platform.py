@@ -43,5 +43,9 @@ class KafkaPlatform(Platform):
         return f"Kafka at {','.join(self._settings.bootstrap_servers)}"
 
     @property
+    def assignment(self) -> str:
+        return self._settings.partition_assignment
+
+    @property
     def max_message_bytes(self) -> int:
         return self._settings.max_request_size

@@ -81,7 +81,7 @@ def test_an_extra_that_is_not_installed_is_said_with_how_to_install_it(
     ],
 )
 def test_a_setting_that_librdkafka_cannot_follow_is_said_at_the_start(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], told: str
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], told: str
 ) -> None:
     monkeypatch.setattr(logins, "_is_installed", lambda _: True)
 

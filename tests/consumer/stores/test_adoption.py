@@ -11,7 +11,7 @@ import bson
 import pytest
 from bson import Binary, Code, Decimal128, Int64, Regex, Timestamp
 from bson.objectid import ObjectId
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from estela_consumer.adoption import Kind, adopted, survey
@@ -70,6 +70,7 @@ def test_a_document_of_estelas_becomes_the_one_that_its_message_would_make(paylo
 
 
 @given(payloads)
+@example({"_id": None, "\\u005fid": None})
 def test_a_document_of_ours_stays_what_it_is(payload: dict[str, Any]) -> None:
     ours = stored_by_us(payload).bson
 

@@ -59,7 +59,10 @@ class Refetches:
         count = count + 1 if at == position else 1
         if count < _FETCHES:
             if count == 1:
-                logger.warning("%s partition %d, offset %d: %s. It is fetched again.", *tp, position, why)
+                logger.warning(
+                    "%s partition %d, offset %d: %s. It is fetched again.", *tp, position, why,
+                    extra={"topic": tp.topic, "partition": tp.partition, "offset": position},
+                )  # fmt: skip
             self._fetched[tp] = (position, count)
             self._sleep(_FIRST_PAUSE * 2 ** (count - 1))
             return True

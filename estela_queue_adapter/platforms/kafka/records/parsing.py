@@ -77,13 +77,20 @@ def messages_of(tp: TopicPartition, batch: Batch) -> Iterator[Message]:
         logger.error(
             "%s partition %d, offsets %d to %d: %d bytes behind them belong to no message; they are skipped.",
             topic, partition, base, last, size - at,
+            extra={"topic": topic, "partition": partition, "offset": base},
         )  # fmt: skip
 
 
 def unreadable(tp: TopicPartition, first: int, last: int, raw: bytes, reason: str) -> Message:
     """What stands for the offsets from `first` to `last`, which `raw` should have been the messages of."""
     logger.error(
-        "%s partition %d, offsets %d to %d cannot be read: %s", tp.topic, tp.partition, first, last, reason
+        "%s partition %d, offsets %d to %d cannot be read: %s",
+        tp.topic,
+        tp.partition,
+        first,
+        last,
+        reason,
+        extra={"topic": tp.topic, "partition": tp.partition, "offset": first},
     )
     return Message(tp.topic, tp.partition, last, 0.0, None, Unreadable(raw, first, reason), ())
 

@@ -1,0 +1,1 @@
+"""A consumer as it is seen from outside: metrics, probes and its state as JSON, over HTTP."""

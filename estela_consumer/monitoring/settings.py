@@ -1,0 +1,18 @@
+"""What the monitoring is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from estela_consumer.monitoring.address import ListenAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoringSettings:
+    """Where the monitoring is, and what it shows of the settings in force."""
+
+    address: ListenAddress
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """Options and their values, without secrets."""
