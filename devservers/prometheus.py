@@ -24,7 +24,7 @@ def promtool() -> Path:
 
 
 class Prometheus(ServerProcess):
-    """A server that scrapes each of `targets` (HOST:PORT) and evaluates the files of `rules`, every second."""
+    """A server that each second scrapes `targets` (HOST:PORT), and evaluates the files of `rules`."""
 
     def __init__(self, folder: Path, targets: Sequence[str], rules: Sequence[Path] = ()) -> None:
         super().__init__(folder)
