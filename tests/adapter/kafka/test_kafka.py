@@ -226,8 +226,13 @@ class TestKafka(PlatformContract):
         assert [message.value for message in take(slow, 2)] == [8, 9]
         assert gaps.told == [(0, 1, 8)]
 
-    def test_a_new_group_misses_nothing_where_retention_has_been(
-        self, kafka: str, producer: Producer, reader: Reader, unique: str
+    def test_a_new_group_misses_nothing_where_retention_has_been_and_is_told_where_it_begins(
+        self,
+        kafka: str,
+        producer: Producer,
+        reader: Reader,
+        unique: str,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         create_topic(kafka, unique, 1)
         for number in range(5):
@@ -239,6 +244,10 @@ class TestKafka(PlatformContract):
 
         assert [message.value for message in take(reader(listener=gaps), 2)] == [3, 4]
         assert gaps.told == []
+        told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert [text for text in told if text.startswith(f"{unique} partition 0: ")] == told
+        assert len(told) == 1
+        assert "no longer has what was before offset 3." in told[0]
 
     def test_a_thread_that_flushes_waits_for_what_another_sends_again(
         self, producer: Producer, monkeypatch: pytest.MonkeyPatch
