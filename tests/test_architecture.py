@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = (
     "estela_wire",
     "estela_terminal",
+    "estela_pages",
     "estela_queue_adapter",
     "estela_config",
     "estela_scrapy",
@@ -26,7 +27,7 @@ PACKAGES = (
     "release",
     "tests",
 )
-INSTALLED = PACKAGES[:8]
+INSTALLED = PACKAGES[:9]
 MAX_LINES = 400
 MAX_FILES = 14  # of a folder of the installed packages
 MAX_ATTRIBUTES = 12  # of a class but plain data
@@ -59,7 +60,7 @@ ONLY_IN = {
     ),
     "itemadapter": ("estela_scrapy/", *OUTSIDE),
     "prometheus_client": ("estela_consumer/monitoring/collector.py", *OUTSIDE),
-    "h11": ("estela_consumer/monitoring/server.py", *OUTSIDE),
+    "h11": ("estela_pages/server.py", *OUTSIDE),
     "dotenv": ("estela_config/env_file.py", *OUTSIDE),
     "estela_config": (
         "estela_config/",
@@ -69,6 +70,7 @@ ONLY_IN = {
         "estela_cli/",
         *OUTSIDE,
     ),
+    "estela_pages": ("estela_pages/", "estela_consumer/", "estela_status/", *OUTSIDE),
     "estela_scrapy": ("estela_scrapy/", "estela_cli/", *OUTSIDE),
     "estela_consumer": ("estela_consumer/", "estela_cli/", *OUTSIDE),
     "estela_cli": ("estela_cli/", *OUTSIDE),

@@ -209,8 +209,13 @@ class KafkaContract(PlatformContract):
         assert [message.value for message in take(slow, 2)] == [8, 9]
         assert gaps.told == [(0, 1, 8)]
 
-    def test_a_new_group_misses_nothing_where_retention_has_been(
-        self, kafka: str, producer: Producer, reader: Reader, unique: str
+    def test_a_new_group_misses_nothing_where_retention_has_been_and_is_told_where_it_begins(
+        self,
+        kafka: str,
+        producer: Producer,
+        reader: Reader,
+        unique: str,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         create_topic(kafka, unique, 1)
         for number in range(5):
@@ -222,6 +227,10 @@ class KafkaContract(PlatformContract):
 
         assert [message.value for message in take(reader(listener=gaps), 2)] == [3, 4]
         assert gaps.told == []
+        told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert [text for text in told if text.startswith(f"{unique} partition 0: ")] == told
+        assert len(told) == 1
+        assert "no longer has what was before offset 3." in told[0]
 
     def test_a_topic_that_appears_later_is_read_however_short_the_polls_are(
         self, platform: Platform, reader: Reader, unique: str

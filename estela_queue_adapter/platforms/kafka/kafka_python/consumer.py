@@ -87,7 +87,8 @@ class KafkaGroupConsumer(Consumer):
                 try:
                     messages = reader.poll(remaining, max_messages)
                 except kafka_errors.NoOffsetForPartitionError as error:  # the group is new to these
-                    client.seek_to_beginning(*error.args[0])
+                    for partition, first in self._queries.beginnings(error.args[0]).items():
+                        client.seek(partition, first)
                 except kafka_errors.InvalidSessionTimeoutError as error:
                     client = self._with_another_session(error)
                 except kafka_errors.OffsetOutOfRangeError as error:
