@@ -14,8 +14,10 @@ import pytest
 
 from devservers.ports import wait_until
 from estela_queue_adapter import get_producer_interface
+from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON, LIBRDKAFKA
 from tests.conftest import or_skip
 from tests.consumer.commands import command, envelope
+from tests.faults.crawl_rows import CRAWL_FAULTS
 from tests.faults.crawl_world import CrawlWorld
 from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
@@ -42,17 +44,35 @@ def three_of_each() -> Iterator[Servers]:
 KNOWN_TO_FAIL = {"keyed-tracked"}
 
 
+# Those in which the client of the queue matters.
+OF_THE_CLIENT = {
+    "consumer-killed", "consumer-terminated", "members-come-and-go", "only-broker", "one-of-three-brokers",
+    "broker-frozen", "retention", *CRAWL_FAULTS,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "name", sorted(FAULTS.keys() - KNOWN_TO_FAIL, key=lambda row: (FAULTS[str(row)].servers, row))
 )
 def test_nothing_is_missing_and_nothing_is_there_twice(
     name: str, request: pytest.FixtureRequest, workdir: Path
 ) -> None:
+    check_row(name, KAFKA_PYTHON, request, workdir)
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_CLIENT))
+def test_nothing_is_missing_and_nothing_is_there_twice_with_librdkafka(
+    name: str, request: pytest.FixtureRequest, workdir: Path
+) -> None:
+    check_row(name, LIBRDKAFKA, request, workdir)
+
+
+def check_row(name: str, client: str, request: pytest.FixtureRequest, workdir: Path) -> None:
     fault = FAULTS[name]
     started = request.getfixturevalue("one_of_each" if fault.servers == 1 else "three_of_each")
     seed = int(os.environ.get("FAULTS_SEED", random.randrange(1 << 30)))
 
-    outcome = run_fault(fault, started, workdir, MESSAGES, SHARE, random.Random(seed))
+    outcome = run_fault(fault, started, workdir, MESSAGES, SHARE, random.Random(seed), client)
 
     assert outcome.promises_kept, f"seed {seed}: {outcome}"
     assert outcome.produced >= (1 if fault.world is CrawlWorld else MESSAGES)
