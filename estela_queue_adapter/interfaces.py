@@ -219,6 +219,24 @@ class Consumer(_Closing):
         return self.iteration.loop(self.fetch, self.commit)
 
 
+class Peek(_Closing):
+    """Looks at single messages of one topic, outside every group; connects at the first question.
+
+    This one knows nothing: it is that of a platform which cannot look.
+    """
+
+    def times(self, positions: Iterable[Position]) -> dict[int, float]:
+        """When the first message from each position on was published, by partition.
+
+        Seconds since the epoch; without the partitions that have no such message yet, and without messages
+        that have no time. Blocks for some seconds at most; raises QueueUnreachable and AccessDenied.
+        """
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
 class Transactions(_Closing):
     """Publishes groups of messages, each wholly or not at all, even when the process is killed meanwhile."""
 
@@ -261,6 +279,10 @@ class Platform(ABC):
         other. Blocks; raises TopicMissing, QueueUnreachable, AccessDenied, and ConfigurationError if no topic
         can have that name.
         """
+
+    def peek(self, topic: str) -> Peek:
+        """What looks at single messages of the topic. Raises ConfigurationError if no topic can be that."""
+        return Peek()
 
     def transactions(self, name: str) -> Transactions:
         """Transactions under `name`: whoever opened some under that name before can publish no more.

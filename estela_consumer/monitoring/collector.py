@@ -14,7 +14,7 @@ from estela_consumer.errors import Reason
 from estela_consumer.monitoring import metrics
 from estela_consumer.monitoring.metrics import Metric
 from estela_consumer.monitoring.observation import Observation, TopicObservation
-from estela_consumer.pipeline.histogram import HistogramSnapshot
+from estela_consumer.pipeline.activity.histogram import HistogramSnapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -114,7 +114,7 @@ def _gauges(now: Observation) -> Iterator[Family]:
         ],
     )
     for metric, of in (
-        (metrics.OLDEST_UNREAD, lambda topic: topic.oldest_unread),
+        (metrics.OLDEST_UNREAD, lambda topic: topic.lag.oldest if topic.lag else None),
         (metrics.LAST_COMMIT, lambda topic: topic.activity.last_commit),
         (metrics.LAST_TURN, lambda topic: topic.activity.last_turn),
         (metrics.ASSIGNED, lambda topic: len(topic.activity.partitions)),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from estela_consumer.monitoring.lag import Lag, LagWatch
 from estela_consumer.monitoring.store_watch import StoreWatch
-from estela_consumer.pipeline.activity import ActivitySnapshot
+from estela_consumer.pipeline.activity.topic_activity import ActivitySnapshot
 from estela_consumer.pipeline.progress import Progress, Snapshot
 from estela_consumer.retry import DEAD_LETTERS, STORE, Outage, OutageSnapshot
 
@@ -40,17 +40,6 @@ class TopicObservation:
     """Those of `progress.COUNTS`."""
     activity: ActivitySnapshot
     lag: Lag | None
-
-    @property
-    def oldest_unread(self) -> float | None:
-        """The time of the oldest message that is not stored; None if there is none, or it is not known.
-
-        That is the oldest in hand. If none is, but there are some to come, they are not older than what was
-        read last.
-        """
-        if self.activity.oldest_in_hand is not None:
-            return self.activity.oldest_in_hand
-        return self.activity.newest_read if self.lag is not None and self.lag.total else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

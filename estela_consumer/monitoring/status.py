@@ -73,8 +73,13 @@ def _topic(name: str, topic: TopicObservation, history: History) -> dict[str, An
         "rate": history.rate(name),
         "lag": None
         if lag is None
-        else {"total": lag.total, "partitions": lag.partitions, "asked": lag.asked_at},
-        "oldest_unread": topic.oldest_unread,
+        else {
+            "total": lag.total,
+            "partitions": lag.partitions,
+            "oldest": lag.times,
+            "asked": lag.asked_at,
+        },
+        "oldest_unread": lag.oldest if lag else None,
         "last_commit": activity.last_commit,
         "last_turn": activity.last_turn,
         "in_flight": {"batches": activity.in_flight_batches, "bytes": activity.in_flight_bytes},

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from estela_consumer.pipeline.activity import TopicActivity
+from estela_consumer.pipeline.activity.topic_activity import TopicActivity
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.writers import WriteResult
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from estela_queue_adapter.errors import CommitRefused, ConsumerClosed, ProducerClosed, QueueError
-from estela_queue_adapter.interfaces import Consumer, OnDelivery, PartitionListener, Platform, Producer
+from estela_queue_adapter.interfaces import Consumer, OnDelivery, PartitionListener, Peek, Platform, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
 from estela_queue_adapter.messages import Headers, Message, Position
 from estela_queue_adapter.serialization import serialize
@@ -204,6 +204,15 @@ class _LogConsumer(Consumer):
             raise ConsumerClosed(f"the consumer of {self._turn[1]} is closed")
 
 
+class _LogPeek(Peek):
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def times(self, positions: Iterable[Position]) -> dict[int, float]:
+        first = (self._log.read(topic, offset, 1) for topic, _, offset in positions)
+        return {message.partition: message.timestamp for messages in first for message in messages}
+
+
 class LogPlatform(Platform):
     """A platform without transactions: a subclass gives the log, the settings, and `describe`."""
 
@@ -216,6 +225,10 @@ class LogPlatform(Platform):
 
     def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
         return _LogConsumer(self._log, self._turns, subscription, listener or PartitionListener())
+
+    def peek(self, topic: str) -> Peek:
+        checked_topic(topic)
+        return _LogPeek(self._log)
 
     def read(self, topic: str) -> Iterator[Message]:
         checked_topic(topic)

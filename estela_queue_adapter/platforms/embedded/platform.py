@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from estela_queue_adapter.access import TopicAccess
 from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
 from estela_queue_adapter.files.location import located
-from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
-from estela_queue_adapter.messages import Message, Outgoing
+from estela_queue_adapter.interfaces import (
+    Consumer,
+    PartitionListener,
+    Peek,
+    Platform,
+    Producer,
+    Transactions,
+)
+from estela_queue_adapter.messages import Message, Outgoing, Position
 from estela_queue_adapter.platforms.embedded.consumer import EmbeddedConsumer
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from estela_queue_adapter.platforms.embedded.producer import EmbeddedProducer
@@ -43,6 +50,26 @@ class EmbeddedTransactions(Transactions):
 
     def close(self) -> None:
         self._log.close()
+
+
+class EmbeddedPeek(Peek):
+    """One read of the file for each question."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._log: EmbeddedLog | None = None
+
+    def times(self, positions: Iterable[Position]) -> dict[int, float]:
+        if self._log is None:
+            self._log = EmbeddedLog(self._path)
+        log = self._log
+        first = (log.read(topic, offset, 1) for topic, _, offset in positions)
+        return {message.partition: message.timestamp for messages in first for message in messages}
+
+    def close(self) -> None:
+        log, self._log = self._log, None
+        if log is not None:
+            log.close()
 
 
 class EmbeddedPlatform(Platform):
@@ -82,6 +109,10 @@ class EmbeddedPlatform(Platform):
                     raise QueueUnreachable(f"{self._path} was removed or replaced while it was read")
                 yield from (message for message in messages if message.offset < end)
                 offset = messages[-1].offset + 1
+
+    def peek(self, topic: str) -> Peek:
+        checked_topic(topic)
+        return EmbeddedPeek(self._path)
 
     def transactions(self, name: str) -> Transactions:
         return EmbeddedTransactions(self._path, name)

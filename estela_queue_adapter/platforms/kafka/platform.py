@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from estela_queue_adapter.access import TopicAccess
-from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
+from estela_queue_adapter.interfaces import (
+    Consumer,
+    PartitionListener,
+    Peek,
+    Platform,
+    Producer,
+    Transactions,
+)
 from estela_queue_adapter.messages import Message
 from estela_queue_adapter.platforms.kafka.consumer import KafkaGroupConsumer
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
-from estela_queue_adapter.platforms.kafka.reading import read_topic
+from estela_queue_adapter.platforms.kafka.reading import KafkaPeek, read_topic
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import access_to
 from estela_queue_adapter.platforms.kafka.transactions import KafkaTransactions
@@ -33,6 +40,9 @@ class KafkaPlatform(Platform):
 
     def read(self, topic: str) -> Iterator[Message]:
         return read_topic(self._settings, topic)
+
+    def peek(self, topic: str) -> Peek:
+        return KafkaPeek(self._settings, topic)
 
     def examine(self, topics: Collection[str]) -> list[TopicAccess]:
         return access_to(self._settings, [checked_topic(topic) for topic in topics])
