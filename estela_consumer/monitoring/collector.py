@@ -50,6 +50,10 @@ class ConsumerCollector(Collector):
         yield from _counters(now)
         yield from _gauges(now)
         yield _family(metrics.BUILD_INFO, [((self._version,), 1)])
+        yield _family(metrics.JOBS_CLOSED, list(now.closed_jobs.counts.items()))
+        yield _family(
+            metrics.JOB_LAST_CLOSED, [((spider,), at) for spider, at in now.closed_jobs.last.items()]
+        )
         activities = {name: topic.activity for name, topic in now.topics.items()}
         yield _histograms(
             metrics.WRITE_DURATION, {name: each.write_duration for name, each in activities.items()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from estela_consumer.monitoring.closed_jobs import ClosedJobs
 from estela_consumer.monitoring.lag import Lag, LagWatch
 from estela_consumer.monitoring.store_watch import StoreWatch
 from estela_consumer.pipeline.activity.topic_activity import ActivitySnapshot
@@ -55,6 +56,7 @@ class Observation:
     stopping: bool
     topics: Mapping[str, TopicObservation]
     outages: tuple[PartOutage, ...]
+    closed_jobs: ClosedJobs
     progress: Snapshot
 
 
@@ -77,6 +79,7 @@ class Observer:
     lag_watches: Mapping[str, LagWatch] = field(default_factory=dict)
     """By topic."""
     store_watch: StoreWatch | None = None
+    closed_jobs: Callable[[], ClosedJobs] = ClosedJobs
     started_at: float = field(default_factory=time.time)
 
     def observe(self) -> Observation:
@@ -100,6 +103,7 @@ class Observer:
                 for topic, counts in progress.topics.items()
             },
             outages=tuple(self._outages(progress.topics)),
+            closed_jobs=self.closed_jobs(),
             progress=progress,
         )
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from devservers.prometheus import promtool
 from estela_consumer.errors import Reason
 from estela_consumer.monitoring.collector import exposition
-from estela_consumer.monitoring.metrics import COUNTER, JOB_LAST_CLOSED, JOBS_CLOSED, METRICS
+from estela_consumer.monitoring.metrics import COUNTER, METRICS
 from estela_consumer.monitoring.observation import Observer
 from tests.conftest import or_skip
 from tests.consumer.monitoring.watched import Watched
@@ -27,9 +27,8 @@ def test_what_is_told_is_the_closed_list_in_every_state() -> None:
 
     families = {family.name: family for family in text_string_to_metric_families(scraped(observer))}
 
-    made = [metric for metric in METRICS if metric not in (JOBS_CLOSED, JOB_LAST_CLOSED)]
-    assert set(families) == {metric.name.removesuffix("_total") for metric in made}
-    for metric in made:
+    assert set(families) == {metric.name.removesuffix("_total") for metric in METRICS}
+    for metric in METRICS:
         family = families[metric.name.removesuffix("_total")]
         assert (family.type, family.documentation) == (metric.kind, metric.text)
         for sample in family.samples:
