@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from kafka.admin import ACLOperation, ResourceType
 
+from devservers.ports import free_port, wait_until
 from devservers.secure_kafka import SecureKafka
+from tests.consumer.background import background
 from tests.consumer.commands import drain, run
+from tests.consumer.monitoring.watched import get
 from tests.consumer.verification.ended_jobs import EndedJob
 
 pytestmark = pytest.mark.servers
@@ -20,6 +24,7 @@ OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 USERS = {  # of the broker, to what the documents call the command
     "crawl": ["a crawl, `estela-outbox send`"],
     "consume": ["`estela-consume`"],
+    "watch": ["`estela-consume`", "`estela-consume --listen`"],
     "verify": ["`estela-verify`"],
     "look": ["`estela-dead-letters`"],
     "replay": ["`estela-dead-letters`", "`estela-dead-letters replay`"],
@@ -50,7 +55,7 @@ def permissions() -> list[list[str]]:
 
 @pytest.mark.usefixtures("workdir")
 def test_each_command_works_with_the_permissions_that_the_documents_name(
-    broker: SecureKafka, unique: str, monkeypatch: pytest.MonkeyPatch
+    broker: SecureKafka, unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for command, operations, kind, name in permissions():
         for user in (user for user, commands in USERS.items() if command in commands):
@@ -78,6 +83,20 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
         examined[user] = {
             check["subject"]: (check["state"], check["told"]) for check in json.loads(report.out)["checks"]
         }
+    jobs_counted = {}
+    for user in ("watch", "consume"):
+        come_as(user)
+        at = f"127.0.0.1:{free_port()}"
+        with background(unique, tmp_path / f"{user}.log", "--listen", at, drain=False) as consumer:
+            refused = consumer.says("Closing records are not counted in the metrics")
+
+            def told(at: str = at, refused: Callable[[], bool] = refused) -> bool:
+                with contextlib.suppress(OSError):
+                    return refused() or "estela_jobs_closed_total{" in get(at, "/metrics")[1]
+                return False
+
+            wait_until(told, f"the jobs to be counted, or {user} to be refused")
+            jobs_counted[user] = not refused()
     come_as("look")
     listed = run("estela-dead-letters", "list", unique, "--json")
     come_as("replay")
@@ -94,6 +113,7 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
         assert permitted in found[1], (user, found)
         assert found[0] == (state or found[0])
     assert "problem" not in {state for state, _ in examined["consume"].values()}, examined["consume"]
+    assert jobs_counted == {"watch": True, "consume": False}
     assert consumed.code == 3, consumed.err
     assert consumed.summary["topics"][unique]["stored"] == 1
     assert [stream["stored"] for stream in json.loads(verified.out)["streams"]] == [1], verified.err
