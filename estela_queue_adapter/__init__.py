@@ -9,7 +9,6 @@ from estela_queue_adapter.conflicts import check_alone
 from estela_queue_adapter.interfaces import (
     Consumer,
     PartitionListener,
-    Peek,
     Platform,
     Producer,
     Transactions,
@@ -24,14 +23,13 @@ check_alone()
 __version__ = "0.2.0.dev0"
 
 # Loggers that estela's entrypoint silences, so that logging about the queue does not go to the queue.
-queue_noisy_libraries = ["kafka"]
+queue_noisy_libraries = ["kafka", "librdkafka"]
 
 __all__ = [
     "Consumer",
     "Message",
     "Outgoing",
     "PartitionListener",
-    "Peek",
     "Platform",
     "Position",
     "Producer",

@@ -39,6 +39,11 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/", "release/")  # what is not installed
 ONLY_IN = {
     "kafka": ("estela_queue_adapter/platforms/kafka/", *OUTSIDE),
+    "confluent_kafka": (
+        "estela_queue_adapter/platforms/kafka/client.py",  # whether it is installed
+        "estela_queue_adapter/platforms/kafka/librdkafka/",
+        *OUTSIDE,
+    ),
     "pymongo": ("estela_consumer/stores/mongodb/", *OUTSIDE),
     "rich": (
         "estela_terminal/",

@@ -24,9 +24,8 @@ _MAX_REASONS = 20
 _MAX_LABEL = 100  # characters
 _REMEMBERED = 1_000  # records, whose copies are not counted
 
-_POLL_TIMEOUT = 0.2  # seconds
+_POLL_TIMEOUT = 1.0  # seconds
 _POLL_MESSAGES = 500
-_PAUSE = 2.0  # seconds between two polls that brought nothing; less than a member may be silent
 _CATCHING_UP = 0.1  # seconds between two polls while much is to come, as the pipelines need the processor
 _RETRY = 30.0  # seconds after an error
 
@@ -129,4 +128,4 @@ class ClosedJobsWatch:
             if messages:
                 self._count.add(messages)
                 consumer.commit({message.partition: message.next for message in messages}.values())
-            self._stopped.wait(_CATCHING_UP if messages else _PAUSE)
+                self._stopped.wait(_CATCHING_UP)

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from estela_queue_adapter import Consumer, Peek, Platform, Position, Subscription
+from estela_queue_adapter import Consumer, Platform, Position, Subscription
 from estela_queue_adapter.errors import QueueError
+from estela_queue_adapter.topic_reader import Peek
 
 _INTERVAL = 2.0  # seconds between two questions
 _OUTDATED = 30.0  # seconds after which an answer says nothing about now

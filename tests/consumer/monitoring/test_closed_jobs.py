@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from datetime import datetime, timezone
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -66,6 +67,7 @@ def test_so_many_spiders_and_reasons_are_named_and_the_rest_is_counted_together(
     assert OTHER in spiders
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=150), st.text(max_size=150))
 def test_whatever_a_spider_is_called_the_metrics_can_be_read_back(spider: str, reason: str) -> None:
     count, watched = ClosedJobsCount(), Watched("t")
@@ -90,6 +92,10 @@ def test_whatever_a_spider_is_called_the_metrics_can_be_read_back(spider: str, r
             assert value == printable(value)
 
 
+def counting() -> bool:
+    return any(thread.name == "estela-closed-jobs" for thread in threading.enumerate())
+
+
 @pytest.mark.usefixtures("surroundings")
 def test_consumers_share_the_records_and_who_comes_later_goes_on(unique: str) -> None:
     platform, topic = open_platform(), f"{unique}-jobs"
@@ -110,6 +116,7 @@ def test_consumers_share_the_records_and_who_comes_later_goes_on(unique: str) ->
         wait_until(lambda: total(reason="shutdown") == 1, "the second record to be counted")
         for watch in watches:
             watch.stop()
+        wait_until(lambda: not counting(), "the first two to have ended")
         later = ClosedJobsWatch(platform, topic)
         watches.append(later)
         later.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -44,6 +44,7 @@ def test_each_reason_is_there_before_its_first_dead_letter() -> None:
         assert f'estela_consumer_dead_letters_total{{reason="{reason.value}",topic="t"}} 0.0' in text
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=30))
 def test_whatever_a_topic_is_called_its_metrics_can_be_read_back(topic: str) -> None:
     try:
