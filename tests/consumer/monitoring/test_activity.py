@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estela_consumer.decoding.decoder import decode
@@ -18,6 +18,7 @@ from estela_queue_adapter import Message
 BOUNDS = (0.5, 1.0, 10.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 2e9), max_size=30).map(sorted), st.floats(0.0, 2e9))
 def test_many_ages_are_counted_as_each_alone(timestamps: list[float], now: float) -> None:
     together, apart = Histogram(BOUNDS), Histogram(BOUNDS)
