@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from estela_consumer.pipeline.activity.batch_details import BatchDetails
+from estela_consumer.pipeline.activity.dead_letter_sample import DeadLetterSample
 from estela_consumer.pipeline.activity.histogram import Histogram, HistogramSnapshot
 from estela_consumer.pipeline.batch import Batch
 from estela_consumer.pipeline.in_flight import WrittenBatch
@@ -29,6 +30,8 @@ class ActivitySnapshot:
     read_bytes: int
     dead_letters: dict[str, int]
     """By reason."""
+    samples: dict[str, DeadLetterSample]
+    """The latest of each reason."""
     commits: dict[str, int]
     rebalances: dict[str, int]
     partitions: tuple[int, ...]
@@ -84,6 +87,7 @@ class TopicActivity:
         self._partitions: set[int] = set()
         self._in_hand: deque[_InHand] = deque()
         self._times: dict[str, float] = {}
+        self._samples: dict[str, DeadLetterSample] = {}
         self._turned_at: float | None = None  # on the clock; no lock, as it is one step
         self._histograms = _Histograms()
 
@@ -110,6 +114,8 @@ class TopicActivity:
             in_hand = self._in_hand.popleft()
             for reason, count in written.result.reasons.items():
                 self._counts["dead_letters", reason.value] += count
+            for reason, rejected in written.result.samples.items():
+                self._samples[reason.value] = DeadLetterSample.of(rejected, now)
             self._histograms.write_duration.add(written.seconds)
             self._histograms.batch_messages.add(written.batch.messages)
             if in_hand.details:
@@ -146,6 +152,7 @@ class TopicActivity:
             return ActivitySnapshot(
                 read_bytes=self._counts["read", "bytes"],
                 dead_letters=self._counted("dead_letters"),
+                samples=dict(self._samples),
                 commits=dict.fromkeys(COMMIT_RESULTS, 0) | self._counted("commits"),
                 rebalances=dict.fromkeys(REBALANCE_EVENTS, 0) | self._counted("rebalances"),
                 partitions=tuple(sorted(self._partitions)),

@@ -45,7 +45,13 @@ def test_what_becomes_of_messages_is_seen_while_it_runs(unique: str, tmp_path: P
         assert (view.metric("latency_seconds_count"), view.metric("outage")) == (301.0, 0.0)
         assert view.code("/livez") == 200
         state = json.loads(get(view.at, "/status.json")[1])
-        assert state["topics"][unique]["dead_letters"] == {"undecodable": 1}
+        told = state["topics"][unique]
+        assert told["dead_letters"] == {"undecodable": 1}
+        sample = told["dead_letter_samples"]["undecodable"]
+        assert (sample["value"], sample["replay"]) == (
+            "rubbish",
+            f"estela-dead-letters replay --reason undecodable {unique}",
+        )
         view.consumer.process.send_signal(signal.SIGTERM)
         view.consumer.process.communicate(timeout=30)
         assert view.consumer.process.returncode == 0
