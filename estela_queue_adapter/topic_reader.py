@@ -18,8 +18,8 @@ class TopicReader(ABC):
     """
 
     begun_again = 0
-    """How often reading began again at a first message, as the topic was recreated or cut short: what was
-    made of the messages before is out of date then."""
+    """How often it began again at a first message, as the topic was recreated or cut short: what was made of
+    the messages before is out of date then."""
 
     @abstractmethod
     def read_on(self) -> Iterator[Message]:
