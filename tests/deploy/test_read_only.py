@@ -82,6 +82,7 @@ def environ(kafka: str, mongodb: str, unique: str, volume: Path) -> dict[str, st
         "ESTELA_OUTBOX": "always",
         "ESTELA_OUTBOX_PATH": str(volume / "outbox.db"),
         "ESTELA_DATABASE": unique,
+        "XDG_STATE_HOME": str(volume),  # Scrapy's own file, which the manifest has in /tmp
     }
 
 
