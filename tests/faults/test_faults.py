@@ -38,7 +38,7 @@ def three_of_each() -> Iterator[Servers]:
         yield started
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS, key=lambda row: (FAULTS[row].servers, row)))
+@pytest.mark.parametrize("name", sorted(FAULTS, key=lambda row: (FAULTS[str(row)].servers, row)))
 def test_nothing_is_missing_and_nothing_is_there_twice(
     name: str, request: pytest.FixtureRequest, workdir: Path
 ) -> None:

@@ -18,8 +18,8 @@ from tests.consumer.keyed.model import Scraped, expected, found_in
 versions = st.lists(
     st.tuples(st.integers(1, 2), st.integers(0, REMEMBERED - 1)), min_size=1, max_size=3 * REMEMBERED
 )
-# A run whose newest version comes first, so that its change has the id of that. When its first version would be
-# forgotten, another comes before the newest, which so becomes a change itself.
+# A run whose newest version comes first, so that its change has the id of that. When its first version would
+# be forgotten, another comes before the newest, which so becomes a change itself.
 _DIVIDED = [
     (1, 0),
     *((2, REMEMBERED - 1 - number) for number in range(1, REMEMBERED - 1)),
@@ -59,3 +59,18 @@ def test_a_change_never_goes_away_and_their_order_is_that_of_their_versions(
     again = store.write_keyed(dataset, [one.document(dataset, "track") for one in chosen])
     assert set(again) <= {Outcome.PRESENT, Outcome.SUPERSEDED}
     assert found_in(store.read(dataset), store.read(beside)) == expected("track", chosen)
+
+
+def test_what_is_forgotten_is_not_entered_again_though_a_change_before_it_is_remembered(store: Store) -> None:
+    dataset = Dataset("histories", uuid.uuid4().hex)
+    chosen = [Scraped(number, "a", {"price": price}) for number, (price, _) in enumerate(_DIVIDED, 1)]
+    come = [one.document(dataset, "track") for one in (chosen[0], *reversed(chosen[1:21]), *chosen[21:])]
+    for document in come:
+        store.write_keyed(dataset, [document])
+    oldest = Scraped(0, "a", {}).document(dataset, "track")
+    assert oldest.version is not None
+    long_ago = oldest._replace(version=oldest.version._replace(seen_at=0))  # so that `first_seen` is written
+
+    verdicts = store.write_keyed(dataset, [long_ago]) + store.write_keyed(dataset, come)
+
+    assert set(verdicts) == {Outcome.SUPERSEDED, Outcome.PRESENT}

@@ -18,7 +18,7 @@ from tests.consumer.keyed.interleaving import write_at_random
 from tests.consumer.keyed.model import Scraped, expected
 from tests.consumer.keyed.test_keyed_stores import stored_in, write
 
-prices = st.lists(st.integers(1, 3), min_size=3, max_size=7)  # so that they often come to be the same
+prices = st.lists(st.integers(1, 3), min_size=3, max_size=8)  # so that they often come to be the same
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,11 @@ def test_no_order_of_requests_leaves_a_change_that_the_history_does_not_have(
 ) -> None:
     store, database = server
     dataset, chance = Dataset(database, uuid.uuid4().hex), random.Random(seed)
-    chosen = [Scraped(number, "a", {"price": price}) for number, price in enumerate(prices)]
+    chosen = [Scraped(number, chance.choice("aaab"), {"price": price}) for number, price in enumerate(prices)]
     order = chance.sample(chosen + chosen[::2], len(chosen) + len(chosen[::2]))
     chunks = []
     while order:
-        size = chance.randint(1, 2)
+        size = chance.randint(1, 3)
         chunks.append([one.document(dataset, "track") for one in order[:size]])
         order = order[size:]
 
