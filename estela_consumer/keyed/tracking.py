@@ -94,7 +94,7 @@ def settled(subdocument: dict[str, Any]) -> dict[str, Any]:
 
 def pending_changes(stored: StoredDocument, identity: Any) -> Changes:
     """Those that are perhaps unwritten. Raises NotKeyed."""
-    given = stored.subdocument.get(PENDING, [])
+    given = stored.subdocument.get(PENDING)
     if not isinstance(given, list):
         raise NotKeyed("its _estela.pending was edited")
     pending = {one.binary for one in given if isinstance(one, ObjectId)}

@@ -230,9 +230,11 @@ class KeyedChunk:
         if keys and self._mode not in NEEDS_CONTENT:
             stored = self._read([self._groups[key] for key in keys], whole=True)
         pending: dict[bytes, tuple[dict[str, Any], Changes]] = {}
-        for key in keys & stored.keys():
+        for key, one in stored.items():
+            if key not in keys or not is_pending(one):
+                continue
             try:
-                pending[key] = stored[key].subdocument, pending_changes(stored[key], ObjectId(key))
+                pending[key] = one.subdocument, pending_changes(one, ObjectId(key))
             except NotKeyed as error:
                 self._finish(self._groups[key], self._groups[key].documents, self._not_ours(key, error))
         for key, failure in self._project(pending).items():

@@ -71,7 +71,8 @@ def test_an_item_without_its_key_is_a_dead_letter_and_counted_as_one(
 def test_a_change_that_was_written_when_the_key_was_text_is_right_when_it_is_a_number(
     jobs: list[EndedJob], unique: str
 ) -> None:
-    for job, skus in zip(jobs, ([7, "7"], [7]), strict=True):
+    keys: list[list[Any]] = [[7, "7"], [7]]
+    for job, skus in zip(jobs, keys, strict=True):
         job.stream(unique, [{"sku": sku} for sku in skus], **keyed("track"))
         job.close(scraped=len(skus))
         assert drain(unique).code == 0
