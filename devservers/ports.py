@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 _PORTS = range(10_000, 32_768)  # what is above, systems give to whoever asks for any port, or connects
+START_TIMEOUT = 180.0  # seconds; a server that ends is seen at once, so this is for a machine that is busy
 _chance = random.SystemRandom()  # property tests seed the other
 
 
@@ -21,7 +22,7 @@ def free_port() -> int:
             return port
 
 
-def wait_until(ready: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
+def wait_until(ready: Callable[[], bool], what: str, timeout: float = 120.0) -> None:
     """Return when `ready` says so; raise TimeoutError, naming `what`, after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not ready():
