@@ -24,13 +24,24 @@ _SERVERS = pytest.StashKey[SharedServers]()
 settings.register_profile("fast", max_examples=10, deadline=None)  # for `scripts/test --fast`
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs servers, so that `scripts/test --fast` can leave it out, and put what is long first.
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--deploy`, which scripts/test gives once what these tests need is installed."""
+    parser.addoption("--deploy", action="store_true", help="the tests of deployments, and no others")
 
-    That is each test that asks for a shared server, and each variant that is called `servers`. A module that
-    starts its own says so by `pytestmark`.
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs servers, for `scripts/test --fast`; take one kind of tests; put what is long first.
+
+    The tests of deployments are a kind, all others are one. What needs servers is each test that asks for a
+    shared server, and each variant that is called `servers`. A module that starts its own says so by
+    `pytestmark`.
     """
+    wanted = bool(config.getoption("--deploy"))
+    left_out = [item for item in items if (item.get_closest_marker("deploy") is not None) != wanted]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         variant = getattr(item, "callspec", None)
         parameters = () if variant is None else variant.params.values()

@@ -30,6 +30,7 @@ from estela_queue_adapter.errors import PermanentError, QueueError, Serializatio
 from tests.adapter.loops_contract import LoopsContract, Reader
 from tests.adapter.shutdown_contract import ShutdownContract
 from tests.adapter.transactions_contract import TransactionsContract
+from tests.adapter.watching_contract import WatchingContract
 
 
 def take(consumer: Consumer, count: int) -> list[Message]:
@@ -44,7 +45,7 @@ def take(consumer: Consumer, count: int) -> list[Message]:
     return messages
 
 
-class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract):
+class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract, WatchingContract):
     """A platform's test class gives the fixture `platform`: that is all, if the queue lives in one process.
 
     Other queues also give `arguments`, those of `open_platform` that open the same queue in another process.

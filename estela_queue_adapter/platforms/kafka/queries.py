@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterator, Sequence
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import QueueUnreachable
+from estela_queue_adapter.errors import QueueUnreachable, TopicDenied
 from estela_queue_adapter.messages import Position
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
-from estela_queue_adapter.platforms.kafka.topics import absence, partitions_of
+from estela_queue_adapter.platforms.kafka.topics import absence, look_up, partitions_of
 from estela_queue_adapter.subscription import Subscription
 from estela_terminal.printable import printable_logger
 
@@ -75,6 +75,18 @@ class TopicQueries:
                 self._told.add(partition)
                 self._warn_of_missing(partition.partition, offset)
         return {partition: int(offset) for partition, offset in offsets.items()}
+
+    def topic_is_there(self) -> bool:
+        """Whether the brokers show the topic. Blocks; raises TopicDenied, and AccessDenied for the group."""
+        with self.answered():
+            if look_up(self._client(), self._settings, self._brokers, self._topic):
+                return True
+            absent = absence(self._settings, self._brokers, self._topic)
+            if isinstance(absent, TopicDenied):
+                raise absent
+            # A topic that is not there says nothing of the group.
+            self._client().committed(TopicPartition(self._topic, 0), timeout_ms=ANSWER_TIMEOUT_MS)
+        return False
 
     @contextlib.contextmanager
     def answered(self) -> Iterator[None]:

@@ -19,9 +19,10 @@ from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTim
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
+from estela_queue_adapter.platforms.kafka.kafka_python.rebalances import RebalanceListener
 from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
+from estela_queue_adapter.platforms.kafka.listeners import LoopsThenListener
 from estela_queue_adapter.platforms.kafka.queries import ANSWER_TIMEOUT_MS, TopicQueries, beginning
-from estela_queue_adapter.platforms.kafka.rebalances import LoopsThenListener, RebalanceListener
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import denied, look_up, topic_id
 from estela_queue_adapter.subscription import Subscription
