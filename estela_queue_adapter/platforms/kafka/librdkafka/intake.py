@@ -169,7 +169,7 @@ class Intake:
             raise SessionRefused
         elif code not in _IGNORED and code not in _OF_CONNECTIONS:
             ours = self.error_of(error)
-            if not isinstance(ours, TransientError):
+            if code == KafkaError.GROUP_MAX_SIZE_REACHED or not isinstance(ours, TransientError):
                 raise ours
 
     def _is_told(self, number: int, position: int, at: int) -> bool:
