@@ -48,6 +48,7 @@ ONLY_IN = {
     "rich": (
         "estela_terminal/",
         "estela_consumer/verification/report.py",
+        "estela_consumer/status/tables.py",
         "estela_consumer/cli/",
         "estela_demo/",
         "estela_cli/doctor/report.py",
@@ -61,6 +62,8 @@ ONLY_IN = {
     ),
     "itemadapter": ("estela_scrapy/", *OUTSIDE),
     "prometheus_client": ("estela_consumer/monitoring/collector.py", *OUTSIDE),
+    "jinja2": ("estela_consumer/status/page.py", *OUTSIDE),
+    "markupsafe": ("estela_consumer/status/", *OUTSIDE),
     "h11": ("estela_pages/server.py", *OUTSIDE),
     "dotenv": ("estela_config/env_file.py", *OUTSIDE),
     "estela_config": (
@@ -71,7 +74,7 @@ ONLY_IN = {
         "estela_cli/",
         *OUTSIDE,
     ),
-    "estela_pages": ("estela_pages/", "estela_consumer/", "estela_status/", *OUTSIDE),
+    "estela_pages": ("estela_pages/", "estela_consumer/", *OUTSIDE),
     "estela_scrapy": ("estela_scrapy/", "estela_cli/", *OUTSIDE),
     "estela_consumer": ("estela_consumer/", "estela_cli/", *OUTSIDE),
     "estela_cli": ("estela_cli/", *OUTSIDE),
@@ -194,6 +197,7 @@ CONSUMER = (
     "cli",
     "service",
     "monitoring",
+    "status",
     "verification",
     "pipeline",
     "stores",

@@ -80,10 +80,16 @@ class Jobs:
         """Those of which something is known since then, whole, the latest first. Raises QueueError."""
         recent = self._histories((), moment - _CLOCKS_DIFFER)
         recent = {jid: each for jid, each in recent.items() if each.time >= moment}
-        if recent and (earliest := _earliest(recent)) < moment - _CLOCKS_DIFFER:
-            before = self._histories(recent, earliest)
-            recent = {jid: before.get(jid, each) for jid, each in recent.items()}
+        old = [jid for jid in recent if not began_since(jid, moment - _CLOCKS_DIFFER)]
+        recent |= self.whole(old)
         return sorted(recent.values(), key=lambda each: each.time, reverse=True)
+
+    def whole(self, jids: Collection[str]) -> dict[str, JobHistory]:
+        """All that is on the topic of these jobs, in one reading. Raises QueueError."""
+        if not jids:
+            return {}
+        found = self._histories(jids, _earliest(jids))
+        return {jid: found[jid] for jid in jids if jid in found}
 
     def _histories(self, jobs: Collection[str], since: float) -> dict[str, JobHistory]:
         found: dict[str, JobHistory] = {}
@@ -95,6 +101,12 @@ class Jobs:
         finally:
             reader.close()
         return found
+
+
+def began_since(jid: str, moment: float) -> bool:
+    """Whether the job's name tells that it began then or later: so nothing was said of it before."""
+    began = time_of_job(jid.partition(".")[0])
+    return began is not None and began <= time.time() and began >= moment
 
 
 def _earliest(jobs: Collection[str]) -> float:
