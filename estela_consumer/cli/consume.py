@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 import click
@@ -28,6 +28,7 @@ from estela_queue_adapter.collector import settle_into_consuming
 from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, exit_codes_text
+from estela_wire.topics import JOBS_TOPIC
 
 _EPILOG = (
     exit_codes_text(EXIT_MEANINGS)
@@ -110,7 +111,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 @_option("--auth-max-wait", "ESTELA_AUTH_MAX_WAIT", _SECONDS, 0.0,
          "Seconds after which a refused login or permission ends the consumer; 0: never.")
 @_option("--listen", "ESTELA_LISTEN", str, None,
-         "Answer /livez /readyz /metrics /status.json there: HOST:PORT.  [default: nowhere]",
+         "Answer / (a page), /livez /readyz /metrics /status.json there: HOST:PORT.  [default: nowhere]",
          metavar="ADDRESS")
 @_option("--listen-names", "ESTELA_LISTEN_NAMES", str, None,
          "Names of hosts, with commas between, by which requests may call it beside its addresses.",
@@ -175,17 +176,20 @@ def _settings(options: dict[str, Any], configuration: Configuration) -> Consumer
         ),
         max_wait=options["max_wait"],
         auth_max_wait=options["auth_max_wait"] or None,
-        monitoring=_monitoring(options),
+        monitoring=_monitoring(options, environ),
         environ=environ,
     )
 
 
-def _monitoring(options: dict[str, Any]) -> MonitoringSettings | None:
+def _monitoring(options: dict[str, Any], environ: Mapping[str, str]) -> MonitoringSettings | None:
     if not options["listen"]:
         return None
     shown = {name: value for name, value in options.items() if name not in _NOT_SHOWN}
     return MonitoringSettings(
-        address=ListenAddress.parse(options["listen"], options["listen_names"] or ""), shown=shown
+        address=ListenAddress.parse(options["listen"], options["listen_names"] or ""),
+        shown=shown,
+        jobs_topic=environ.get("ESTELA_JOBS_TOPIC") or JOBS_TOPIC,
+        group=options["group"] or "",
     )
 
 

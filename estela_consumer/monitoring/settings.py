@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from estela_pages.address import ListenAddress
+from estela_wire.topics import JOBS_TOPIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,3 +17,6 @@ class MonitoringSettings:
     address: ListenAddress
     shown: Mapping[str, Any] = field(default_factory=dict)
     """Options and their values, without secrets."""
+    jobs_topic: str = JOBS_TOPIC
+    group: str = ""
+    """As the consumer was told; empty: `group_<topic>`."""

@@ -20,6 +20,7 @@ from estela_queue_adapter import Platform, Subscription
 from estela_queue_adapter.errors import QueueError
 
 QUEUE, STORE = "queue", "store"
+NOT_YET = "Dead letters and jobs were not looked at yet"
 
 
 @dataclass(slots=True)
@@ -136,6 +137,4 @@ class StatusCollector:
         )
 
     def _unknown(self) -> list[str]:
-        if self._known.jobs is None:
-            return ["Dead letters and jobs were not looked at yet"]
-        return []
+        return [NOT_YET] if self._known.jobs is None else []

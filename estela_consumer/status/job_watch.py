@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from estela_consumer.status.model import TROUBLED, DatasetStatus, JobState, JobStatus
+from estela_consumer.status.model import DatasetStatus, JobState, JobStatus
 from estela_consumer.status.sentence import duration
 from estela_consumer.stores import Store
 from estela_consumer.verification.jobs import JobHistory, began_since
@@ -27,7 +27,14 @@ _STATES = {
     ExitCode.CUT_SHORT: JobState.CUT_SHORT,
     ExitCode.INCOMPLETE: JobState.INCOMPLETE,
 }
-_FIRST = (JobState.INCOMPLETE, JobState.SILENT, JobState.CUT_SHORT, JobState.DEAD_LETTERS, JobState.RUNNING)
+_FIRST = (
+    JobState.INCOMPLETE,
+    JobState.SILENT,
+    JobState.CUT_SHORT,
+    JobState.DEAD_LETTERS,
+    JobState.RUNNING,
+    JobState.ARRIVING,
+)
 
 
 class JobWatch:
@@ -157,7 +164,7 @@ class JobWatch:
             )
         return JobStatus(
             jid=job.jid,
-            state=_STATES[verdict.code],
+            state=JobState.ARRIVING if _may_arrive(verdict) else _STATES[verdict.code],
             time=job.time,
             published=published,
             scraped=scraped,
@@ -171,8 +178,14 @@ def _has_documents_of_its_own(job: JobHistory) -> bool:
     return not any(stream.unique or stream.key for record in job.records for stream in record.streams)
 
 
+def _may_arrive(verdict: Verification) -> bool:
+    """Whether nothing is wrong but that messages are missing, as many of which are still to be consumed."""
+    missing = [stream for stream in verdict.streams if stream.missing]
+    return bool(missing) and verdict.only_missing and all(each.missing <= (each.lag or 0) for each in missing)
+
+
 def _rank(state: JobState) -> int:
-    return _FIRST.index(state) if state in TROUBLED or state is JobState.RUNNING else len(_FIRST)
+    return _FIRST.index(state) if state in _FIRST else len(_FIRST)
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:

@@ -27,14 +27,16 @@ class PartitionStatus(NamedTuple):
     """One partition of a topic."""
 
     partition: int
-    committed: int
-    """The offset that the group reads next."""
-    end: int
+    lag: int
+    """Messages that the group has not committed."""
+    committed: int | None = None
+    """The offset that the group reads next; None: not known."""
+    end: int | None = None
 
-    @property
-    def lag(self) -> int:
-        """Messages that the group has not committed."""
-        return max(0, self.end - self.committed)
+    @classmethod
+    def between(cls, partition: int, committed: int, end: int) -> PartitionStatus:
+        """One of which both offsets are known."""
+        return cls(partition, max(0, end - committed), committed, end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ class JobState(enum.Enum):
     """How a job stands."""
 
     RUNNING = "running"
+    ARRIVING = "on its way"  # it has ended, and what is missing may be among what is still to be consumed
     SILENT = "silent"  # no heartbeat for three intervals, and no closing record
     COMPLETE = "complete"
     DEAD_LETTERS = "dead letters"  # nothing is missing, but some of it is set aside

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from estela_consumer.status.chart import chart
 from estela_consumer.status.model import TROUBLED, JobState, Status, TopicStatus
 from estela_consumer.status.sentence import Level, duration, sentence, summary
-from estela_consumer.status.tables import lag_text, rate_text, time_text, to_go_text
+from estela_consumer.status.tables import count_text, lag_text, rate_text, time_text, to_go_text
 from estela_pages.response import Response
 from estela_terminal.printable import printable
 
@@ -38,7 +38,7 @@ class StatusPage:
         )
         environment.filters |= {
             "chart": chart,
-            "count": lambda number: f"{number:,}",
+            "count": count_text,
             "duration": duration,
             "job_level": _job_level,
             "lag": lag_text,

@@ -44,7 +44,7 @@ def sentence(status: Status) -> Sentence:
 def summary(status: Status) -> str:
     """The figures that one wants whatever the sentence is."""
     rates = [each.rate for each in status.topics if each.rate is not None]
-    lags = [each.lag for each in status.topics]
+    lags = [0 if each.exists is False else each.lag for each in status.topics]
     running = sum(each.state is JobState.RUNNING for each in status.jobs)
     known = [lag for lag in lags if lag is not None]
     parts = [f"{sum(rates):,.0f} messages a second"] if rates else []

@@ -55,7 +55,12 @@ def _partitions(status: Status) -> DataTable:
         told = "" if topic.asked_at is None else f"{duration(status.time - topic.asked_at)} ago"
         for each in topic.partitions:
             table.add_data_row(
-                topic.topic, told, each.partition, f"{each.committed:,}", f"{each.end:,}", f"{each.lag:,}"
+                topic.topic,
+                told,
+                each.partition,
+                count_text(each.committed),
+                count_text(each.end),
+                f"{each.lag:,}",
             )
     return table
 
@@ -72,25 +77,33 @@ def _outages(outages: tuple[OutageStatus, ...], now: float) -> DataTable:
 
 
 def _dead_letters(status: Status) -> DataTable:
-    table = data_table("topic", "reason", "to send them back", "the latest", numbers=("letters",))
+    table = _table("topic", "reason", "letters", "the latest", "to send them back")
     for each in status.dead_letters:
         letters = f"{each.letters:,}" + (" or more" if each.at_least else "")
         latest = f"{each.place} {each.error}: {each.sample}" if each.place else ""
-        table.add_data_row(each.topic, each.reason, each.replay, latest, letters)
+        table.add_data_row(each.topic, each.reason, letters, latest, each.replay)
     return table
 
 
 def _jobs(status: Status) -> DataTable:
-    table = data_table("job", "state", "last heard of", "", numbers=("published", "missing"))
+    table = _table("job", "state", "published", "missing", "last heard of", "")
     for each in status.jobs:
         style = "yellow" if each.state in TROUBLED else ""
         table.add_row(
-            as_text(each.jid), as_text(each.state.value, style),
+            as_text(each.jid), as_text(each.state.value, style), as_text(f"{each.published:,}"),
+            as_text(f"{each.missing:,}" if each.missing else ""),
             as_text(f"{duration(status.time - each.time)} ago"), as_text(each.told),
-            as_text(f"{each.published:,}"), as_text(f"{each.missing:,}" if each.missing else ""),
         )  # fmt: skip
     if status.jobs_not_shown:
-        table.add_data_row(f"and {status.jobs_not_shown:,} earlier ones", "", "", "estela-verify lists all")
+        table.add_data_row(f"and {status.jobs_not_shown:,} others", "", "", "", "", "estela-verify lists all")
+    return table
+
+
+def _table(*titles: str) -> DataTable:
+    """One whose numbers stand among the texts."""
+    table = data_table()
+    for title in titles:
+        table.add_data_column(title, number=title in ("letters", "published", "missing"))
     return table
 
 
@@ -112,6 +125,11 @@ def lag_text(topic: TopicStatus) -> str:
     if topic.exists is False:
         return "no such topic"
     return "not known" if topic.lag is None else f"{topic.lag:,}"
+
+
+def count_text(count: int | None) -> str:
+    """Empty if it is not known."""
+    return "" if count is None else f"{count:,}"
 
 
 def rate_text(rate: float | None) -> str:

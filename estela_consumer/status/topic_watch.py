@@ -33,7 +33,7 @@ class TopicWatch:
         self._asked_at: float | None = None
         self._members: tuple[GroupMember, ...] | None = None
         self._members_at = 0.0
-        self._totals: deque[tuple[float, int, int]] = deque(maxlen=_SAMPLES)  # committed, end
+        self._totals: deque[tuple[float, int, int]] = deque(maxlen=_SAMPLES)  # done, published
         self._samples: deque[Sample] = deque(maxlen=_SAMPLES)
 
     def ask(self) -> None:
@@ -90,7 +90,7 @@ class TopicWatch:
             raise
         now = self._clock()
         self._partitions = tuple(
-            PartitionStatus(end.partition, committed.get(end.partition, end.offset), end.offset)
+            PartitionStatus.between(end.partition, committed.get(end.partition, end.offset), end.offset)
             for end in sorted(ends, key=lambda end: end.partition)
         )
         self._asked_at = now
@@ -102,7 +102,6 @@ class TopicWatch:
             )
         )
         if not self._samples or now - self._samples[-1].time >= _SAMPLE_INTERVAL:
-            lag = sum(each.lag for each in self._partitions)
             self._samples.append(Sample(now, self._rate(1), lag))
 
     def _rate(self, count: int) -> float | None:

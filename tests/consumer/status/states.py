@@ -30,7 +30,7 @@ HOSTILE = (
 
 def topic(name: str, *, lag: int, rate: float, incoming: float, members: int = 2) -> TopicStatus:
     """One of two partitions, with a quarter of an hour behind it."""
-    partitions = tuple(PartitionStatus(number, 500_000, 500_000 + lag // 2) for number in range(2))
+    partitions = tuple(PartitionStatus.between(number, 500_000, 500_000 + lag // 2) for number in range(2))
     samples = tuple(
         Sample(
             NOW - 5 * (180 - n),
@@ -161,7 +161,9 @@ def hostile() -> Status:
             ),
         ),
         outages=(OutageStatus(part="store", topic=HOSTILE, began=NOW - 5, error=HOSTILE),),
-        past_outages=(OutageStatus(part="queue", topic=HOSTILE, began=NOW - 9, ended=NOW - 8, error=HOSTILE),),
+        past_outages=(
+            OutageStatus(part="queue", topic=HOSTILE, began=NOW - 9, ended=NOW - 8, error=HOSTILE),
+        ),
         dead_letters=(
             DeadLetterStatus(
                 topic=HOSTILE, reason=HOSTILE, letters=1, latest=HOSTILE, place=HOSTILE, error=HOSTILE,
