@@ -130,7 +130,7 @@ class ConsumerPage:
                 for name in now.progress.recent_datasets[:_DATASETS]
             ),
             datasets_of="messages of this consumer, the latest write first",
-            settings=self._settings,
+            settings={name: _text(value) for name, value in self._settings.items() if value is not None},
         )  # fmt: skip
 
     def _topic(self, name: str, now: TopicObservation, of_group: TopicStatus | None) -> TopicStatus:
@@ -169,3 +169,7 @@ def _of_itself(now: Observation) -> str:
 
 def _part(part: str) -> str:
     return part.replace("_", " ")
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -32,7 +32,7 @@ class Sentence(NamedTuple):
 def sentence(status: Status) -> Sentence:
     """The worst first; what else is not as it should be in `more`."""
     found = [*_outages(status), *_gone(status), *_topics(status), *_jobs(status), *_dead_letters(status)]
-    found += [(Level.LOOK, text) for text in status.unknown]
+    found += [(Level.BUSY, text) for text in status.unknown]
     if not found:
         return Sentence(Level.WELL, "All well")
     order = list(Level)

@@ -61,7 +61,7 @@ def _partitions(status: Status) -> DataTable:
                 count_text(each.committed),
                 count_text(each.end),
                 f"{each.lag:,}",
-            )
+            )  # fmt: skip
     return table
 
 

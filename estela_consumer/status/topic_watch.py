@@ -94,13 +94,9 @@ class TopicWatch:
             for end in sorted(ends, key=lambda end: end.partition)
         )
         self._asked_at = now
-        self._totals.append(
-            (
-                now,
-                sum(each.committed for each in self._partitions),
-                sum(each.end for each in self._partitions),
-            )
-        )
+        end = sum(end.offset for end in ends)
+        lag = sum(each.lag for each in self._partitions)
+        self._totals.append((now, end - lag, end))
         if not self._samples or now - self._samples[-1].time >= _SAMPLE_INTERVAL:
             self._samples.append(Sample(now, self._rate(1), lag))
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 _TIMEOUT = 120.0  # seconds
 _FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--hide-scrollbars", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-    "--disable-dev-shm-usage", "--virtual-time-budget=1000",
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--hide-scrollbars", "--disable-background-networking", "--disable-component-update",
+    "--disable-extensions", "--disable-dev-shm-usage", "--virtual-time-budget=1000",
 )  # fmt: skip
 
 
