@@ -40,7 +40,6 @@ OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/", "release/")  # 
 ONLY_IN = {
     "kafka": ("estela_queue_adapter/platforms/kafka/", *OUTSIDE),
     "confluent_kafka": (
-        "estela_queue_adapter/platforms/kafka/client.py",  # whether it is installed
         "estela_queue_adapter/platforms/kafka/librdkafka/",
         *OUTSIDE,
     ),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Producer, Transactions
 from estela_queue_adapter.platforms.kafka.kafka_python.consumer import KafkaGroupConsumer
 from estela_queue_adapter.platforms.kafka.kafka_python.producer_client import KafkaPythonProducer
 from estela_queue_adapter.platforms.kafka.kafka_python.transactions import KafkaTransactions
+from estela_queue_adapter.platforms.kafka.librdkafka.installation import check_installation
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
 from estela_queue_adapter.platforms.kafka.settings import LIBRDKAFKA, KafkaSettings
 from estela_queue_adapter.subscription import Subscription
@@ -46,13 +46,7 @@ class _Librdkafka(Client):
 
     def __init__(self, settings: KafkaSettings) -> None:
         super().__init__(settings)
-        try:
-            import confluent_kafka  # noqa: F401
-        except ImportError as error:
-            raise ConfigurationError(
-                f"QUEUE_PLATFORM_CLIENT={LIBRDKAFKA} needs a package that is not installed "
-                f"({error}): pip install 'estela-scrapy[librdkafka]'"
-            ) from error
+        check_installation()
         from estela_queue_adapter.platforms.kafka.librdkafka.options import check_settings
 
         check_settings(settings)

@@ -81,11 +81,11 @@ class TopicQueries:
         with self.answered():
             if look_up(self._client(), self._settings, self._brokers, self._topic):
                 return True
+            absent = absence(self._settings, self._brokers, self._topic)
+            if isinstance(absent, TopicDenied):
+                raise absent
             # A topic that is not there says nothing of the group.
             self._client().committed(TopicPartition(self._topic, 0), timeout_ms=ANSWER_TIMEOUT_MS)
-        absent = absence(self._settings, self._brokers, self._topic)
-        if isinstance(absent, TopicDenied):
-            raise absent
         return False
 
     @contextlib.contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,11 @@ from devservers.ports import wait_until
 from estela_queue_adapter import Platform, open_platform
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.platforms.kafka.connections import logins
-from estela_queue_adapter.platforms.kafka.librdkafka import options
+from estela_queue_adapter.platforms.kafka.librdkafka import installation, options
 from estela_queue_adapter.platforms.kafka.librdkafka.log import LogLines
 from tests.adapter.kafka.test_kafka import KafkaContract, Member
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -65,6 +69,28 @@ def test_an_extra_that_is_not_installed_is_said_with_how_to_install_it(
 
     with pytest.raises(ConfigurationError, match=r"pip install 'estela-scrapy\[librdkafka\]'$"):
         open_platform(**arguments)
+    monkeypatch.setattr(installation, "distribution", lambda name: name)  # both are there
+    with pytest.raises(ConfigurationError, match=r"pip install 'estela-consumer\[librdkafka\]'$"):
+        open_platform(**arguments)
+
+
+@pytest.mark.parametrize("version", ["1.9.2", "2.12.0", "2.16", "2.16.1", "3.0.0rc1"])
+def test_a_librdkafka_that_does_not_work_is_said_with_how_to_install_another(
+    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr(installation, "version", lambda _: version)
+
+    with pytest.raises(ConfigurationError, match=rf"and {version} is installed: pip install"):
+        open_platform(**arguments)
+
+
+def test_the_versions_that_work_are_those_of_the_extra() -> None:
+    parsed = configparser.ConfigParser()
+    parsed.read(ROOT / "setup.cfg")
+    lowest, below = (".".join(map(str, numbers)) for numbers in (installation.LOWEST, installation.BELOW))
+
+    extra = parsed["options.extras_require"]["librdkafka"]
+    assert extra.strip() == f"confluent-kafka >= {lowest}, < {below}"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_STORED, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_STORED, KafkaError, KafkaException, TopicPartition
 
+from estela_queue_adapter.errors import QueueError
 from estela_queue_adapter.interfaces import PartitionListener
 
 _ANSWER_TIMEOUT = 10.0  # seconds
@@ -26,12 +27,14 @@ class Assignment:
         topic: str,
         listener: PartitionListener,
         is_paused: Callable[[], bool],
+        beginnings: Callable[[Collection[int]], Mapping[int, int]],
         *,
         cooperative: bool,
     ) -> None:
         self._topic = topic
         self._listener = listener
         self._is_paused = is_paused
+        self._beginnings = beginnings
         self._cooperative = cooperative
         self._restarted_at = float("-inf")
         self.next: dict[int, int] = {}
@@ -69,12 +72,20 @@ class Assignment:
         owned = {partition: at for partition, at in offsets.items() if partition in self.next}
         self.next.update(owned)
         for position in self._positions(owned):
-            try:
-                client.seek(position)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError._STATE:
-                    raise
-                self._restart(client, position.partition)  # librdkafka gave up reading it
+            if not self._is_moved(client, position):
+                self._restart(client, position.partition)
+
+    def _is_moved(self, client: Any, position: TopicPartition) -> bool:
+        """Whether it could be moved: not to what is committed, nor if librdkafka gave up reading it."""
+        if position.offset == OFFSET_STORED:
+            return False
+        try:
+            client.seek(position)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._STATE:
+                raise
+            return False
+        return True
 
     def _restart(self, client: Any, partition: int) -> None:
         """Assign it again, which is the only way.
@@ -100,11 +111,10 @@ class Assignment:
 
     def _on_assign(self, client: Any, given: list[Any]) -> None:
         self.next.update((partition.partition, OFFSET_STORED) for partition in given)
-        with contextlib.suppress(KafkaException):  # then what is assigned is what is committed
-            given = client.committed(given, _ANSWER_TIMEOUT)
-            for partition in given:
-                if partition.offset < 0:  # the group is new to it
-                    partition.offset = OFFSET_BEGINNING
+        with contextlib.suppress(
+            KafkaException, QueueError
+        ):  # then librdkafka asks itself, and `Intake` is told
+            given = self._begun(client, given)
         if self._cooperative:
             client.incremental_assign(given)
         else:
@@ -112,6 +122,15 @@ class Assignment:
         if self._is_paused():
             client.pause(given)
         self._listener.partitions_assigned([partition.partition for partition in given])
+
+    def _begun(self, client: Any, given: list[Any]) -> list[Any]:
+        """Where the group is in these; their beginnings if it is new to them."""
+        begun = client.committed(given, _ANSWER_TIMEOUT)
+        new = [position for position in begun if position.offset < 0 and position.error is None]
+        beginnings = self._beginnings([position.partition for position in new]) if new else {}
+        for position in new:
+            position.offset = beginnings[position.partition]
+        return list(begun)
 
     def _on_revoke(self, client: Any, taken: list[Any]) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_STORED, TopicPartition
@@ -63,9 +63,12 @@ class LibrdkafkaGroupConsumer(Consumer):
             self._topic,
             LoopsThenListener(self, listener),
             lambda: self.iteration.paused,
+            self._beginnings,
             cooperative=settings.partition_assignment == "cooperative-sticky",
         )
-        self._intake = Intake(settings, subscription, self._brokers, self._assignment, self._gone(listener))
+        self._intake = Intake(
+            settings, subscription, self._brokers, self._assignment, self._gone(listener), self._beginnings
+        )
         self._commits = Commits(self._brokers, self._health)
         self._handle: Handle | None = None
         watch(self)
@@ -236,6 +239,12 @@ class LibrdkafkaGroupConsumer(Consumer):
         if offset is None:
             offset = self._assignment.next.get(number, OFFSET_STORED)
         return self._queries.committed(partition) if offset < 0 else offset
+
+    def _beginnings(self, numbers: Collection[int]) -> dict[int, int]:
+        partitions = [KafkaPythonPartition(self._topic, number) for number in numbers]
+        with self._queries.answered():
+            beginnings = self._queries.beginnings(partitions)
+        return {partition.partition: offset for partition, offset in beginnings.items()}
 
     def _gone(self, listener: PartitionListener) -> Any:
         def gone(partition: int, position: int, resumed: int) -> None:

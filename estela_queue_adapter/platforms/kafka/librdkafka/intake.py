@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, TypeAlias
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_STORED, KafkaError
+from confluent_kafka import OFFSET_STORED, KafkaError
 from kafka import TopicPartition
 
 from estela_queue_adapter.errors import QueueError, TopicDenied, TransientError
@@ -28,6 +28,11 @@ _UNREADABLE = (
     KafkaError._NOT_IMPLEMENTED,
     KafkaError.INVALID_MSG,
 )
+_STOPPING = (  # nothing more comes of the partition before it is told where to go on
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError._LOG_TRUNCATION,
+    *_UNREADABLE,
+)
 _IGNORED = (
     KafkaError._MAX_POLL_EXCEEDED,  # the partitions are lost, as the listener is told; the next poll joins
     KafkaError.UNKNOWN_TOPIC_OR_PART,  # it was deleted: one that appears later is read
@@ -41,7 +46,8 @@ _OF_CONNECTIONS = (  # `Health` finds out
     KafkaError._TIMED_OUT,
 )
 
-Gone = Callable[[int, int, int], None]
+Gone: TypeAlias = Callable[[int, int, int], None]
+Beginnings: TypeAlias = Callable[[Collection[int]], Mapping[int, int]]
 
 
 class SessionRefused(Exception):
@@ -58,6 +64,7 @@ class Intake:
         brokers: Brokers,
         assignment: Assignment,
         gone: Gone,
+        beginnings: Beginnings,
     ) -> None:
         self._settings = settings
         self._topic = subscription.topic
@@ -65,6 +72,7 @@ class Intake:
         self._brokers = brokers
         self._assignment = assignment
         self._gone = gone
+        self._beginnings = beginnings
         self._interrupted = False
         self._failure: BaseException | None = None  # for the next poll, as this one has messages
 
@@ -107,10 +115,7 @@ class Intake:
                 if (error := event.error()) is not None:
                     self._on_error(event, error, messages, moved, max_messages)
                 elif number in following:
-                    messages.append(_message(event))
-                    following[number] = event.offset() + 1
-            except SystemError:  # a header's name that is not UTF-8
-                moved[number] = self._salvaged(number, event.offset(), messages, 1)
+                    self._on_message(event, messages, moved)
             except (QueueError, SessionRefused) as raised:
                 failure = failure or raised
         if moved:
@@ -126,6 +131,16 @@ class Intake:
         ours = translate(error, self._brokers, reading=True, about=self._group)
         return translate(error, self._brokers, about=self._topic) if isinstance(ours, TopicDenied) else ours
 
+    def _on_message(self, event: Any, messages: list[Message], moved: dict[int, int]) -> None:
+        number, offset = event.partition(), event.offset()
+        try:
+            messages.append(_message(event))
+        except SystemError:  # a header's name that is not UTF-8
+            moved[number] = offset  # if it cannot be read now
+            moved[number] = self._salvaged(number, offset, messages, 1)
+        else:
+            self._assignment.next[number] = offset + 1
+
     def _on_error(
         self,
         event: Any,
@@ -135,15 +150,17 @@ class Intake:
         max_messages: int,
     ) -> None:
         code, number = error.code(), event.partition()
+        at = self._assignment.next.get(number, OFFSET_STORED)
+        if code in _STOPPING:
+            moved[number] = at  # if nobody can say now where it goes on
         if code == KafkaError._PARTITION_EOF:  # behind the marks of transactions too
             if number in self._assignment.next:
                 self._assignment.next[number] = event.offset()
         elif code == KafkaError._AUTO_OFFSET_RESET and not _is_offset(event.offset()):
-            moved[number] = OFFSET_BEGINNING  # the group is new to this partition
+            moved[number] = self._beginnings([number])[number]  # the group is new to this partition
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION):
             moved[number] = self._reset(number, event.offset(), error)
         elif code in _UNREADABLE:
-            at = self._assignment.next.get(number, OFFSET_STORED)
             at = event.offset() if at < 0 else at
             moved[number] = self._salvaged(number, at, messages, max_messages)
         elif code == KafkaError.INVALID_SESSION_TIMEOUT:
