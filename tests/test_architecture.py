@@ -47,6 +47,7 @@ ONLY_IN = {
     "rich": (
         "estela_terminal/",
         "estela_consumer/verification/report.py",
+        "estela_consumer/verification/listing.py",
         "estela_consumer/status/tables.py",
         "estela_consumer/cli/",
         "estela_demo/",
