@@ -136,8 +136,9 @@ class ConsumerPage:
     def _topic(self, name: str, now: TopicObservation, of_group: TopicStatus | None) -> TopicStatus:
         """What the group's own watch knows, with the longer history of this consumer."""
         samples = tuple(Sample(each.time, each.rate, each.lag) for each in self._history.samples(name))
-        if of_group is not None and of_group.exists and of_group.rate is not None:
-            return replace(of_group, samples=samples)
+        if of_group is not None and of_group.exists:
+            rate = self._history.rate(name) if of_group.rate is None else of_group.rate
+            return replace(of_group, rate=rate, samples=samples)
         lag = now.lag
         return TopicStatus(
             topic=name,

@@ -169,7 +169,7 @@ class JobWatch:
             published=published,
             scraped=scraped,
             missing=verdict.total("missing"),
-            told=sentence(verdict),
+            told="" if verdict.code is ExitCode.OK else sentence(verdict),
         )
 
 

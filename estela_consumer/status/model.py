@@ -137,7 +137,7 @@ class JobStatus:
     scraped: int | None
     missing: int = 0
     told: str
-    """What there is to say, in one sentence."""
+    """What more there is to say, in one sentence; empty if it is complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

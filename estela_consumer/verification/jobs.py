@@ -81,21 +81,24 @@ class Jobs:
         recent = self._histories((), moment - _CLOCKS_DIFFER)
         recent = {jid: each for jid, each in recent.items() if each.time >= moment}
         old = [jid for jid in recent if not began_since(jid, moment - _CLOCKS_DIFFER)]
-        recent |= self.whole(old)
+        for jid, before in self.whole(old).items():
+            recent[jid].closed = before.closed | recent[jid].closed
         return sorted(recent.values(), key=lambda each: each.time, reverse=True)
 
     def whole(self, jids: Collection[str]) -> dict[str, JobHistory]:
-        """All that is on the topic of these jobs, in one reading. Raises QueueError."""
+        """The closing records of these jobs, all that are on the topic, in one reading. Raises QueueError."""
         if not jids:
             return {}
-        found = self._histories(jids, _earliest(jids))
+        found = self._histories(jids, _earliest(jids), heartbeats=False)
         return {jid: found[jid] for jid in jids if jid in found}
 
-    def _histories(self, jobs: Collection[str], since: float) -> dict[str, JobHistory]:
+    def _histories(
+        self, jobs: Collection[str], since: float, *, heartbeats: bool = True
+    ) -> dict[str, JobHistory]:
         found: dict[str, JobHistory] = {}
         reader = JobsTopicReader(self._platform, self._topic, since)
         try:
-            for told in reader.read_on(jobs):
+            for told in reader.read_on(jobs, heartbeats=heartbeats):
                 jid = told.jid if isinstance(told, Alive) else told.record.jid
                 found.setdefault(jid, JobHistory(jid)).add(told)
         finally:
