@@ -32,6 +32,7 @@ _COMMANDS = {
     "doctor": _Place("estela_cli.doctor.command", "doctor"),
     "consume": _Place("estela_consumer.cli.consume", "consume", prepare="prepare_process"),
     "verify": _Place("estela_consumer.cli.verify", "verify"),
+    "status": _Place("estela_consumer.cli.status", "status"),
     "data": _Place("estela_consumer.cli.data", "data"),
     "dead-letters": _Place("estela_consumer.cli.dead_letters", "dead_letters"),
     "outbox": _Place("estela_scrapy.cli.outbox", "outbox", crawls=True),
@@ -40,7 +41,8 @@ _HELP = {
     "demo": "Crawl a small shop that comes along, and see what is stored. No server needed.",
     "doctor": "Say what is configured, from where, and whether queue and store answer.",
     "consume": "Move messages from the queue into the database.",
-    "verify": "Say whether all that a job scraped is stored.",
+    "verify": "Say whether all that a job, or each of the last day, scraped is stored.",
+    "status": "Say how everything stands, as tables or as a page.",
     "data": "Look at what is stored.",
     "dead-letters": "Look at messages that could not be stored, and send them again.",
     "outbox": "Look at messages that could not be sent, and send them.",
@@ -106,7 +108,7 @@ def estela_scrapy(**_: Any) -> None:
     """From a Scrapy crawl over a queue to a database.
 
     `estela-scrapy demo` shows it on this machine. Each command has a name of its own too: estela-consume,
-    estela-verify, estela-data, estela-dead-letters, estela-outbox.
+    estela-verify, estela-status, estela-data, estela-dead-letters, estela-outbox.
     """
 
 
