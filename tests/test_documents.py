@@ -65,7 +65,7 @@ def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaul
     fields = settings_of(ExtensionSettings)
 
     assert set(documented) == ExtensionSettings.variables()
-    assert len(fields) == 23
+    assert len(fields) == 24
     for name, field in fields.items():
         default = field.metadata["default"]
         shown = "" if default in ("", None) else f"`{default}`"
