@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from devservers.kafka import create_topic
 from devservers.mongodb import MongoReplicaSet, MongoStandalone
 from devservers.ports import free_port, wait_until
 from devservers.prometheus import Prometheus
+from estela_consumer.monitoring.metrics import METRICS
 from estela_queue_adapter import Outgoing, get_producer_interface, open_platform
 from tests.conftest import or_skip
 from tests.consumer.background import background
@@ -56,6 +58,8 @@ def test_what_becomes_of_messages_is_seen_while_it_runs(unique: str, tmp_path: P
             0.0,
         )  # a tombstone is not stored
         assert view.code("/livez") == 200
+        page = get(view.at, "/metrics")[1]
+        assert set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE)) == {metric.name for metric in METRICS}
         state = json.loads(get(view.at, "/status.json")[1])
         told = state["topics"][unique]
         assert told["dead_letters"] == {"undecodable": 1}
