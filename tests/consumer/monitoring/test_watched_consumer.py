@@ -270,7 +270,7 @@ def test_where_it_cannot_listen_it_does_not_start(unique: str, workdir: Path, li
     assert "Traceback" not in result.err
 
 
-@pytest.mark.usefixtures("surroundings")
+@pytest.mark.usefixtures("on_servers")
 def test_prometheus_scrapes_it_and_answers_a_query(unique: str, tmp_path: Path) -> None:
     publish(unique, (envelope({"n": n}, jid=f"1.s.{unique}") for n in range(200)))
     with seen(unique, tmp_path) as view:
