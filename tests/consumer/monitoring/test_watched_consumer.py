@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -118,9 +119,12 @@ def test_under_load_the_lag_is_kafkas_own_of_the_last_seconds(
             done.set()
             producing.join()
 
+    # On a busy machine both we and the consumer wait for Kafka's answers.
+    answer = max(later - earlier for (earlier, _), (later, _) in pairwise(known))
+    old = 5.0 + 2 * answer
     for at, lag in looked:
-        recent = [value for then, value in known if at - 5.0 <= then <= at]
-        assert min(recent) <= lag <= max(recent) or at - known[0][0] < 5.0
+        recent = [value for then, value in known if at - old <= then <= at]
+        assert min(recent) <= lag <= max(recent) or at - known[0][0] < old
     assert len({lag for _, lag in looked}) > 2  # it was asked again and again, under load
     assert looked[-1][1] > 0
 
