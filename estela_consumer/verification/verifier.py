@@ -228,7 +228,7 @@ class Verifier:
                 for ids in stream.ranges
                 if stream.first.topic == topic
             }
-            for letter in DeadLetterReader(self._platform, topic).letters():
+            for letter in DeadLetterReader(self._platform, topic).letters(discarded=None):
                 sender = _sender(letter)
                 if sender in owner:
                     counts[owner[sender]] += 1
@@ -265,7 +265,7 @@ class Verifier:
         consumed = ConsumedCount(self._platform, subscription, stream.ranges)
         if not stream.first.key:
             return consumed.missing(stream.published, lag)
-        letters = DeadLetterReader(self._platform, subscription.topic).letters()
+        letters = DeadLetterReader(self._platform, subscription.topic).letters(discarded=None)
         keyed = KeyedMessages(self._store, {identity for letter in letters if (identity := _id_of(letter))})
         missing = consumed.missing(stream.published, lag, keyed.add)
         keyed.finish()

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from estela_queue_adapter.access import TopicAccess
+from estela_queue_adapter.administration import Administration
 from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
 from estela_queue_adapter.files.location import located
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.messages import Message, Outgoing
+from estela_queue_adapter.platforms.embedded.administration import EmbeddedAdministration
 from estela_queue_adapter.platforms.embedded.consumer import EmbeddedConsumer
 from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
 from estela_queue_adapter.platforms.embedded.producer import EmbeddedProducer
@@ -75,16 +77,21 @@ class EmbeddedPlatform(Platform):
     def read(self, topic: str) -> Iterator[Message]:
         checked_topic(topic)
         with contextlib.closing(EmbeddedLog(self._path)) as log:
-            offset, end = 0, log.end(topic)
+            offset, end, generation = 0, log.end(topic), log.generation
             while offset < end:
                 messages = log.read(topic, offset, _READ_AT_ONCE)
                 if not messages:
+                    if log.generation == generation:
+                        return  # the rest has been pruned
                     raise QueueUnreachable(f"{self._path} was removed or replaced while it was read")
                 yield from (message for message in messages if message.offset < end)
                 offset = messages[-1].offset + 1
 
     def transactions(self, name: str) -> Transactions:
         return EmbeddedTransactions(self._path, name)
+
+    def administration(self) -> Administration:
+        return EmbeddedAdministration(self._path)
 
     def describe(self) -> str:
         return f"the file {self._path}"

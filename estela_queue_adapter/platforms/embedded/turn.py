@@ -42,6 +42,15 @@ class ReaderTurn:
         except OSError as error:
             raise QueueUnreachable(f"{self._lock.path} cannot be locked: {error}") from error
 
+    def is_taken(self) -> bool:
+        """Whether a reader has it now, ours or another. Raises QueueUnreachable."""
+        if not self._lock.path.exists():
+            return False
+        if self.acquire():
+            self.end()
+            return False
+        return True
+
     def begin(self, log: EmbeddedLog) -> None:
         """The turn begins, on this log."""
         self._generation = log.generation

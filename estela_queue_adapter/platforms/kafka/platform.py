@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from estela_queue_adapter.access import TopicAccess
+from estela_queue_adapter.administration import Administration
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.messages import Message
+from estela_queue_adapter.platforms.kafka.administration import KafkaAdministration
 from estela_queue_adapter.platforms.kafka.consumer import KafkaGroupConsumer
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
 from estela_queue_adapter.platforms.kafka.reading import read_topic
@@ -39,6 +41,9 @@ class KafkaPlatform(Platform):
 
     def transactions(self, name: str) -> Transactions:
         return KafkaTransactions(self._settings, name)
+
+    def administration(self) -> Administration:
+        return KafkaAdministration(self._settings)
 
     def describe(self) -> str:
         return f"Kafka at {','.join(self._settings.bootstrap_servers)}"
