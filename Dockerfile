@@ -17,6 +17,7 @@ COPY setup.cfg setup.py pyproject.toml MANIFEST.in README.md LICENSE ./
 COPY release release
 COPY estela_wire estela_wire
 COPY estela_terminal estela_terminal
+COPY estela_pages estela_pages
 COPY estela_queue_adapter estela_queue_adapter
 COPY estela_config estela_config
 COPY estela_scrapy estela_scrapy

@@ -33,6 +33,7 @@ from estela_consumer.pipeline.writers import BatchWriter
 from estela_consumer.retention import Retention
 from estela_consumer.retry import STORE, RetryPolicy
 from estela_consumer.stores import Store, StoreSettings, open_store
+from estela_pages.address import ListenError
 from estela_queue_adapter import Platform, Producer, Subscription, open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
 from estela_terminal.exit_codes import ExitCode
@@ -159,7 +160,7 @@ class ConsumerService:
                 if monitor is not None:
                     closing.callback(monitor.close)
                 parts = self._open()
-            except (ConfigurationError, UsageError) as error:
+            except (ConfigurationError, UsageError, ListenError) as error:
                 logger.error("%s", error)
                 return ExitCode.USAGE
             logger.info("Consuming from %s into %s", parts.platform.describe(), parts.store.describe())

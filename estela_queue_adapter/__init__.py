@@ -17,7 +17,7 @@ check_alone()
 __version__ = "0.2.0.dev0"
 
 # Loggers that estela's entrypoint silences, so that logging about the queue does not go to the queue.
-queue_noisy_libraries = ["kafka"]
+queue_noisy_libraries = ["kafka", "librdkafka"]
 
 __all__ = [
     "Consumer",

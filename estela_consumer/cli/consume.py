@@ -17,12 +17,12 @@ from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
 from estela_consumer.cli.summary import print_summary
 from estela_consumer.errors import EXIT_MEANINGS, UsageError
-from estela_consumer.monitoring.address import ListenAddress
 from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.pipeline.batch import ChunkLimits
 from estela_consumer.pipeline.pipeline import PipelineSettings
 from estela_consumer.service import ConsumerService, ConsumerSettings
 from estela_consumer.stores.opening import DEFAULT_URL
+from estela_pages.address import ListenAddress, ListenError
 from estela_queue_adapter.collector import settle_into_consuming
 from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
@@ -149,7 +149,7 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     log_notes()
     try:
         settings = _settings(options, current_configuration())
-    except (UsageError, ConfigurationError) as error:
+    except (UsageError, ListenError, ConfigurationError) as error:
         raise click.UsageError(str(error)) from None
     service = ConsumerService(settings)
     with live_progress(console, service.progress) as draw:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from estela_consumer.monitoring.address import ListenAddress
+from estela_pages.address import ListenAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,15 @@ from typing import Any
 from estela_queue_adapter.errors import CommitRefused, ConsumerClosed, ProducerClosed, QueueError
 from estela_queue_adapter.interfaces import Consumer, OnDelivery, PartitionListener, Platform, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Headers, Message, Position
+from estela_queue_adapter.platforms.log_reader import LogReader
 from estela_queue_adapter.serialization import serialize
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
+from estela_queue_adapter.topic_reader import TopicReader
 
 PARTITION = 0
-_READ_AT_ONCE = 500  # messages
 _LOOK_AGAIN = 0.02  # seconds between looks at a log that has nothing new
 
 
@@ -107,6 +109,11 @@ class _Turns:
         """Whether the turn is this reader's now."""
         with self._lock:
             return self._readers.setdefault(turn, reader) is reader
+
+    def is_taken(self, turn: tuple[str, str]) -> bool:
+        """Whether some consumer of this process has it."""
+        with self._lock:
+            return turn in self._readers
 
     def end(self, timeout: float) -> None:
         """Nothing to do when the interpreter ends."""
@@ -218,8 +225,11 @@ class LogPlatform(Platform):
         return _LogConsumer(self._log, self._turns, subscription, listener or PartitionListener())
 
     def read(self, topic: str) -> Iterator[Message]:
-        checked_topic(topic)
-        offset, end = 0, self._log.end(topic)
-        while offset < end and (messages := self._log.read(topic, offset, min(_READ_AT_ONCE, end - offset))):
-            yield from messages
-            offset = messages[-1].offset + 1
+        return self.reader(topic).read_on()
+
+    def reader(self, topic: str, since: float = 0.0) -> TopicReader:
+        return LogReader(self._log, checked_topic(topic), since)
+
+    def members(self, subscription: Subscription) -> list[GroupMember] | None:
+        taken = self._turns.is_taken((subscription.group_id, checked_topic(subscription.topic)))
+        return [GroupMember("", "", (PARTITION,))] if taken else []

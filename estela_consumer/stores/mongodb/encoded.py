@@ -1,8 +1,16 @@
-"""Documents that are BSON already."""
+"""Documents that are BSON already, and their insertion."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure
+
+_MAX_BYTES = 40_000_000  # of one message; a server takes 48,000,000
+_MAX_DOCUMENTS = 100_000  # in one command, as servers say
 
 
 class Encoded(RawBSONDocument):
@@ -18,3 +26,31 @@ class Encoded(RawBSONDocument):
 
     def __repr__(self) -> str:
         return f"<{len(self.raw)} bytes of BSON>"
+
+
+def insert(collection: Collection[Any], documents: Sequence[bytes]) -> None:
+    """Insert BSON documents, in any order. Blocks. Raises what pymongo's `insert_many` does.
+
+    Most of what that takes are its checks of each document, so they are sent as one command. It is asked only
+    if that ends with an error other than those of single documents, as it knows which to try once more. What
+    the first try has written by then is refused as a duplicate.
+    """
+    encoded = [Encoded(document) for document in documents]
+    if len(documents) <= _MAX_DOCUMENTS and sum(map(len, documents)) <= _MAX_BYTES:
+        try:
+            reply = collection.database.command(
+                {
+                    "insert": collection.name,
+                    "ordered": False,
+                    "writeConcern": collection.write_concern.document,
+                    "documents": encoded,
+                }
+            )
+        except (ConnectionFailure, OperationFailure):
+            pass
+        else:
+            if "writeConcernError" not in reply:
+                if reply.get("writeErrors"):
+                    raise BulkWriteError({"writeErrors": reply["writeErrors"], "writeConcernErrors": []})
+                return
+    collection.insert_many(encoded, ordered=False)

@@ -23,7 +23,7 @@ from estela_consumer.errors import BadMessage, StoreLoginRefused, StoreUnreachab
 from estela_consumer.keyed.kinds import Kind, mismatch
 from estela_consumer.stores.interface import Outcome, Store, StoreAccess, Summary, Verdict
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
-from estela_consumer.stores.mongodb.encoded import Encoded
+from estela_consumer.stores.mongodb.encoded import insert
 from estela_consumer.stores.mongodb.indexes import MongoIndexes
 from estela_consumer.stores.mongodb.keyed import KeyedWrites
 from estela_consumer.stores.mongodb.kinds import CollectionKinds
@@ -215,9 +215,8 @@ class MongoStore(Store):
         )
 
     def _insert(self, dataset: Dataset, documents: Sequence[Document]) -> list[Verdict]:
-        encoded = [Encoded(document.bson) for document in documents]
         try:
-            self._collection(dataset).insert_many(encoded, ordered=False)
+            insert(self._collection(dataset), [document.bson for document in documents])
         except BulkWriteError as error:
             return self._verdicts(dataset, documents, error)
         except OperationFailure as error:

@@ -43,13 +43,15 @@ class ReaderTurn:
             raise QueueUnreachable(f"{self._lock.path} cannot be locked: {error}") from error
 
     def is_taken(self) -> bool:
-        """Whether a reader has it now, ours or another. Raises QueueUnreachable."""
+        """Whether some reader has it now, other than this one. Creates nothing.
+
+        The lock is taken for a moment to find out; a reader that wants it in that moment tries again.
+        """
         if not self._lock.path.exists():
             return False
-        if self.acquire():
-            self.end()
-            return False
-        return True
+        taken = not self.acquire()
+        self._lock.release()
+        return taken
 
     def begin(self, log: EmbeddedLog) -> None:
         """The turn begins, on this log."""

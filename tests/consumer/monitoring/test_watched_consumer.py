@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from devservers.mongodb import MongoReplicaSet, MongoStandalone
 from devservers.ports import free_port, wait_until
+from devservers.prometheus import Prometheus
 from estela_consumer.monitoring.lag import group_lag
 from estela_queue_adapter import Subscription, get_producer_interface, open_platform
 from tests.conftest import or_skip
@@ -275,44 +273,23 @@ def test_where_it_cannot_listen_it_does_not_start(unique: str, workdir: Path, li
 
 @pytest.mark.usefixtures("surroundings")
 def test_prometheus_scrapes_it_and_answers_a_query(unique: str, tmp_path: Path) -> None:
-    with or_skip("Prometheus"):
-        binary = shutil.which("prometheus")
-        if binary is None:
-            raise FileNotFoundError("Debian's package prometheus has it")
     publish(unique, (envelope({"n": n}, jid=f"1.s.{unique}") for n in range(200)))
     with seen(unique, tmp_path) as view:
-        config = tmp_path / "prometheus.yml"
-        job = {"job_name": "estela", "static_configs": [{"targets": [view.at]}]}
-        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))
-        web = f"127.0.0.1:{free_port()}"
-        prometheus = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-                f"--web.listen-address={web}",
-                "--log.level=error",
-            ],
-            cwd=tmp_path,
-        )
-
-        def answers(query: str, expected: str) -> bool:
-            url = f"http://{web}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-            try:
-                with urllib.request.urlopen(url, timeout=5) as response:
-                    result = json.load(response)["data"]["result"]
-            except OSError:
-                return False
-            return [each["value"][1] for each in result] == [expected]
-
+        prometheus = Prometheus(tmp_path / "prometheus", [view.at])
+        with or_skip("Prometheus"):
+            prometheus.start()
         try:
             for query, expected in (
-                ('up{job="estela"}', "1"),
-                ("sum(estela_consumer_messages_done_total)", "200"),
-                ("sum(max by (topic, partition) (estela_consumer_lag_messages))", "0"),
-                ('estela_consumer_latency_seconds_bucket{le="+Inf"}', "200"),
+                ('up{job="estela"}', 1.0),
+                ("sum(estela_consumer_messages_done_total)", 200.0),
+                ("sum(max by (topic, partition) (estela_consumer_lag_messages))", 0.0),
+                ('estela_consumer_latency_seconds_bucket{le="+Inf"}', 200.0),
             ):
-                wait_until(lambda q=query, e=expected: answers(q, e), query)  # type: ignore[misc]
+
+                def is_answered(query: str = query, expected: float = expected) -> bool:
+                    return [value for _, value in prometheus.query(query)] == [expected]
+
+                wait_until(is_answered, query)
+            assert [target["lastError"] for target in prometheus.targets()] == [""]
         finally:
-            prometheus.terminate()
-            prometheus.wait()
+            prometheus.stop()
