@@ -66,6 +66,7 @@ class KafkaBroker(ServerProcess):
             "controller.listener.names": "CONTROLLER",
             "log.dirs": folder / "data",
             "num.partitions": 4,
+            "log.retention.ms": -1,  # a record with an old timestamp is gone at the next look otherwise
             "default.replication.factor": replicas,
             "min.insync.replicas": max(1, replicas - 1),
             "offsets.topic.replication.factor": replicas,

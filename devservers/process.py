@@ -47,6 +47,13 @@ class ServerProcess(ABC):
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process; raises RuntimeError if it was not started, or was ended."""
+        if self._process is None:
+            raise RuntimeError(f"{type(self).__name__} does not run")
+        return self._process.pid
+
     def freeze(self) -> None:
         """Hold it: it keeps its connections and answers nothing, until `thaw`."""
         self._signal(signal.SIGSTOP)

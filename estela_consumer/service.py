@@ -32,6 +32,7 @@ from estela_consumer.pipeline.writer_threads import WriterThreads
 from estela_consumer.pipeline.writers import BatchWriter
 from estela_consumer.retry import STORE, RetryPolicy
 from estela_consumer.stores import Store, StoreSettings, open_store
+from estela_pages.address import ListenError
 from estela_queue_adapter import Platform, Producer, Subscription, open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
 from estela_terminal.exit_codes import ExitCode
@@ -156,7 +157,7 @@ class ConsumerService:
                 if monitor is not None:
                     closing.callback(monitor.close)
                 parts = self._open()
-            except (ConfigurationError, UsageError) as error:
+            except (ConfigurationError, UsageError, ListenError) as error:
                 logger.error("%s", error)
                 return ExitCode.USAGE
             logger.info("Consuming from %s into %s", parts.platform.describe(), parts.store.describe())
@@ -204,7 +205,7 @@ class ConsumerService:
 
     def _consume(self, parts: _Parts, monitor: Monitor | None, tick: Callable[[], None]) -> None:
         if monitor is not None:
-            monitor.watch_lags(parts.platform, map(self._subscription, self._settings.topics))
+            monitor.watch_queue(parts.platform, map(self._subscription, self._settings.topics))
         if not self._stop_request.is_made:
             self._run_threads({"store": lambda: self._wait_for_store(parts.store)}, tick)
         if not self._stop_request.is_made:

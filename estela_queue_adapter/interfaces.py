@@ -16,8 +16,10 @@ from typing_extensions import Self
 from estela_queue_adapter.access import TopicAccess
 from estela_queue_adapter.errors import PermanentError, QueueError, TopicMissing
 from estela_queue_adapter.iteration import Iteration
+from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Headers, Message, Outgoing, Position
 from estela_queue_adapter.subscription import Subscription
+from estela_queue_adapter.topic_reader import Peek, RereadingReader, TopicReader
 
 OnDelivery: TypeAlias = Callable[[QueueError | None], None]
 
@@ -261,6 +263,25 @@ class Platform(ABC):
         other. Blocks; raises TopicMissing, QueueUnreachable, AccessDenied, and ConfigurationError if no topic
         can have that name.
         """
+
+    def reader(self, topic: str, since: float = 0.0) -> TopicReader:
+        """What reads `topic` outside every group, on from where it stopped; it connects when it reads.
+
+        With `since`, seconds since the epoch, it begins in each partition with the first message of that time
+        or later. Raises ConfigurationError if no topic can have that name.
+        """
+        return RereadingReader(self.read, topic, since)
+
+    def members(self, subscription: Subscription) -> list[GroupMember] | None:
+        """Who reads the topic for the group now, without becoming one of them; None if it is not known.
+
+        Blocks for some seconds at most; raises QueueUnreachable and AccessDenied.
+        """
+        return None
+
+    def peek(self, topic: str) -> Peek:
+        """What looks at single messages of the topic. Raises ConfigurationError if no topic can be that."""
+        return Peek()
 
     def transactions(self, name: str) -> Transactions:
         """Transactions under `name`: whoever opened some under that name before can publish no more.

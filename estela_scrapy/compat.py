@@ -61,6 +61,28 @@ def call_later(delay: float, function: Callable[[], object]) -> None:
         later.callLater(delay, function)
 
 
+def looping_call(interval: float, function: Callable[[], object]) -> Callable[[], None]:
+    """Call `function` every `interval` seconds on the reactor's thread, until what is returned is called.
+
+    Below 2.14 Scrapy has none of its own.
+    """
+    if scrapy.version_info >= (2, 14):
+        from scrapy.utils.asyncio import create_looping_call
+
+        loop: Any = create_looping_call(function)
+    else:
+        from twisted.internet.task import LoopingCall
+
+        loop = LoopingCall(function)
+    loop.start(interval, now=False)
+
+    def stop() -> None:
+        if loop.running:
+            loop.stop()
+
+    return stop
+
+
 async def run_in_thread(function: Callable[..., T], *args: Any) -> T:
     """Call `function` in a thread of the reactor's pool. Below 2.15 Scrapy has none of its own."""
     if scrapy.version_info >= (2, 15):

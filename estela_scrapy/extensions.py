@@ -23,6 +23,7 @@ from estela_scrapy.delivery.outbox import Outbox
 from estela_scrapy.delivery.publisher import Publisher
 from estela_scrapy.delivery_report import DeliveryReport
 from estela_scrapy.failures import ConversionLog, FailureLog, UnkeyedLog
+from estela_scrapy.job.heartbeats import Heartbeats
 from estela_scrapy.job.identity import Job, identify
 from estela_scrapy.job.logs import MAX_LINE, JobLogHandler
 from estela_scrapy.job.runs import count_run
@@ -88,6 +89,7 @@ class QueueExtension:
         COLLECTOR.spare()
         if self._log_handler is not None:
             streams.begin_logs(self._log_handler)
+        self._heartbeats.start()
         logger.info("Publishing job %s to %s", jid, self._platform.describe(), extra={"spider": spider})
 
     def _start_publisher(self) -> Publisher:
@@ -114,6 +116,7 @@ class QueueExtension:
         report = DeliveryReport(
             crawler, publisher, streams, conversions, unkeyed, self._backpressure, settings.outbox_path
         )
+        self._heartbeats = Heartbeats(crawler, streams, self._opened, settings.heartbeat)
         self._end = CrawlEnd(
             crawler, publisher, streams, failures, report, self._opened, settings.close_timeout
         )
@@ -151,6 +154,7 @@ class QueueExtension:
 
     async def spider_closed(self, reason: str) -> None:
         """Wait for the queue, and have Scrapy's last stats say how it went."""
+        self._heartbeats.stop()
         await self._end.spider_closed(reason)
 
     async def engine_stopped(self) -> None:

@@ -148,6 +148,14 @@ def number(name: str, given: Any) -> float:
     return _above_zero(name, _converted(name, given, as_number, "a number"))
 
 
+def number_or_zero(name: str, given: Any) -> float:
+    """A finite float, 0 or more."""
+    value = _converted(name, given, as_number, "a number")
+    if value < 0:
+        raise ConfigurationError(f"{name}={value} is below 0")
+    return value
+
+
 def variable_text(name: str, given: Any) -> str:
     """What an environment variable would say; the error does not show the value, which may be a secret."""
     try:

@@ -66,7 +66,9 @@ class ExtensionSettings:
     stats_topic: str = field(metadata=_TOPICS["stats_topic"].metadata)
     logs_topic: str = field(metadata=_TOPICS["logs_topic"].metadata)
     jobs_topic: str = field(metadata=topic_setting(JOBS_TOPIC))
-    """Where the closing record goes."""
+    """Where the closing record and the heartbeats go."""
+    heartbeat: float = field(metadata=setting(kinds.number_or_zero, 30.0))
+    """Seconds between two heartbeats; 0: none."""
     logs_level: int = field(metadata=setting(kinds.log_level, "INFO"))
     """Log lines below it are not published."""
     database: str = field(metadata=setting(kinds.template(*kinds.PLACEHOLDERS), ""))

@@ -7,25 +7,19 @@ started afresh: they add up. Copies of one record, with the same envelope id, co
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import Any
 
 from estela_queue_adapter.errors import SerializationError
 from estela_wire.jid import make_jid
 from estela_wire.message_id import IdRange, id_bytes, nonce_of
+from estela_wire.payload_fields import PayloadFields
 from estela_wire.shown import shown
 
 ITEMS = "items"
 
-_KINDS = {str: "text", bool: "true or false", int: "a whole number", list: "a list"}
-
 _IF_ANY = ("key", "on_existing", "filtered")
-_FRACTION = re.compile(r"(?<=:\d\d)[.,](\d+)")  # of a second
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +71,19 @@ class StreamRecord:
     @classmethod
     def from_payload(cls, payload: Any, context: str) -> StreamRecord:
         """Read one entry of `streams`; raises SerializationError that begins with `context`."""
-        fields = _object(payload, context)
+        fields = PayloadFields(payload, context)
         record = cls(
-            stream=_nonempty(fields, "stream", context),
-            topic=_field(fields, "topic", str, context),
-            jid=_nonempty(fields, "jid", context),
-            db_name=_field(fields, "db_name", str, context),
-            dataset_name=_field(fields, "dataset_name", str, context),
-            unique=_field(fields, "unique", bool, context),
-            key=_names(fields, "key", context),
-            on_existing=_field({"on_existing": "", **fields}, "on_existing", str, context),
-            published=_count(fields, "published", context),
-            failed=_count(fields, "failed", context),
-            filtered=_count_if_given(fields, "filtered", context) or 0,
+            stream=fields.text("stream"),
+            topic=fields.of("topic", str),
+            jid=fields.text("jid"),
+            db_name=fields.of("db_name", str),
+            dataset_name=fields.of("dataset_name", str),
+            unique=fields.of("unique", bool),
+            key=fields.names("key"),
+            on_existing=fields.text_if_given("on_existing"),
+            published=fields.count("published"),
+            failed=fields.count("failed"),
+            filtered=fields.count_if_given("filtered") or 0,
             first_id=_id(fields, "first_id", context),
             last_id=_id(fields, "last_id", context),
         )
@@ -146,21 +140,21 @@ class ClosingRecord:
     def from_payload(cls, payload: Any) -> ClosingRecord:
         """Read a payload; fields that it does not know are ignored. Raises SerializationError."""
         context = "the closing record"
-        fields = _object(payload, context)
+        fields = PayloadFields(payload, context)
         return cls(
-            job=_nonempty(fields, "job", context),
-            spider=_nonempty(fields, "spider", context),
-            project=_nonempty(fields, "project", context),
-            finish_reason=_field(fields, "finish_reason", str, context),
-            opened=_time(fields, "opened", context),
-            closed=_time(fields, "closed", context),
+            job=fields.text("job"),
+            spider=fields.text("spider"),
+            project=fields.text("project"),
+            finish_reason=fields.of("finish_reason", str),
+            opened=fields.time("opened"),
+            closed=fields.time("closed"),
             streams=tuple(
                 StreamRecord.from_payload(stream, f"{context}: streams[{number}]")
-                for number, stream in enumerate(_field(fields, "streams", list, context))
+                for number, stream in enumerate(fields.of("streams", list))
             ),
-            item_scraped_count=_count_if_given(fields, "item_scraped_count", context),
-            response_received_count=_count_if_given(fields, "response_received_count", context),
-            run=_count_if_given(fields, "run", context),
+            item_scraped_count=fields.count_if_given("item_scraped_count"),
+            response_received_count=fields.count_if_given("response_received_count"),
+            run=fields.count_if_given("run"),
         )
 
 
@@ -169,66 +163,8 @@ def is_items(stream: str) -> bool:
     return stream.partition("/")[0] == ITEMS
 
 
-def _object(payload: Any, context: str) -> Mapping[str, Any]:
-    if not isinstance(payload, dict):
-        raise SerializationError(f"{context} is {shown(payload)}, not an object")
-    return payload
-
-
-def _field(fields: Mapping[str, Any], name: str, kind: type[T], context: str) -> T:
-    if name not in fields:
-        raise SerializationError(f"{context} has no {name}")
-    value = fields[name]
-    if type(value) is not kind:
-        raise SerializationError(f"{context}: {name} is {shown(value)}, not {_KINDS[kind]}")
-    return value
-
-
-def _nonempty(fields: Mapping[str, Any], name: str, context: str) -> str:
-    value = _field(fields, name, str, context)
-    if not value:
-        raise SerializationError(f"{context}: {name} is empty")
-    return value
-
-
-def _count(fields: Mapping[str, Any], name: str, context: str) -> int:
-    value = _field(fields, name, int, context)
-    if value < 0:
-        raise SerializationError(f"{context}: {name} is {value}, below 0")
-    return value
-
-
-def _count_if_given(fields: Mapping[str, Any], name: str, context: str) -> int | None:
-    """None if it is null, or absent as in records of version 0.1."""
-    return None if fields.get(name) is None else _count(fields, name, context)
-
-
-def _names(fields: Mapping[str, Any], name: str, context: str) -> tuple[str, ...]:
-    """Texts; none if it is absent."""
-    names = fields.get(name, [])
-    if type(names) is not list or not all(isinstance(each, str) for each in names):
-        raise SerializationError(f"{context}: {name} is {shown(names)}, not a list of names")
-    return tuple(names)
-
-
-def _microseconds(fraction: re.Match[str]) -> str:
-    """Six digits: Python 3.10 reads three or six, and no Z."""
-    return f".{fraction[1][:6]:0<6}"
-
-
-def _time(fields: Mapping[str, Any], name: str, context: str) -> datetime:
-    text = _field(fields, name, str, context)
-    try:
-        time = datetime.fromisoformat(_FRACTION.sub(_microseconds, text.replace("Z", "+00:00")))
-    except ValueError as error:
-        raise SerializationError(f"{context}: {name} is {shown(text)}, not an ISO 8601 time") from error
-    if time.tzinfo is None:
-        raise SerializationError(f"{context}: {name} is {shown(text)}, a time without its zone")
-    return time
-
-
-def _id(fields: Mapping[str, Any], name: str, context: str) -> str:
-    text = _field(fields, name, str, context)
+def _id(fields: PayloadFields, name: str, context: str) -> str:
+    text = fields.of(name, str)
     if text and id_bytes(text) is None:
         raise SerializationError(f"{context}: {name} is {shown(text)}, not 24 hex digits")
     return text.lower()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from hypothesis import settings
@@ -13,18 +13,35 @@ from hypothesis import settings
 from devservers.kafka import KafkaCluster
 from devservers.mongodb import MongoReplicaSet
 from devservers.process import ServerProcess
+from tests.shared_servers import SharedServers
+from tests.spreading import Spreading, place
+
+pytest_plugins = ["tests.reruns"]
 
 _SHARED_SERVERS = {"kafka", "mongodb"}  # the fixtures of this file
+_SERVERS = pytest.StashKey[SharedServers]()
 
 settings.register_profile("fast", max_examples=10, deadline=None)  # for `scripts/test --fast`
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs servers, so that `scripts/test --fast` can leave it out.
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--deploy`, which scripts/test gives once what these tests need is installed."""
+    parser.addoption("--deploy", action="store_true", help="the tests of deployments, and no others")
 
-    That is each test that asks for a shared server, and each variant that is called `servers`. A module that
-    starts its own says so by `pytestmark`.
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs servers, for `scripts/test --fast`; take one kind of tests; put what is long first.
+
+    The tests of deployments are a kind, all others are one. What needs servers is each test that asks for a
+    shared server, and each variant that is called `servers`. A module that starts its own says so by
+    `pytestmark`.
     """
+    wanted = bool(config.getoption("--deploy"))
+    left_out = [item for item in items if (item.get_closest_marker("deploy") is not None) != wanted]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         variant = getattr(item, "callspec", None)
         parameters = () if variant is None else variant.params.values()
@@ -33,6 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for value in parameters  # others may be hostile
         ):
             item.add_marker("servers")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return Spreading(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 _launch = ServerProcess.launch
@@ -52,30 +76,57 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     _patch.setattr(ServerProcess, "launch", _launch if marked else _refuse_to_launch)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The folder of the run's servers is made by its first process, and named to those that it starts."""
+    given = getattr(config, "workerinput", None)
+    config.stash[_SERVERS] = SharedServers(Path(given["servers"])) if given else SharedServers.of_a_new_run()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["servers"] = str(node.config.stash[_SERVERS].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The run's first process, which ends last, ends the servers."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_SERVERS].kill()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for said in terminalreporter.config.stash[_SERVERS].ended():
+        terminalreporter.section("A server of the tests")
+        terminalreporter.line(said)
+
+
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def kafka(request: pytest.FixtureRequest) -> str:
     """The bootstrap servers of a real Kafka: KAFKA_BOOTSTRAP_SERVERS, or one started for this run."""
     if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        yield given
-        return
-    with or_skip("Apache Kafka"):
-        cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
+        return given
+
+    def start(folder: Path) -> tuple[str, list[ServerProcess]]:
+        cluster = KafkaCluster(folder)
         cluster.start()
-    yield cluster.bootstrap_servers
-    cluster.stop()
+        return cluster.bootstrap_servers, [*cluster.brokers]
+
+    with or_skip("Apache Kafka"):
+        return request.config.stash[_SERVERS].address("kafka", start)
 
 
 @pytest.fixture(scope="session")
-def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mongodb(request: pytest.FixtureRequest) -> str:
     """The URI of a real MongoDB replica set: MONGODB_URI, or one started for this run."""
     if given := os.environ.get("MONGODB_URI"):
-        yield given
-        return
-    with or_skip("mongod"):
-        replica_set = MongoReplicaSet(tmp_path_factory.mktemp("mongodb"))
+        return given
+
+    def start(folder: Path) -> tuple[str, list[ServerProcess]]:
+        replica_set = MongoReplicaSet(folder)
         replica_set.start()
-    yield replica_set.uri
-    replica_set.stop()
+        return replica_set.uri, [*replica_set.members]
+
+    with or_skip("mongod"):
+        return request.config.stash[_SERVERS].address("mongodb", start)
 
 
 @pytest.fixture
@@ -103,6 +154,7 @@ class or_skip:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> Literal[False]:
         if isinstance(error, Exception) and not os.environ.get("CI"):
             pytest.skip(f"{self._what} cannot be had here: {error!s:.200}")
+        return False

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = (
     "estela_wire",
     "estela_terminal",
+    "estela_pages",
     "estela_queue_adapter",
     "estela_config",
     "estela_scrapy",
@@ -26,7 +27,7 @@ PACKAGES = (
     "release",
     "tests",
 )
-INSTALLED = PACKAGES[:8]
+INSTALLED = PACKAGES[:9]
 MAX_LINES = 400
 MAX_FILES = 14  # of a folder of the installed packages
 MAX_ATTRIBUTES = 12  # of a class but plain data
@@ -38,6 +39,10 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 OUTSIDE = ("devservers/", "sample_project/", "tests/", "bench/", "release/")  # what is not installed
 ONLY_IN = {
     "kafka": ("estela_queue_adapter/platforms/kafka/", *OUTSIDE),
+    "confluent_kafka": (
+        "estela_queue_adapter/platforms/kafka/librdkafka/",
+        *OUTSIDE,
+    ),
     "pymongo": ("estela_consumer/stores/mongodb/", *OUTSIDE),
     "rich": (
         "estela_terminal/",
@@ -55,7 +60,7 @@ ONLY_IN = {
     ),
     "itemadapter": ("estela_scrapy/", *OUTSIDE),
     "prometheus_client": ("estela_consumer/monitoring/collector.py", *OUTSIDE),
-    "h11": ("estela_consumer/monitoring/server.py", *OUTSIDE),
+    "h11": ("estela_pages/server.py", *OUTSIDE),
     "dotenv": ("estela_config/env_file.py", *OUTSIDE),
     "estela_config": (
         "estela_config/",
@@ -65,6 +70,7 @@ ONLY_IN = {
         "estela_cli/",
         *OUTSIDE,
     ),
+    "estela_pages": ("estela_pages/", "estela_consumer/", "estela_status/", *OUTSIDE),
     "estela_scrapy": ("estela_scrapy/", "estela_cli/", *OUTSIDE),
     "estela_consumer": ("estela_consumer/", "estela_cli/", *OUTSIDE),
     "estela_cli": ("estela_cli/", *OUTSIDE),

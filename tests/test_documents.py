@@ -65,7 +65,7 @@ def test_the_extensions_settings_are_those_that_the_code_reads_with_their_defaul
     fields = settings_of(ExtensionSettings)
 
     assert set(documented) == ExtensionSettings.variables()
-    assert len(fields) == 23
+    assert len(fields) == 24
     for name, field in fields.items():
         default = field.metadata["default"]
         shown = "" if default in ("", None) else f"`{default}`"
@@ -229,6 +229,7 @@ def test_every_room_stands_in_the_table_of_rooms_and_every_row_is_there() -> Non
         for name in (
             "estela_wire",
             "estela_terminal",
+            "estela_pages",
             "estela_queue_adapter",
             "estela_config",
             "estela_scrapy",
@@ -251,6 +252,7 @@ def test_every_lock_and_every_thread_stands_in_its_table() -> None:
     for package in (
         "estela_wire",
         "estela_terminal",
+        "estela_pages",
         "estela_queue_adapter",
         "estela_config",
         "estela_scrapy",
@@ -309,7 +311,7 @@ def test_the_lowest_versions_are_those_that_a_job_of_the_workflow_installs() -> 
     parsed.read(ROOT / "setup.cfg")
     floors = re.findall(
         r"^([\w-]+)(?:\[[\w,]+\])? >= ([\d.]+)(?:, < [\d.]+)?$",
-        parsed["options"]["install_requires"],
+        parsed["options"]["install_requires"] + parsed["options.extras_require"]["librdkafka"],
         re.MULTILINE,
     )
     lowest = dict(line.split("==") for line in (ROOT / "tests" / "lowest.txt").read_text().split())

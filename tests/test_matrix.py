@@ -67,7 +67,11 @@ def test_each_has_a_line_with_its_counts_and_one_that_fails_fails_the_run(checko
         "      It ended with 1; all of its output is in .venvs/3.99.log",
     ], done.stderr
     assert done.returncode == 1
-    assert (checkout / "asked-3.98").read_text().endswith("--dist loadfile -k escaping\n")
+    assert (
+        (checkout / "asked-3.98")
+        .read_text()
+        .endswith("--dist loadscope --no-loadscope-reorder -k escaping\n")
+    )
 
 
 def test_it_ends_well_if_all_do_and_says_which_were_not_there(checkout: Path) -> None:

@@ -22,7 +22,7 @@ MODULES = [
 ]  # fmt: skip
 NAMES = {
     "os": [
-        "WNOHANG", "chown", "fchmod", "fchown", "fork", "forkpty", "getegid", "geteuid", "getgid", "getpgid",
+        "WNOHANG", "chown", "fchown", "fork", "forkpty", "getegid", "geteuid", "getgid", "getpgid",
         "getpgrp", "getuid", "killpg", "lchown", "mkfifo", "mknod", "nice", "pread", "pwrite",
         "register_at_fork", "sched_getaffinity", "sched_yield", "setsid", "statvfs", "sysconf", "uname",
         "wait",
@@ -37,7 +37,7 @@ NAMES = {
     "errno": ["EDQUOT"],
 }  # fmt: skip
 """What Python does not have on Windows, and other packages do without here."""
-ALSO = {"os": ["O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK"], "socket": ["AF_UNIX"]}
+ALSO = {"os": ["fchmod", "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK"], "socket": ["AF_UNIX"]}
 """The same, but packages that we use need it on this system."""
 
 _WITHOUT = """
@@ -154,7 +154,7 @@ def test_what_other_systems_lack_is_asked_for_before_it_is_used(path: Path) -> N
         if isinstance(node, ast.Import):
             assert not {alias.name for alias in node.names} & set(MODULES)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            absent = NAMES.get(node.value.id, [])
+            absent = NAMES.get(node.value.id, []) + ALSO.get(node.value.id, [])
             guarded = (
                 f'hasattr({node.value.id}, "{node.attr}")' in source or "except (AttributeError" in source
             )

@@ -15,7 +15,9 @@ from estela_consumer.cli.store_options import store_settings, store_to_look_into
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import open_store
 from estela_consumer.verification.report import as_json, as_table
-from estela_consumer.verification.verifier import Verification, Verifier, verify_until
+from estela_consumer.verification.verification import Verification
+from estela_consumer.verification.verifier import Verifier
+from estela_consumer.verification.waiting import verify_until
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError
 from estela_terminal.commands import DataCommand

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 from estela_consumer.monitoring.observation import Observation
@@ -37,23 +36,27 @@ class PastOutage(NamedTuple):
 
 
 class History:
-    """Samples of each topic, and the outages that it has seen. Belongs to one thread."""
+    """Samples of each topic, and the outages that it has seen.
+
+    One thread adds; any may read, as what they read is replaced in one step.
+    """
 
     def __init__(self) -> None:
-        self._samples: dict[str, deque[Sample]] = {}
+        self._samples: dict[str, tuple[Sample, ...]] = {}
         self._present: dict[tuple[str, str], PastOutage] = {}
-        self.outages: deque[PastOutage] = deque(maxlen=_OUTAGES)
+        self.outages: tuple[PastOutage, ...] = ()
         """The latest, the oldest of them first."""
 
     def add(self, now: Observation) -> None:
         """Take a sample. To be called every `INTERVAL` seconds."""
         for topic, each in now.topics.items():
-            samples = self._samples.setdefault(topic, deque(maxlen=_SAMPLES))
+            samples = self._samples.get(topic, ())
             read = each.counts["read"]
             before = samples[-1] if samples else None
             elapsed = now.time - before.time if before else 0.0
             rate = (read - before.read) / elapsed if before and elapsed > 0 else 0.0
-            samples.append(Sample(now.time, read, rate, each.lag.total if each.lag else None))
+            sample = Sample(now.time, read, rate, each.lag.total if each.lag else None)
+            self._samples[topic] = (*samples, sample)[-_SAMPLES:]
         for outage in now.outages:
             key = (outage.part, outage.topic)
             if outage.elapsed is not None:
@@ -63,11 +66,12 @@ class History:
                 )
             elif key in self._present:
                 part, topic, began, _, refused, error = self._present.pop(key)
-                self.outages.append(PastOutage(part, topic, began, now.time, refused, error))
+                over = PastOutage(part, topic, began, now.time, refused, error)
+                self.outages = (*self.outages, over)[-_OUTAGES:]
 
-    def samples(self, topic: str) -> list[Sample]:
+    def samples(self, topic: str) -> tuple[Sample, ...]:
         """The oldest first."""
-        return list(self._samples.get(topic, ()))
+        return self._samples.get(topic, ())
 
     def rate(self, topic: str) -> float | None:
         """Messages read a second, in the latest interval; None before there are two samples."""

@@ -24,7 +24,9 @@ def _of_a_topic(name: str, kind: str, text: str, *labels: str) -> Metric:
 
 
 MESSAGES_READ = _of_a_topic("messages_read_total", COUNTER, "Messages taken off the queue.")
-READ_BYTES = _of_a_topic("read_bytes_total", COUNTER, "Bytes of their values.")
+READ_BYTES = _of_a_topic(
+    "read_bytes_total", COUNTER, "Bytes of their keys, their values and the values of their headers."
+)
 MESSAGES_GONE = _of_a_topic(
     "messages_gone_total", COUNTER, "Messages that the queue removed before they were read."
 )
@@ -71,7 +73,7 @@ LAG = _of_a_topic(
 OLDEST_UNREAD = _of_a_topic(
     "oldest_unread_timestamp_seconds",
     GAUGE,
-    "The time of the oldest message that is not stored; missing if there is none.",
+    "The time of the oldest message that the group has not committed; missing if there is none.",
 )
 LAST_COMMIT = _of_a_topic("last_commit_timestamp_seconds", GAUGE, "When positions were committed last.")
 LAST_TURN = _of_a_topic("last_turn_timestamp_seconds", GAUGE, "When the loop of the topic went round last.")
@@ -86,5 +88,18 @@ WRITE_DURATION = _of_a_topic(
 )
 LATENCY = _of_a_topic("latency_seconds", HISTOGRAM, "From each message's own time until it is safe.")
 BATCH_MESSAGES = _of_a_topic("batch_messages", HISTOGRAM, "Messages of a batch.")
+
+JOBS_CLOSED = Metric(
+    "estela_jobs_closed_total",
+    COUNTER,
+    ("spider", "finish_reason"),
+    "Closing records of crawls. Each is counted by one consumer: sum over them.",
+)
+JOB_LAST_CLOSED = Metric(
+    "estela_job_last_closed_timestamp_seconds",
+    GAUGE,
+    ("spider",),
+    "When a crawl of that spider ended last, as its closing record says: take the maximum.",
+)
 
 METRICS = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

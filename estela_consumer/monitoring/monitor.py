@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterable
 from functools import partial
 
 import estela_queue_adapter
+from estela_consumer.monitoring.closed_jobs import ClosedJobsWatch
 from estela_consumer.monitoring.collector import CONTENT_TYPE, exposition
 from estela_consumer.monitoring.history import INTERVAL, History
 from estela_consumer.monitoring.lag import LagWatch
 from estela_consumer.monitoring.observation import Observer
 from estela_consumer.monitoring.pages import Pages
-from estela_consumer.monitoring.server import MonitoringServer, bind
 from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.monitoring.status import status
 from estela_consumer.monitoring.store_watch import StoreWatch
 from estela_consumer.retry import RetryPolicy
 from estela_consumer.stores import Store
+from estela_pages.server import PageServer, bind
 from estela_queue_adapter import Platform, Subscription
+
+logger = logging.getLogger(__name__)
 
 
 class Monitor:
     """Listens from its making on, answers from `start` to `close`.
 
-    Whoever makes it tells `observer` what only it knows. Raises UsageError if it cannot listen there.
+    Whoever makes it tells `observer` what only it knows. Raises ListenError if it cannot listen there.
     """
 
     def __init__(self, settings: MonitoringSettings, observer: Observer) -> None:
         self.observer = observer
+        self._jobs_topic = settings.jobs_topic
+        self._closed_jobs_watch: ClosedJobsWatch | None = None
         self._history = History()
         version = estela_queue_adapter.__version__
         pages = Pages(
@@ -36,9 +43,8 @@ class Monitor:
             CONTENT_TYPE,
             partial(status, history=self._history, settings=settings.shown, version=version),
         )
-        self._server = MonitoringServer(
-            bind(settings.address), settings.address, pages.answer, self._sample, INTERVAL
-        )
+        self._server = PageServer(bind(settings.address), settings.address, pages.by_path)
+        self._closed = threading.Event()
 
     @property
     def url(self) -> str:
@@ -48,13 +54,18 @@ class Monitor:
     def start(self) -> None:
         """Begin to answer. Call it once."""
         self._server.start()
+        threading.Thread(target=self._sample, name="estela-monitoring", daemon=True).start()
 
-    def watch_lags(self, platform: Platform, subscriptions: Iterable[Subscription]) -> None:
-        """Ask for the lag of each from now on. Call it once."""
+    def watch_queue(self, platform: Platform, subscriptions: Iterable[Subscription]) -> None:
+        """Ask for the lag of each, and for crawls that end, from now on. Call it once."""
         watches = {each.topic: LagWatch(platform, each) for each in subscriptions}
         self.observer.lag_watches = watches
         for watch in watches.values():
             watch.start()
+        if self._jobs_topic:
+            self._closed_jobs_watch = ClosedJobsWatch(platform, self._jobs_topic)
+            self.observer.closed_jobs = self._closed_jobs_watch.latest
+            self._closed_jobs_watch.start()
 
     def watch_store(self, store: Store, retry: RetryPolicy) -> None:
         """Ask whether it answers from now on, as it has answered once. Call it once."""
@@ -65,13 +76,21 @@ class Monitor:
         """Ask neither queue nor store any more, as both are about to be closed. Twice is fine."""
         if self.observer.store_watch:
             self.observer.store_watch.stop()
+        if self._closed_jobs_watch:
+            self._closed_jobs_watch.stop()
         for watch in self.observer.lag_watches.values():
             watch.stop()
 
     def close(self) -> None:
         """Answer no more. Blocks for a second at most; twice is fine."""
+        self._closed.set()
         self.stop_watching()
         self._server.close()
 
     def _sample(self) -> None:
-        self._history.add(self.observer.observe())
+        while not self._closed.is_set():
+            try:
+                self._history.add(self.observer.observe())
+            except Exception:
+                logger.exception("The monitoring has a fault. Consuming goes on. Please report this:")
+            self._closed.wait(INTERVAL)

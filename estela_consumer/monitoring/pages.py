@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import orjson
 
 from estela_consumer.monitoring.health import stalled, unready
 from estela_consumer.monitoring.observation import Observation
-
-_TEXT = "text/plain; charset=utf-8"
-
-
-class Response(NamedTuple):
-    """What a request is answered with."""
-
-    status: int
-    content_type: str
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-    """Others than those that every response has."""
-
-
-def plain(status: int, text: str, *headers: tuple[str, str]) -> Response:
-    """A response of lines for people."""
-    return Response(status, _TEXT, f"{text}\n".encode(errors="backslashreplace"), headers)
+from estela_pages.response import Response, plain
 
 
 class Pages:
-    """Answers each path by what is observed at that moment. To be called on one thread."""
+    """The pages, each made of what is observed at the moment it is called. To be called on one thread."""
 
     def __init__(
         self,
@@ -42,17 +25,12 @@ class Pages:
         self._metrics = metrics
         self._metrics_type = metrics_type
         self._status = status
-        self._paths = {
+        self.by_path: dict[str, Callable[[], Response]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/metrics": self._metrics_page,
             "/status.json": self._status_page,
         }
-
-    def answer(self, path: str) -> Response:
-        """The page, or 404 with the list of those that there are."""
-        page = self._paths.get(path)
-        return page() if page else plain(404, f"Not found. There are: {' '.join(self._paths)}")
 
     def _livez(self) -> Response:
         return _verdict(stalled(self._observe()))

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from estela_consumer.verification.verifier import FINISHED, StreamCount, Verification
+from estela_consumer.verification.verification import FINISHED, StreamCount, Verification
 from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import as_text, data_table
 

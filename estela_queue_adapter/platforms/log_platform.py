@@ -14,13 +14,15 @@ from typing import Any
 from estela_queue_adapter.errors import CommitRefused, ConsumerClosed, ProducerClosed, QueueError
 from estela_queue_adapter.interfaces import Consumer, OnDelivery, PartitionListener, Platform, Producer
 from estela_queue_adapter.lifecycle import interpreter_ended, watch
+from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Headers, Message, Position
+from estela_queue_adapter.platforms.log_reader import LogReader
 from estela_queue_adapter.serialization import serialize
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
+from estela_queue_adapter.topic_reader import Peek, TopicReader
 
 PARTITION = 0
-_READ_AT_ONCE = 500  # messages
 _LOOK_AGAIN = 0.02  # seconds between looks at a log that has nothing new
 
 
@@ -107,6 +109,11 @@ class _Turns:
         """Whether the turn is this reader's now."""
         with self._lock:
             return self._readers.setdefault(turn, reader) is reader
+
+    def is_taken(self, turn: tuple[str, str]) -> bool:
+        """Whether some consumer of this process has it."""
+        with self._lock:
+            return turn in self._readers
 
     def end(self, timeout: float) -> None:
         """Nothing to do when the interpreter ends."""
@@ -204,6 +211,15 @@ class _LogConsumer(Consumer):
             raise ConsumerClosed(f"the consumer of {self._turn[1]} is closed")
 
 
+class _LogPeek(Peek):
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def times(self, positions: Iterable[Position]) -> dict[int, float]:
+        first = (self._log.read(topic, offset, 1) for topic, _, offset in positions)
+        return {message.partition: message.timestamp for messages in first for message in messages}
+
+
 class LogPlatform(Platform):
     """A platform without transactions: a subclass gives the log, the settings, and `describe`."""
 
@@ -217,9 +233,16 @@ class LogPlatform(Platform):
     def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
         return _LogConsumer(self._log, self._turns, subscription, listener or PartitionListener())
 
-    def read(self, topic: str) -> Iterator[Message]:
+    def peek(self, topic: str) -> Peek:
         checked_topic(topic)
-        offset, end = 0, self._log.end(topic)
-        while offset < end and (messages := self._log.read(topic, offset, min(_READ_AT_ONCE, end - offset))):
-            yield from messages
-            offset = messages[-1].offset + 1
+        return _LogPeek(self._log)
+
+    def read(self, topic: str) -> Iterator[Message]:
+        return self.reader(topic).read_on()
+
+    def reader(self, topic: str, since: float = 0.0) -> TopicReader:
+        return LogReader(self._log, checked_topic(topic), since)
+
+    def members(self, subscription: Subscription) -> list[GroupMember] | None:
+        taken = self._turns.is_taken((subscription.group_id, checked_topic(subscription.topic)))
+        return [GroupMember("", "", (PARTITION,))] if taken else []

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from estela_queue_adapter.errors import BadName, ConfigurationError
 from estela_queue_adapter.files import private as private_files
 from estela_terminal.printable import shown
-from estela_wire.jid import as_jid_part, make_jid, parse_jid
+from estela_wire.jid import as_jid_part, make_jid, new_job_id, parse_jid
 
 # Other schedulers' variables for the job's id: scrapyd's, and Scrapy Cloud's (such as 123/1/7).
 SCHEDULERS_VARIABLES = ("SCRAPYD_JOB", "SHUB_JOBKEY")
@@ -59,12 +58,6 @@ def identify(
     if jobdir:
         job_id = _kept_id(Path(jobdir), job_id)
     return Job(job_id, as_jid_part(spider), as_jid_part(project), spider, items_jid)
-
-
-def new_job_id(now: datetime | None = None) -> str:
-    """A job id such as 20260131T093015123-7fa2: sorts by time, to the millisecond."""
-    now = now or datetime.now(timezone.utc)
-    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
 
 
 def _parts(variable: str, jid: str) -> tuple[str, str, str]:

@@ -20,6 +20,7 @@ from estela_scrapy.routing.target import JOBS, LOGS, REQUESTS, STATS
 from estela_scrapy.settings import ExtensionSettings
 from estela_terminal.printable import printable_logger
 from estela_wire.closing_record import ClosingRecord
+from estela_wire.heartbeat import Heartbeat
 
 logger = printable_logger(__name__)
 
@@ -38,6 +39,7 @@ class Streams:
     """All of a job's; one without a topic is not published."""
 
     def __init__(self, publisher: Publisher, settings: ExtensionSettings, job: Job, run: int | None) -> None:
+        self._publisher = publisher
         self._job = job
         self._settings = settings
         self._run = run
@@ -57,6 +59,27 @@ class Streams:
         """Publish the lines that the handler has taken so far, and takes until the end."""
         self._logs.handler = handler
         handler.begin(self._logs.publish_unless_full)
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether it is told on the queue what becomes of the job."""
+        return bool(self._jobs.topic)
+
+    def publish_heartbeat(self, crawler: Crawler, opened: datetime, interval: float) -> None:
+        """Tell how far the job is, unless the queue has not taken what was told before. Never blocks."""
+        if self._publisher.accepted(JOBS) > self._publisher.counts.published[JOBS]:
+            return
+        streams = list(self)
+        heartbeat = Heartbeat(
+            sent=datetime.now(timezone.utc),
+            opened=opened,
+            interval=interval,
+            published=sum(self._publisher.accepted(stream.name) for stream in streams),
+            failed=sum(stream.failures for stream in streams),
+            scraped=_counted_by_scrapy(crawler.stats, "item_scraped_count"),
+            responses=_counted_by_scrapy(crawler.stats, "response_received_count"),
+        )
+        self._jobs.publish_unless_full(serialize(heartbeat.to_payload()))
 
     def end(self, crawler: Crawler, reason: str, opened: datetime) -> None:
         """Publish what a job tells at its end: its stats, and last its closing record."""
@@ -102,6 +125,6 @@ def _counted_by_scrapy(stats: StatsCollector, name: str) -> int | None:
         counts = stats.get_value("start_time") is not None
         value = stats.get_value(name, 0 if counts else None)
     except Exception as error:  # noqa: BLE001  (as above: the closing record must follow)
-        logger.warning("Scrapy's %s is not in the closing record: %s", name, error)
+        logger.warning("Scrapy's %s is not told on the jobs topic: %s", name, error)
         return None
     return value if type(value) is int and value >= 0 else None

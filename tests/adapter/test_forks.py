@@ -12,6 +12,7 @@ import pytest
 from estela_queue_adapter.errors import QueueUnreachable
 from estela_queue_adapter.iteration import Iteration
 from estela_queue_adapter.platforms.kafka.connections.oauth import ClientCredentials
+from estela_queue_adapter.platforms.kafka.kafka_python.producer_client import KafkaPythonProducer
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.subscription import Subscription
@@ -48,7 +49,8 @@ def returns(work: Callable[[], object]) -> bool:
 
 
 def test_a_producer() -> None:
-    producer = IdempotentProducer(KafkaSettings(listeners="host"))
+    producer = IdempotentProducer(KafkaSettings(listeners="host"), KafkaPythonProducer)
+    assert isinstance(producer._client, KafkaPythonProducer)
 
     with held_by_another_thread(
         producer._brokers._lock,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
-from estela_queue_adapter import get_consumer_interface, get_producer_interface
+from estela_queue_adapter import get_producer_interface, open_platform
 
 _TIMEOUT = 120.0  # seconds
 
@@ -81,10 +81,7 @@ def exported(dataset: str, *arguments: str, **environ: str) -> list[dict[str, An
 
 def dead_letters(topic: str) -> list[tuple[bytes | None, dict[str, str]]]:
     """Every dead letter of a topic: the original bytes, and the headers."""
-    with get_consumer_interface(
-        topic=f"{topic}_dead_letters", group="reads-dead-letters", idle_timeout=2.0
-    ) as consumer:
-        return [
-            (message.data, {name: (value or b"").decode() for name, value in message.headers})
-            for message in consumer
-        ]
+    return [
+        (message.data, {name: (value or b"").decode() for name, value in message.headers})
+        for message in open_platform().read(f"{topic}_dead_letters")
+    ]

@@ -23,7 +23,7 @@ from tests.consumer.commands import command
 from tests.fuzz.books import Books
 from tests.fuzz.corpus import TIMES, Corpus
 from tests.fuzz.partition import hostile_partition, read
-from tests.fuzz.raw_batches import CODECS, Record, batch_of, hostile_records, spoiled
+from tests.fuzz.raw_batches import CODECS, Record, batch_of, hostile_records, now_ms, spoiled
 from tests.fuzz.wire import RawProducer
 
 PARTITIONS = 2
@@ -143,7 +143,7 @@ class Campaign:
 
     def _send_markers(self, topic: str, partition: int) -> None:
         records = [Record(None, self._marker("marker")) for _ in range(5)]
-        if self._send(topic, partition, batch_of(records, timestamp=int(time.time() * 1000))):
+        if self._send(topic, partition, batch_of(records, timestamp=now_ms())):
             self.books.markers += len(records)
         else:
             self._wrong.append("a good batch was refused")

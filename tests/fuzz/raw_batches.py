@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import struct
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,11 @@ def hostile_records(chance: random.Random, corpus: Corpus, topic: str, most: int
         Record(corpus.key(), corpus.value(), corpus.headers(topic), chance.choice([0, 1, -1, 2**40]))
         for _ in range(count)
     ]
+
+
+def now_ms() -> int:
+    """The timestamp for what must stay in a topic: brokers remove what is older than the retention."""
+    return time.time_ns() // 1_000_000
 
 
 def batch_of(

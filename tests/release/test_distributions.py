@@ -270,8 +270,13 @@ def test_each_module_of_the_consumer_is_imported_where_there_is_no_scrapy(lean: 
         "for name in sys.argv[1:]:\n"
         "    package = importlib.import_module(name)\n"
         "    for module in pkgutil.walk_packages(package.__path__, name + '.'):\n"
-        "        if not module.name.endswith('.__main__'):\n"
+        "        if module.name.endswith('.__main__'):\n"
+        "            continue\n"
+        "        try:\n"
         "            importlib.import_module(module.name)\n"
+        "        except ModuleNotFoundError as error:  # an extra, which is not there either\n"
+        "            if (error.name, '.librdkafka.' in module.name) != ('confluent_kafka', True):\n"
+        "                raise\n"
         "print(len([name for name in sys.modules if name.startswith('estela_')]))\n"
     )
 

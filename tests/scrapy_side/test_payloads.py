@@ -28,9 +28,10 @@ from scrapy.http import Request, Response
 
 from estela_queue_adapter.errors import ConfigurationError, SerializationError
 from estela_queue_adapter.serialization.writing import Converted
-from estela_scrapy.job.identity import identify, new_job_id
+from estela_scrapy.job.identity import identify
 from estela_scrapy.payloads import ItemSerializer, request_payload
 from estela_scrapy.routing.loading import load_serializer
+from estela_wire.jid import new_job_id, time_of_job
 
 NOW = datetime.datetime(2026, 1, 31, 9, 30, 15, 123456, tzinfo=datetime.timezone.utc)
 
@@ -348,6 +349,7 @@ def test_a_job_is_named_after_the_spider_and_the_project_with_an_id_that_sorts_b
     assert job.job.startswith("20260131T093015123-")
     assert len(job.jid.split(".")) == 3
     assert new_job_id(NOW) != new_job_id(NOW)
+    assert time_of_job(new_job_id(NOW)) == NOW.replace(microsecond=NOW.microsecond // 1000 * 1000).timestamp()
     assert new_job_id(NOW) < new_job_id(NOW + datetime.timedelta(milliseconds=1))
 
 

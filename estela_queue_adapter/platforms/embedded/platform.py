@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from estela_queue_adapter.access import TopicAccess
-from estela_queue_adapter.errors import ConfigurationError, QueueUnreachable
+from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.files.location import located
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
+from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Message, Outgoing
 from estela_queue_adapter.platforms.embedded.consumer import EmbeddedConsumer
-from estela_queue_adapter.platforms.embedded.log import EmbeddedLog
+from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
+from estela_queue_adapter.platforms.embedded.peek import EmbeddedPeek
 from estela_queue_adapter.platforms.embedded.producer import EmbeddedProducer
+from estela_queue_adapter.platforms.embedded.reader import EmbeddedReader
+from estela_queue_adapter.platforms.embedded.turn import ReaderTurn
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
-
-_READ_AT_ONCE = 500  # messages
+from estela_queue_adapter.topic_reader import Peek, TopicReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +75,19 @@ class EmbeddedPlatform(Platform):
         return EmbeddedConsumer(self._path, subscription, listener or PartitionListener())
 
     def read(self, topic: str) -> Iterator[Message]:
+        with EmbeddedReader(self._path, topic) as reader:
+            yield from reader.read_on()
+
+    def reader(self, topic: str, since: float = 0.0) -> TopicReader:
+        return EmbeddedReader(self._path, topic, since)
+
+    def members(self, subscription: Subscription) -> list[GroupMember] | None:
+        turn = ReaderTurn(self._path, subscription.group_id, checked_topic(subscription.topic))
+        return [GroupMember("", "", (PARTITION,))] if turn.is_taken() else []
+
+    def peek(self, topic: str) -> Peek:
         checked_topic(topic)
-        with contextlib.closing(EmbeddedLog(self._path)) as log:
-            offset, end = 0, log.end(topic)
-            while offset < end:
-                messages = log.read(topic, offset, _READ_AT_ONCE)
-                if not messages:
-                    raise QueueUnreachable(f"{self._path} was removed or replaced while it was read")
-                yield from (message for message in messages if message.offset < end)
-                offset = messages[-1].offset + 1
+        return EmbeddedPeek(self._path)
 
     def transactions(self, name: str) -> Transactions:
         return EmbeddedTransactions(self._path, name)

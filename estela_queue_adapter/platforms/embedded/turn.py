@@ -42,6 +42,17 @@ class ReaderTurn:
         except OSError as error:
             raise QueueUnreachable(f"{self._lock.path} cannot be locked: {error}") from error
 
+    def is_taken(self) -> bool:
+        """Whether some reader has it now, other than this one. Creates nothing.
+
+        The lock is taken for a moment to find out; a reader that wants it in that moment tries again.
+        """
+        if not self._lock.path.exists():
+            return False
+        taken = not self.acquire()
+        self._lock.release()
+        return taken
+
     def begin(self, log: EmbeddedLog) -> None:
         """The turn begins, on this log."""
         self._generation = log.generation

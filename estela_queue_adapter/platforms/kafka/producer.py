@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import deque
-from typing import Any, NamedTuple
-
-from kafka import errors as kafka_errors
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from estela_queue_adapter.errors import (
     AccessDenied,
@@ -22,60 +22,52 @@ from estela_queue_adapter.lifecycle import watch
 from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.deliveries import Deliveries
-from estela_queue_adapter.platforms.kafka.errors import translate, translated
-from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.producer_client import (
     LINGER_MS,
     ProducerClient,
+    Record,
     closed_too_soon,
-    flush,
 )
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
-from estela_queue_adapter.platforms.kafka.topics import absence
 from estela_queue_adapter.serialization import serialize
 from estela_queue_adapter.topic_names import checked_topic
 from estela_terminal.printable import printable_logger
+
+MakeClient: TypeAlias = Callable[[KafkaSettings, Brokers], ProducerClient]
 
 _ALONE_TIMEOUT = 30.0  # seconds for a message that is sent again by itself
 
 logger = printable_logger(__name__)
 
 
-class _Record(NamedTuple):
-    topic: str
-    value: bytes
-    key: bytes | None
-    headers: list[tuple[str, bytes]]
-    on_delivery: OnDelivery | None
-
-
 class IdempotentProducer(Producer):
-    """kafka-python's producer, connected at the first use.
+    """A client's producer, connected at the first use.
 
-    A broker that refuses one message ends an idempotent client: everything in flight fails with the same
-    error, and the client sends nothing more. So each of these is sent again by itself, by a new client,
-    which tells the guilty one from its neighbours. A neighbour that had arrived all the same is in the topic
-    twice then; consumers know it by the id in its envelope.
+    A broker that refuses one message refuses its batch: kafka-python fails everything in flight with the same
+    error and sends nothing more, librdkafka fails the messages of that batch. So each of these is sent again
+    by itself, which tells the guilty one from its neighbours. A neighbour that had arrived all the same is
+    in the topic twice then; consumers know it by the id in its envelope.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, make_client: MakeClient) -> None:
         self._settings = settings
+        self._make_client = make_client
         self._begin(closed=False)
         watch(self)
 
     def _begin(self, *, closed: bool) -> None:
         """With no client yet, and nothing in flight."""
         self._brokers = Brokers(self._settings)
-        self._client = ProducerClient(self._settings, self._brokers)
+        self._client = self._make_client(self._settings, self._brokers)
         self._deliveries = Deliveries(closed=closed)
-        self._suspects: deque[_Record] = deque()  # the client's thread adds to it
+        self._suspects: deque[Record] = deque()  # the client's thread adds to it
         # Held while suspects are sent again. It may be taken again, as signal handlers may send meanwhile.
         self._one_by_one = threading.RLock()
 
     def get_connection(self) -> bool:
         self._deliveries.check_open()
         try:
-            self._client.connected()
+            self._client.connect()
         except QueueUnreachable as error:
             logger.warning("Queue unavailable: %s. Each message that is sent tries again.", error)
         return True
@@ -90,32 +82,25 @@ class IdempotentProducer(Producer):
         on_delivery: OnDelivery | None = None,
     ) -> None:
         self._deliveries.check_open()
-        sendable = interface_for(self._settings).sendable(headers)
-        record = _Record(checked_topic(topic), serialize(data), key, sendable, on_delivery)
+        record = self._client.check(Record(checked_topic(topic), serialize(data), key, headers, on_delivery))
         if self._suspects:
             self._try_suspects()
         self._deliveries.begin()
         try:
-            future = self._hand_over(record)
+            self._client.send(record, lambda error: self._decided(record, error))
         except BaseException as error:
             self._deliveries.cancel()
             if self._deliveries.is_closed and isinstance(error, QueueError):
                 raise ProducerClosed("the producer was closed meanwhile") from error
             raise
-        future.add_callback(lambda _: self._report(record, None))
-        future.add_errback(lambda error: self._refused(record, error))
 
     def flush(self, timeout: float | None = None) -> None:
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
-        client = self._client.current
-        if client is not None:
-            try:
-                flush(client, timeout)
-            except kafka_errors.KafkaTimeoutError as error:
-                raise self._undelivered(timeout) from error
-            self._try_suspects(deadline)
-            if self._suspects:
-                raise self._undelivered(timeout)
+        if not self._client.flush(timeout):
+            raise self._undelivered(timeout)
+        self._try_suspects(deadline)
+        if self._suspects:
+            raise self._undelivered(timeout)
         if failed := self._deliveries.take_failed():
             raise DeliveryError(len(failed), str(failed[0])) from failed[0]
 
@@ -126,11 +111,10 @@ class IdempotentProducer(Producer):
         try:
             self._flush_all(deadline, timeout)
         finally:
-            client = self._client.release()
+            self._client.release()
             self._deliveries.give_up()
             self._give_up_suspects()
-            if client is not None:
-                self._client.let_go(client, max(0.0, deadline - time.monotonic()))
+            self._client.close(max(0.0, deadline - time.monotonic()))
 
     def end(self, timeout: float) -> None:
         self.close(timeout)
@@ -149,21 +133,10 @@ class IdempotentProducer(Producer):
             if time.monotonic() >= deadline:
                 raise self._undelivered(timeout)
 
-    def _hand_over(self, record: _Record) -> Any:
-        client = self._client.connected()
-        with translated(self._brokers):
-            try:
-                return client.send(record.topic, record.value, key=record.key, headers=record.headers)
-            except kafka_errors.KafkaTimeoutError:
-                # The client says only that time is up.
-                if absent := absence(self._settings, self._brokers, record.topic):
-                    raise absent from None
-                raise
-
-    def _refused(self, record: _Record, error: BaseException) -> None:
-        ours = translate(error, self._brokers)
-        if isinstance(ours, (TransientError, AccessDenied)) and not self._deliveries.given_up:
-            self._report(record, ours)
+    def _decided(self, record: Record, error: QueueError | None) -> None:
+        passes = error is None or isinstance(error, (TransientError, AccessDenied))
+        if passes and not (error is not None and self._deliveries.given_up):
+            self._report(record, error)
             return
         self._client.replace()
         self._suspects.append(record)
@@ -175,7 +148,7 @@ class IdempotentProducer(Producer):
         while (record := self._next_suspect()) is not None:
             self._report(record, closed_too_soon())
 
-    def _next_suspect(self) -> _Record | None:
+    def _next_suspect(self) -> Record | None:
         try:
             return self._suspects.popleft()
         except IndexError:  # another thread may have taken the last one just now
@@ -195,20 +168,22 @@ class IdempotentProducer(Producer):
         finally:
             self._one_by_one.release()
 
-    def _try_alone(self, record: _Record, deadline: float) -> None:
+    def _try_alone(self, record: Record, deadline: float) -> None:
+        decided: queue.SimpleQueue[QueueError | None] = queue.SimpleQueue()
+        timeout = min(_ALONE_TIMEOUT, max(0.0, deadline - time.monotonic()))
+        error: QueueError | None
         try:
-            future = self._hand_over(record)
-            with translated(self._brokers):
-                future.get(min(_ALONE_TIMEOUT, max(0.0, deadline - time.monotonic())))
-        except (TransientError, AccessDenied) as error:
-            self._report(record, error)
-        except QueueError as error:
+            self._client.send(record, decided.put)
+            error = decided.get(timeout=timeout)
+        except QueueError as raised:
+            error = raised
+        except queue.Empty:
+            error = QueueUnreachable(self._why_silent(timeout))
+        if error is not None and not isinstance(error, (TransientError, AccessDenied)):
             self._client.replace()
-            self._report(record, error)
-        else:
-            self._report(record, None)
+        self._report(record, error)
 
-    def _report(self, record: _Record, error: QueueError | None) -> None:
+    def _report(self, record: Record, error: QueueError | None) -> None:
         self._deliveries.decide(error, has_callback=record.on_delivery is not None)
         if record.on_delivery is not None:
             record.on_delivery(error)
@@ -218,9 +193,7 @@ class IdempotentProducer(Producer):
 
     def _why_silent(self, timeout: float) -> str:
         """Why nothing was acknowledged for so many seconds: which broker fails, if one does."""
-        client = self._client.current
-        addresses = set() if client is None else interface_for(self._settings).broker_addresses(client)
-        outage = self._brokers.outage(addresses)
+        outage = self._brokers.outage(self._client.broker_addresses())
         return str(outage or f"none within {timeout:.3g} s from Kafka at {self._brokers}")
 
 

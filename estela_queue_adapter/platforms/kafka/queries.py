@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
-from estela_queue_adapter.errors import QueueUnreachable
+from estela_queue_adapter.errors import QueueUnreachable, TopicDenied
 from estela_queue_adapter.messages import Position
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
-from estela_queue_adapter.platforms.kafka.topics import absence, partitions_of
+from estela_queue_adapter.platforms.kafka.topics import absence, look_up, partitions_of
 from estela_queue_adapter.subscription import Subscription
+from estela_terminal.printable import printable_logger
 
 ANSWER_TIMEOUT_MS = 10_000  # for a commit or a question, before the queue counts as unreachable
+
+logger = printable_logger(__name__)
 
 
 class TopicQueries:
@@ -39,6 +42,7 @@ class TopicQueries:
         self._uncommitted_query_client: KafkaConsumer | None = None
         self.unanswered = False
         """Whether the last question had no answer: the queue is not back before one has."""
+        self._told: set[TopicPartition] = set()  # what is before the group's first position in it
 
     def partitions(self) -> list[TopicPartition]:
         """The topic's partitions, in their order."""
@@ -61,7 +65,28 @@ class TopicQueries:
     def committed(self, partition: TopicPartition) -> int:
         """What the group has committed, else the partition's beginning."""
         offset = self._client().committed(partition, timeout_ms=ANSWER_TIMEOUT_MS)
-        return beginning(self._client(), partition) if offset is None else int(offset)
+        return self.beginnings([partition])[partition] if offset is None else int(offset)
+
+    def beginnings(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where a group begins that has no position in these; says once what there was before."""
+        offsets = self._client().beginning_offsets(list(partitions), timeout_ms=ANSWER_TIMEOUT_MS)
+        for partition, offset in offsets.items():
+            if offset > 0 and partition not in self._told:
+                self._told.add(partition)
+                self._warn_of_missing(partition.partition, offset)
+        return {partition: int(offset) for partition, offset in offsets.items()}
+
+    def topic_is_there(self) -> bool:
+        """Whether the brokers show the topic. Blocks; raises TopicDenied, and AccessDenied for the group."""
+        with self.answered():
+            if look_up(self._client(), self._settings, self._brokers, self._topic):
+                return True
+            absent = absence(self._settings, self._brokers, self._topic)
+            if isinstance(absent, TopicDenied):
+                raise absent
+            # A topic that is not there says nothing of the group.
+            self._client().committed(TopicPartition(self._topic, 0), timeout_ms=ANSWER_TIMEOUT_MS)
+        return False
 
     @contextlib.contextmanager
     def answered(self) -> Iterator[None]:
@@ -84,6 +109,15 @@ class TopicQueries:
         clients = (self._query_client, self._uncommitted_query_client)
         self._query_client = self._uncommitted_query_client = None
         return [client for client in clients if client is not None]
+
+    def _warn_of_missing(self, partition: int, offset: int) -> None:
+        logger.warning(
+            "%s partition %d: the group %s has no position, and Kafka no longer has what was before offset "
+            "%d. Reading begins there. If the group never read the messages before it, they are lost: raise "
+            "the topic's retention, or run a consumer all the time.",
+            self._topic, partition, self._group_id, offset,
+            extra={"topic": self._topic, "partition": partition, "offset": offset},
+        )  # fmt: skip
 
     def _client(self) -> KafkaConsumer:
         self._lifetime.check_open()

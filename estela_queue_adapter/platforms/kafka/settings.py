@@ -23,6 +23,7 @@ _ASSIGNORS = {
 }
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(%\w+)?\]|[^\s/:@\[\]]+")  # a name, an address, or IPv6 in brackets
 _RECONNECT_MS = 2_000  # the longest pause between two tries to reach a broker
+KAFKA_PYTHON, LIBRDKAFKA = "kafka-python", "librdkafka"
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
@@ -45,11 +46,14 @@ class KafkaSettings(LoginSettings):
     max_request_size: int = 1_048_576
     """Bytes of the largest message to send: what the brokers and the topic allow, less is fine."""
 
+    client: str = KAFKA_PYTHON
+    """What carries messages: kafka-python, or librdkafka if its extra is installed."""
     public_interface: bool = False
     """For diagnosis: do without the parts of kafka-python that are not public."""
 
     def __post_init__(self) -> None:
         _one_of("security_protocol", self.security_protocol, _PROTOCOLS)
+        _one_of("client", self.client, (KAFKA_PYTHON, LIBRDKAFKA))
         _one_of("compression_type", self.compression_type, _COMPRESSIONS)
         _one_of("partition_assignment", self.partition_assignment, tuple(_ASSIGNORS))
         if not 1.0 <= self.session_timeout <= 86_400.0:

@@ -22,7 +22,8 @@ from estela_queue_adapter import (
 )
 from estela_queue_adapter.errors import DeliveryError, MessageRejected, QueueError
 from estela_queue_adapter.platforms.kafka.connections import connections
-from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer, _Record
+from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
+from estela_queue_adapter.platforms.kafka.producer_client import Record
 from tests.adapter.contract import PlatformContract, take
 from tests.adapter.loops_contract import Reader
 
@@ -85,7 +86,9 @@ class Gaps(PartitionListener):
         self.told.append((partition, position, resumed))
 
 
-class TestKafka(PlatformContract):
+class KafkaContract(PlatformContract):
+    """What both clients promise beyond what every platform does."""
+
     def test_partitions_move_with_everything_committed_that_was_read(
         self, kafka: str, platform: Platform, producer: Producer, unique: str
     ) -> None:
@@ -109,26 +112,6 @@ class TestKafka(PlatformContract):
         assert first.commits_in_revocation >= 1
         assert sorted(message.value for message in first.read) == list(range(400))
         assert sorted(message.value for message in second.read) == list(range(400, 420))
-
-    def test_a_reader_takes_large_pieces_off_its_connection(
-        self, producer: Producer, reader: Reader, unique: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        pieces: list[int] = []
-        receive = connections._LargeReadSocket.recv
-
-        def noted(self: Any, size: int) -> bytes:
-            data = receive(self, size)
-            pieces.append(len(data))
-            return data
-
-        monkeypatch.setattr(connections._LargeReadSocket, "recv", noted)
-        for _ in range(500):
-            producer.send(unique, b'"%b"' % (b"x" * 2_000))
-        producer.flush()
-
-        take(reader(), 500)
-
-        assert max(pieces) > 16 * 1024  # kafka-python asks for 4 KiB
 
     def test_a_tombstone_has_no_value(self, kafka: str, reader: Reader, unique: str) -> None:
         from kafka import KafkaProducer
@@ -226,8 +209,13 @@ class TestKafka(PlatformContract):
         assert [message.value for message in take(slow, 2)] == [8, 9]
         assert gaps.told == [(0, 1, 8)]
 
-    def test_a_new_group_misses_nothing_where_retention_has_been(
-        self, kafka: str, producer: Producer, reader: Reader, unique: str
+    def test_a_new_group_misses_nothing_where_retention_has_been_and_is_told_where_it_begins(
+        self,
+        kafka: str,
+        producer: Producer,
+        reader: Reader,
+        unique: str,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         create_topic(kafka, unique, 1)
         for number in range(5):
@@ -239,6 +227,50 @@ class TestKafka(PlatformContract):
 
         assert [message.value for message in take(reader(listener=gaps), 2)] == [3, 4]
         assert gaps.told == []
+        told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert [text for text in told if text.startswith(f"{unique} partition 0: ")] == told
+        assert len(told) == 1
+        assert "no longer has what was before offset 3." in told[0]
+
+    def test_a_topic_that_appears_later_is_read_however_short_the_polls_are(
+        self, platform: Platform, reader: Reader, unique: str
+    ) -> None:
+        """The group is joined again when the partitions appear, and a short poll ends before that is done."""
+        consumer = reader()
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:  # long enough to have joined without partitions
+            consumer.poll(0.2, 10)
+        with platform.producer() as producer:
+            producer.send(unique, "one")
+        read: list[Message] = []
+
+        def something_is_read() -> bool:
+            read.extend(consumer.poll(0.01, 10))
+            return bool(read)
+
+        wait_until(something_is_read, "the message", 30)
+
+
+class TestKafka(KafkaContract):
+    def test_a_reader_takes_large_pieces_off_its_connection(
+        self, producer: Producer, reader: Reader, unique: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pieces: list[int] = []
+        receive = connections._LargeReadSocket.recv
+
+        def noted(self: Any, size: int) -> bytes:
+            data = receive(self, size)
+            pieces.append(len(data))
+            return data
+
+        monkeypatch.setattr(connections._LargeReadSocket, "recv", noted)
+        for _ in range(500):
+            producer.send(unique, b'"%b"' % (b"x" * 2_000))
+        producer.flush()
+
+        take(reader(), 500)
+
+        assert max(pieces) > 16 * 1024  # kafka-python asks for 4 KiB
 
     def test_a_thread_that_flushes_waits_for_what_another_sends_again(
         self, producer: Producer, monkeypatch: pytest.MonkeyPatch
@@ -251,7 +283,7 @@ class TestKafka(PlatformContract):
             held.wait(30)
 
         monkeypatch.setattr(producer, "_try_alone", try_alone)
-        producer._suspects.append(_Record("topic", b"", None, [], None))
+        producer._suspects.append(Record("topic", b"", None, [], None))
         first, second = (threading.Thread(target=producer._try_suspects) for _ in range(2))
 
         first.start()
@@ -279,21 +311,3 @@ class TestKafka(PlatformContract):
 
         joins = [line for line in caplog.messages if "Successfully joined group" in line]
         assert len(joins) == 1
-
-    def test_a_topic_that_appears_later_is_read_however_short_the_polls_are(
-        self, platform: Platform, reader: Reader, unique: str
-    ) -> None:
-        """The group is joined again when the partitions appear, and a short poll ends before that is done."""
-        consumer = reader()
-        until = time.monotonic() + 1.0
-        while time.monotonic() < until:  # long enough to have joined without partitions
-            consumer.poll(0.2, 10)
-        with platform.producer() as producer:
-            producer.send(unique, "one")
-        read: list[Message] = []
-
-        def something_is_read() -> bool:
-            read.extend(consumer.poll(0.01, 10))
-            return bool(read)
-
-        wait_until(something_is_read, "the message", 30)

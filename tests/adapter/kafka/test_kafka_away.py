@@ -30,8 +30,8 @@ import atexit
 from estela_queue_adapter import get_consumer_interface, get_producer_interface, lifecycle
 
 lifecycle._END_TIMEOUT = 2.0
-producer = get_producer_interface("kafka", listeners={listeners!r})
-consumer = get_consumer_interface("kafka", listeners={listeners!r}, topic="other")
+producer = get_producer_interface("kafka", listeners={listeners!r}, client={client!r})
+consumer = get_consumer_interface("kafka", listeners={listeners!r}, topic="other", client={client!r})
 producer.send("other", 0)
 producer.flush()
 loop = iter(consumer)
@@ -44,9 +44,17 @@ for number in range(1, 10):
 """
 
 
+@pytest.fixture(params=["kafka-python", "librdkafka"])
+def client(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 class TestWithoutABroker:
-    def test_attempts_in_vain_leave_no_threads_behind(self, caplog: pytest.LogCaptureFixture) -> None:
-        platform = open_platform("kafka", listeners="127.0.0.1:1")
+    def test_attempts_in_vain_leave_no_threads_behind(
+        self, client: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        platform = open_platform("kafka", listeners="127.0.0.1:1", client=client)
         before = set(threading.enumerate())
 
         assert platform.consumer(Subscription(topic="topic")).get_connection() is False
@@ -55,8 +63,8 @@ class TestWithoutABroker:
         assert "Queue unavailable: Kafka at 127.0.0.1:1" in caplog.text
         wait_until(lambda: before.issuperset(threading.enumerate()), "the end of the threads", 10)
 
-    def test_everything_says_so_in_time_and_nothing_hangs(self) -> None:
-        nowhere: dict[str, Any] = {"platform": "kafka", "listeners": "127.0.0.1:1"}
+    def test_everything_says_so_in_time_and_nothing_hangs(self, client: str) -> None:
+        nowhere: dict[str, Any] = {"platform": "kafka", "listeners": "127.0.0.1:1", "client": client}
         began = time.monotonic()
         producer = get_producer_interface(**nowhere)
         consumer = get_consumer_interface(topic="topic", **nowhere)
@@ -72,15 +80,17 @@ class TestWithoutABroker:
         assert time.monotonic() - began < 25
 
     @pytest.mark.servers
-    def test_messages_sent_while_the_broker_is_gone_arrive_when_it_is_back(self, tmp_path: Path) -> None:
+    def test_messages_sent_while_the_broker_is_gone_arrive_when_it_is_back(
+        self, client: str, tmp_path: Path
+    ) -> None:
         cluster = KafkaCluster(tmp_path)
         cluster.start()
         try:
-            producer = get_producer_interface("kafka", listeners=cluster.bootstrap_servers)
+            producer = get_producer_interface("kafka", listeners=cluster.bootstrap_servers, client=client)
             producer.send("topic", 0)
             producer.flush()
             unclosed = subprocess.Popen(
-                [sys.executable, "-c", UNCLOSED.format(listeners=cluster.bootstrap_servers)],
+                [sys.executable, "-c", UNCLOSED.format(listeners=cluster.bootstrap_servers, client=client)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -103,7 +113,7 @@ class TestWithoutABroker:
             producer.close()
 
             with get_consumer_interface(
-                "kafka", listeners=cluster.bootstrap_servers, topic="topic"
+                "kafka", listeners=cluster.bootstrap_servers, topic="topic", client=client
             ) as consumer:
                 assert sorted(message.value for message in take(consumer, 100)) == list(range(100))
         finally:

@@ -21,9 +21,9 @@ from tests.adapter.contract import take
 from tests.adapter.loops_contract import Loop, send_numbers
 
 
-@pytest.fixture
-def arguments(kafka: str) -> dict[str, Any]:
-    return {"platform": "kafka", "listeners": kafka}
+@pytest.fixture(params=["kafka-python", "librdkafka"])
+def arguments(kafka: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {"platform": "kafka", "listeners": kafka, "client": request.param}
 
 
 @pytest.fixture

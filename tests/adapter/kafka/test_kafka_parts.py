@@ -161,5 +161,6 @@ def test_only_the_rooms_of_private_parts_touch_any(path: Path) -> None:
 
 
 def _is_ours(node: ast.Attribute) -> bool:
-    """A name of the standard library's own that begins with an underscore, as in tuples."""
-    return node.attr in ("_asdict", "_replace")
+    """A public name that begins with an underscore: of tuples, or one of librdkafka's errors."""
+    is_error = isinstance(node.value, ast.Name) and node.value.id == "KafkaError" and node.attr.isupper()
+    return is_error or node.attr in ("_asdict", "_replace")

@@ -15,9 +15,9 @@ from devservers.ports import free_port, wait_until
 from estela_queue_adapter import Consumer, Message, Platform, Position, Subscription, open_platform
 from estela_queue_adapter.errors import PermanentError, QueueUnreachable
 from estela_queue_adapter.messages import Headers
-from estela_queue_adapter.platforms.kafka import consumer as consumer_module
-from estela_queue_adapter.platforms.kafka.consumer import KafkaGroupConsumer
 from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
+from estela_queue_adapter.platforms.kafka.kafka_python import consumer as consumer_module
+from estela_queue_adapter.platforms.kafka.kafka_python.consumer import KafkaGroupConsumer
 from tests.adapter.contract import PlatformContract, take
 from tests.adapter.kafka.test_kafka import Member
 

@@ -32,16 +32,22 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
         kafka.stop()
 
 
+@pytest.fixture(params=["kafka-python", "librdkafka"])
+def client(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def secure(broker: SecureKafka) -> dict[str, Any]:
+def secure(broker: SecureKafka, client: str) -> dict[str, Any]:
     """The settings of the owner."""
-    return broker.settings(OWNER)
+    return {**broker.settings(OWNER), "client": client}
 
 
 @pytest.fixture
-def guest(broker: SecureKafka) -> Platform:
+def guest(broker: SecureKafka, client: str) -> Platform:
     """The platform of one who may use what begins with "open-"."""
-    return open_platform(**broker.settings(GUEST))
+    return open_platform(**broker.settings(GUEST), client=client)
 
 
 def test_messages_come_as_they_were_sent_over_tls(secure: dict[str, Any], unique: str) -> None:

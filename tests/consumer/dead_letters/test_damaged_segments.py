@@ -12,7 +12,7 @@ import pytest
 from devservers.kafka import KafkaCluster, create_topic
 from tests.conftest import or_skip
 from tests.consumer.commands import drain, envelope, exported, run
-from tests.fuzz.raw_batches import Record, batch_of
+from tests.fuzz.raw_batches import Record, batch_of, now_ms
 from tests.fuzz.wire import RawProducer
 
 pytestmark = pytest.mark.servers
@@ -39,7 +39,8 @@ def publish_batches(cluster: KafkaCluster, topic: str) -> None:
             values = [
                 json.dumps(envelope({"n": n, "text": "x" * 100}, jid="1.s.p")).encode() for n in numbers
             ]
-            assert producer.send(topic, 0, batch_of([Record(None, value) for value in values])).error == 0
+            sent = batch_of([Record(None, value) for value in values], timestamp=now_ms())
+            assert producer.send(topic, 0, sent).error == 0
 
 
 def damage(folder: Path, topic: str, *, size: bool) -> None:

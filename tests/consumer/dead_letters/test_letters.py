@@ -20,7 +20,7 @@ from estela_queue_adapter.messages import Headers
 from estela_wire.headers import escaped, own_headers
 from estela_wire.topics import dead_letter_topic
 from tests.consumer.commands import drain, envelope, exported, publish, run
-from tests.fuzz.raw_batches import CODECS, Record, batch_of
+from tests.fuzz.raw_batches import CODECS, Record, batch_of, now_ms
 from tests.fuzz.wire import RawProducer
 from tests.wire.test_headers import HEADERS
 
@@ -148,7 +148,8 @@ class TestOnServers:
         with RawProducer(kafka) as producer:
             for codec in CODECS:
                 value = json.dumps(envelope({"codec": codec}, jid=f"1.s.{unique}")).encode()
-                assert producer.send(unique, 0, batch_of([Record(None, value)] * 3, codec=codec)).error == 0
+                batch = batch_of([Record(None, value)] * 3, codec=codec, timestamp=now_ms())
+                assert producer.send(unique, 0, batch).error == 0
 
         result = drain(unique)
 

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from estela_consumer.errors import UsageError
-from estela_consumer.monitoring.address import ListenAddress
-from estela_consumer.monitoring.server import bind
+from estela_pages.address import ListenAddress, ListenError
+from estela_pages.server import bind
 from tests.consumer.monitoring.watched import Watched, get
 
 PATHS = ("/livez", "/readyz", "/metrics", "/status.json")
@@ -174,7 +173,7 @@ def test_a_page_with_a_fault_is_told_in_the_log_and_the_next_request_is_answered
         good, watched.observer.groups = watched.observer.groups, {}
 
         assert get(at, "/metrics")[0] == 500
-        assert "The monitoring has a fault" in caplog.text
+        assert "The page /metrics has a fault" in caplog.text
         watched.observer.groups = good
         assert get(at, "/metrics")[0] == 200
 
@@ -187,12 +186,12 @@ def test_a_page_with_a_fault_is_told_in_the_log_and_the_next_request_is_answered
     ],
 )
 def test_an_address_that_is_not_ours_is_said_to_be_so(listen: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(ListenError, match=told):
         bind(ListenAddress.parse(listen))
 
 
 def test_a_port_in_use_is_said_to_be_so() -> None:
-    with Watched().served() as at, pytest.raises(UsageError, match="another process listens there"):
+    with Watched().served() as at, pytest.raises(ListenError, match="another process listens there"):
         bind(ListenAddress.parse(at))
 
 
@@ -200,7 +199,7 @@ def test_a_port_in_use_is_said_to_be_so() -> None:
     "listen", ["", "8080", "localhost", "localhost:", "a b:1", "[::1]", "x:70000", "x:-1"]
 )
 def test_what_is_no_address_is_refused(listen: str) -> None:
-    with pytest.raises(UsageError, match="such as 127"):
+    with pytest.raises(ListenError, match="such as 127"):
         ListenAddress.parse(listen)
 
 
@@ -210,7 +209,7 @@ def test_every_form_of_an_address_is_listened_to(listen: str) -> None:
         with Watched().served(listen) as at:
             port = at.rsplit(":", 1)[1]
             assert get(f"{'[::1]' if '::1' in listen else '127.0.0.1'}:{port}", "/livez")[0] == 200
-    except UsageError as error:
+    except ListenError as error:
         if "::1" not in listen:
             raise
         pytest.skip(f"no IPv6 here: {error}")

@@ -4,68 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from devservers.mongodb import MongoReplicaSet, MongoStandalone
 from devservers.ports import free_port, wait_until
+from devservers.prometheus import Prometheus
 from estela_consumer.monitoring.lag import group_lag
 from estela_queue_adapter import Subscription, get_producer_interface, open_platform
 from tests.conftest import or_skip
-from tests.consumer.background import Background, background
+from tests.consumer.background import background
 from tests.consumer.commands import envelope, publish, run
+from tests.consumer.monitoring.view import seen
 from tests.consumer.monitoring.watched import get
 
 pytestmark = [pytest.mark.processes, pytest.mark.servers]
-
-Sample = tuple[str, tuple[tuple[str, str], ...]]
-
-
-class Seen:
-    """A consumer beside the test, as its monitoring shows it."""
-
-    def __init__(self, at: str, consumer: Background) -> None:
-        self.at = at
-        self.consumer = consumer
-
-    def code(self, path: str) -> int:
-        """What a probe gets; 0 if nobody answers."""
-        try:
-            return get(self.at, path)[0]
-        except OSError:
-            return 0
-
-    def is_ready(self) -> bool:
-        return self.code("/readyz") == 200
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        """The sum over all that have these labels; None if there is none."""
-        found = [
-            sample.value
-            for family in text_string_to_metric_families(get(self.at, "/metrics")[1])
-            for sample in family.samples
-            if sample.name == f"estela_consumer_{name}" and labels.items() <= sample.labels.items()
-        ]
-        return sum(found) if found else None
-
-
-@contextlib.contextmanager
-def seen(topic: str, folder: Path, *options: str) -> Iterator[Seen]:
-    at = f"127.0.0.1:{free_port()}"
-    with background(topic, folder / "log", "--listen", at, *options, drain=False) as consumer:
-        yield Seen(at, consumer)
 
 
 @pytest.mark.usefixtures("surroundings")
@@ -84,7 +45,13 @@ def test_what_becomes_of_messages_is_seen_while_it_runs(unique: str, tmp_path: P
         assert (view.metric("latency_seconds_count"), view.metric("outage")) == (301.0, 0.0)
         assert view.code("/livez") == 200
         state = json.loads(get(view.at, "/status.json")[1])
-        assert state["topics"][unique]["dead_letters"] == {"undecodable": 1}
+        told = state["topics"][unique]
+        assert told["dead_letters"] == {"undecodable": 1}
+        sample = told["dead_letter_samples"]["undecodable"]
+        assert (sample["value"], sample["replay"]) == (
+            "rubbish",
+            f"estela-dead-letters replay --reason undecodable {unique}",
+        )
         view.consumer.process.send_signal(signal.SIGTERM)
         view.consumer.process.communicate(timeout=30)
         assert view.consumer.process.returncode == 0
@@ -110,7 +77,7 @@ def test_under_load_the_lag_is_kafkas_own_of_the_last_seconds(unique: str, tmp_p
         producing.start()
         try:
             with open_platform().consumer(Subscription(topic=unique)) as consumer:
-                until = time.monotonic() + 12.0
+                until = time.monotonic() + 9.0
                 while time.monotonic() < until:
                     known.append((time.monotonic(), sum(group_lag(consumer).values())))
                     lag = view.metric("lag_messages")
@@ -275,44 +242,23 @@ def test_where_it_cannot_listen_it_does_not_start(unique: str, workdir: Path, li
 
 @pytest.mark.usefixtures("surroundings")
 def test_prometheus_scrapes_it_and_answers_a_query(unique: str, tmp_path: Path) -> None:
-    with or_skip("Prometheus"):
-        binary = shutil.which("prometheus")
-        if binary is None:
-            raise FileNotFoundError("Debian's package prometheus has it")
     publish(unique, (envelope({"n": n}, jid=f"1.s.{unique}") for n in range(200)))
     with seen(unique, tmp_path) as view:
-        config = tmp_path / "prometheus.yml"
-        job = {"job_name": "estela", "static_configs": [{"targets": [view.at]}]}
-        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))
-        web = f"127.0.0.1:{free_port()}"
-        prometheus = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-                f"--web.listen-address={web}",
-                "--log.level=error",
-            ],
-            cwd=tmp_path,
-        )
-
-        def answers(query: str, expected: str) -> bool:
-            url = f"http://{web}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-            try:
-                with urllib.request.urlopen(url, timeout=5) as response:
-                    result = json.load(response)["data"]["result"]
-            except OSError:
-                return False
-            return [each["value"][1] for each in result] == [expected]
-
+        prometheus = Prometheus(tmp_path / "prometheus", [view.at])
+        with or_skip("Prometheus"):
+            prometheus.start()
         try:
             for query, expected in (
-                ('up{job="estela"}', "1"),
-                ("sum(estela_consumer_messages_done_total)", "200"),
-                ("sum(max by (topic, partition) (estela_consumer_lag_messages))", "0"),
-                ('estela_consumer_latency_seconds_bucket{le="+Inf"}', "200"),
+                ('up{job="estela"}', 1.0),
+                ("sum(estela_consumer_messages_done_total)", 200.0),
+                ("sum(max by (topic, partition) (estela_consumer_lag_messages))", 0.0),
+                ('estela_consumer_latency_seconds_bucket{le="+Inf"}', 200.0),
             ):
-                wait_until(lambda q=query, e=expected: answers(q, e), query)  # type: ignore[misc]
+
+                def is_answered(query: str = query, expected: float = expected) -> bool:
+                    return [value for _, value in prometheus.query(query)] == [expected]
+
+                wait_until(is_answered, query)
+            assert [target["lastError"] for target in prometheus.targets()] == [""]
         finally:
-            prometheus.terminate()
-            prometheus.wait()
+            prometheus.stop()

@@ -7,12 +7,12 @@ import http.client
 import time
 from collections.abc import Callable, Iterator
 
-from estela_consumer.monitoring.address import ListenAddress
 from estela_consumer.monitoring.monitor import Monitor
 from estela_consumer.monitoring.observation import Observer
 from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.pipeline.progress import Progress
 from estela_consumer.retry import RetryPolicy
+from estela_pages.address import ListenAddress
 
 
 class Watched:

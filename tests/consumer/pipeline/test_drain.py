@@ -235,6 +235,18 @@ class TestOnKafka:
         assert result.summary["topics"][unique]["dead_lettered"] == 1
         assert producing.stored() == [*range(10), *range(60, 100)]
 
+    def test_a_group_that_comes_after_retention_has_removed_all_is_told_so_once(
+        self, kafka: str, unique: str
+    ) -> None:
+        producing = Producing(kafka, unique)
+        producing.send(10)
+        producing.remove(before=10)
+
+        result = drain(unique)
+
+        assert (result.code, result.summary["topics"][unique]["read"]) == (0, 0), result.err
+        assert result.err.count("no position, and Kafka no longer has what was before offset 10.") == 1
+
     def test_a_transaction_that_stays_open_is_given_up_and_exit_12_says_so(
         self, kafka: str, unique: str
     ) -> None:

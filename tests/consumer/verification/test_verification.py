@@ -9,7 +9,8 @@ import pytest
 
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.verification.report import sentence
-from estela_consumer.verification.verifier import StreamCount, Verification, verify_until
+from estela_consumer.verification.verification import StreamCount, Verification
+from estela_consumer.verification.waiting import verify_until
 from estela_queue_adapter.errors import QueueUnreachable
 from estela_terminal.exit_codes import ExitCode
 

@@ -253,7 +253,7 @@ class TestEverywhere:
         assert (missing_topic.code, missing_topic.summary["exit"]) == (8, "NO_CLOSING_RECORD")
         assert no_record.code == 8
         assert "it still runs" in no_record.out
-        assert f"2 messages of {job.jobs_topic} are not closing records" in no_record.err
+        assert f"2 messages of {job.jobs_topic} are no closing records or heartbeats" in no_record.err
         assert "has no spider" in no_record.err
 
     def test_it_waits_for_the_crawl_and_for_the_consumer(

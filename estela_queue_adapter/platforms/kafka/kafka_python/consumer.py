@@ -19,9 +19,10 @@ from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTim
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
+from estela_queue_adapter.platforms.kafka.kafka_python.rebalances import RebalanceListener
 from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
+from estela_queue_adapter.platforms.kafka.listeners import LoopsThenListener
 from estela_queue_adapter.platforms.kafka.queries import ANSWER_TIMEOUT_MS, TopicQueries, beginning
-from estela_queue_adapter.platforms.kafka.rebalances import LoopsThenListener, RebalanceListener
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import denied, look_up, topic_id
 from estela_queue_adapter.subscription import Subscription
@@ -86,7 +87,8 @@ class KafkaGroupConsumer(Consumer):
                 try:
                     messages = reader.poll(remaining, max_messages)
                 except kafka_errors.NoOffsetForPartitionError as error:  # the group is new to these
-                    client.seek_to_beginning(*error.args[0])
+                    for partition, first in self._queries.beginnings(error.args[0]).items():
+                        client.seek(partition, first)
                 except kafka_errors.InvalidSessionTimeoutError as error:
                     client = self._with_another_session(error)
                 except kafka_errors.OffsetOutOfRangeError as error:

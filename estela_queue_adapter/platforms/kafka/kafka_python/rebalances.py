@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.future import Future
 
-from estela_queue_adapter.interfaces import Consumer, PartitionListener
+from estela_queue_adapter.interfaces import PartitionListener
 from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
 
 
@@ -59,24 +59,3 @@ class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  
 
         threading.Thread(target=run, name="estela-rebalance", daemon=True).start()
         await done
-
-
-class LoopsThenListener(PartitionListener):
-    """Tells loops of a rebalance, then the consumer's own listener."""
-
-    def __init__(self, consumer: Consumer, listener: PartitionListener) -> None:
-        self._consumer = consumer
-        self._listener = listener
-
-    def partitions_assigned(self, partitions: Collection[int]) -> None:
-        self._listener.partitions_assigned(partitions)
-
-    def partitions_revoked(self, partitions: Collection[int]) -> None:
-        try:
-            self._consumer.iteration.revoked(partitions, self._consumer.commit)
-        finally:
-            self._listener.partitions_revoked(partitions)
-
-    def partitions_lost(self, partitions: Collection[int]) -> None:
-        self._consumer.iteration.lost(partitions)
-        self._listener.partitions_lost(partitions)

@@ -1,4 +1,4 @@
-"""A small HTTP server for machines that look: one thread, however many connections there are."""
+"""The server: one thread, however many connections there are."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 import h11
 
-from estela_consumer.errors import UsageError
-from estela_consumer.monitoring.address import ListenAddress
-from estela_consumer.monitoring.pages import Response, plain
+from estela_pages.address import ListenAddress, ListenError
+from estela_pages.response import Response, plain
 
 _CONNECTIONS = 100  # at a time; a process may open a thousand files, and needs them for its work
 _TIMEOUT = 5.0  # seconds from the connection until its answer is taken
@@ -41,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 def bind(address: ListenAddress) -> socket.socket:
-    """A socket that listens there. Raises UsageError, which says why not."""
+    """A socket that listens there. Raises ListenError, which says why not."""
     try:
         if not address.host and socket.has_dualstack_ipv6():
             return socket.create_server(
@@ -57,35 +56,29 @@ def bind(address: ListenAddress) -> socket.socket:
         why = f"the host's name cannot be resolved ({error.strerror})"
     except (OSError, UnicodeError) as error:
         why = _REASONS.get(getattr(error, "errno", 0), getattr(error, "strerror", None) or str(error))
-    raise UsageError(f"--listen (ESTELA_LISTEN) {address}: {why}")
+    raise ListenError(f"--listen {address}: {why}")
 
 
-class MonitoringServer:
-    """Answers one request of each connection with what `answer` has for its path, from `start` to `close`.
+class PageServer:
+    """Answers one request of each connection with the page of its path, from `start` to `close`.
 
     GET and HEAD only, and only if the request calls us by an address or a name of ours. A connection that is
-    slow is closed after five seconds; if there are too many, the oldest one is. `answer` and, every
-    `interval` seconds, `tick` are called on the server's thread.
+    slow is closed after five seconds; if there are too many, the oldest one is. Any other path than those of
+    `pages` is answered with 404 and their list. The pages are called on the server's thread, one at a time:
+    a page must not wait for anybody. What it raises is logged, and answered with 500.
     """
 
     def __init__(
-        self,
-        listener: socket.socket,
-        address: ListenAddress,
-        answer: Callable[[str], Response],
-        tick: Callable[[], None],
-        interval: float,
+        self, listener: socket.socket, address: ListenAddress, pages: Mapping[str, Callable[[], Response]]
     ) -> None:
         self._listener = listener
         self._address = address
-        self._answer = answer
-        self._tick = tick
-        self._interval = interval
+        self._pages = dict(pages)
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}  # the oldest first
         self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
         self._closing = asyncio.Event()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve()), name="estela-monitoring", daemon=True
+            target=lambda: asyncio.run(self._serve()), name="estela-pages", daemon=True
         )
         self._ready = threading.Event()
 
@@ -113,20 +106,11 @@ class MonitoringServer:
         self._loop = asyncio.get_running_loop()
         self._ready.set()
         server = await asyncio.start_server(self._connected, sock=self._listener, limit=_REQUEST_BYTES)
-        ticking = asyncio.ensure_future(self._tick_for_ever())
         await self._closing.wait()
         server.close()
-        for task in [ticking, *self._connections]:
+        for task in self._connections:
             task.cancel()
-        await asyncio.gather(ticking, *self._connections, return_exceptions=True)
-
-    async def _tick_for_ever(self) -> None:
-        while True:
-            try:
-                self._tick()
-            except Exception:
-                logger.exception("The monitoring has a fault. Consuming goes on. Please report this:")
-            await asyncio.sleep(self._interval)
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -172,11 +156,16 @@ class MonitoringServer:
         path = request.target.decode("ascii", "replace").partition("?")[0]
         if len(path) > _PATH_CHARACTERS:
             return plain(414, "No path here is so long.")
+        page = self._pages.get(path)
+        if page is None:
+            return plain(404, f"Not found. There are: {' '.join(self._pages)}")
         try:
-            return self._answer(path)
+            return page()
         except Exception:
-            logger.exception("The monitoring has a fault. Consuming goes on. Please report this:")
-            return plain(500, "The monitoring has a fault. The log says more.")
+            logger.exception(
+                "The page %s has a fault. Nothing else is touched by it. Please report this:", path
+            )
+            return plain(500, "This page has a fault. The log says more.")
 
 
 async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:
@@ -191,17 +180,14 @@ async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> 
 
 
 def _head(connection: h11.Connection, response: Response) -> bytes:
+    own = {name for name, _ in response.headers}
     headers = [
         ("Content-Type", response.content_type),
         ("Content-Length", str(len(response.body))),
-        *_HEADERS,
+        *(header for header in _HEADERS if header[0] not in own),
         *response.headers,
     ]
-    return (
-        connection.send(
-            h11.Response(
-                status_code=response.status, reason=HTTPStatus(response.status).phrase, headers=headers
-            )
-        )
-        or b""
+    start = h11.Response(
+        status_code=response.status, reason=HTTPStatus(response.status).phrase, headers=headers
     )
+    return connection.send(start) or b""

@@ -1,4 +1,4 @@
-"""Where the monitoring listens, and by which names it may be called."""
+"""Where a server listens, and by which names it may be called."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from estela_consumer.errors import UsageError
-
 _FORM = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>\d{1,5})")
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:\s]*))(?::\d{1,5})?")
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 _PROXIED = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+
+
+class ListenError(Exception):
+    """It cannot be listened there; the message names the option, and says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +29,14 @@ class ListenAddress:
 
     @classmethod
     def parse(cls, text: str, names: str = "") -> ListenAddress:
-        """From `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, and names with commas between. Raises UsageError."""
+        """From `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, and names with commas between. Raises ListenError."""
         found = _FORM.fullmatch(text.strip())
         if found is None or int(found["port"]) > 65_535:
-            raise UsageError(
-                f"--listen (ESTELA_LISTEN) {text!r} is no address: give HOST:PORT, such as 127.0.0.1:8080"
-            )
+            raise ListenError(f"--listen {text!r} is no address: give HOST:PORT, such as 127.0.0.1:8080")
         given = frozenset(name.strip().lower() for name in names.split(",") if name.strip())
         for name in given:
             if not _PROXIED.fullmatch(name):
-                raise UsageError(f"--listen-names (ESTELA_LISTEN_NAMES): {name!r} is not the name of a host")
+                raise ListenError(f"--listen-names: {name!r} is not the name of a host")
         return cls(found["v6"] or found["host"] or "", int(found["port"]), given)
 
     def __str__(self) -> str:

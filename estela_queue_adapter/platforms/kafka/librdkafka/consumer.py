@@ -1,0 +1,259 @@
+"""Reading from Kafka as a member of a consumer group, by librdkafka."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_STORED, TopicPartition
+from confluent_kafka import Consumer as ConfluentConsumer
+from kafka import TopicPartition as KafkaPythonPartition
+from kafka import errors as kafka_errors
+
+from estela_queue_adapter.errors import ConsumerClosed, QueueError, TopicMissing
+from estela_queue_adapter.interfaces import Consumer, PartitionListener
+from estela_queue_adapter.lifecycle import watch
+from estela_queue_adapter.messages import Message, Position
+from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
+from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTimeout
+from estela_queue_adapter.platforms.kafka.errors import translate
+from estela_queue_adapter.platforms.kafka.librdkafka.assignment import Assignment
+from estela_queue_adapter.platforms.kafka.librdkafka.commits import Commits
+from estela_queue_adapter.platforms.kafka.librdkafka.errors import translated
+from estela_queue_adapter.platforms.kafka.librdkafka.handle import Handle
+from estela_queue_adapter.platforms.kafka.librdkafka.health import Health
+from estela_queue_adapter.platforms.kafka.librdkafka.intake import Intake, SessionRefused
+from estela_queue_adapter.platforms.kafka.librdkafka.log import LogLines
+from estela_queue_adapter.platforms.kafka.librdkafka.options import consumer_options
+from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
+from estela_queue_adapter.platforms.kafka.listeners import LoopsThenListener
+from estela_queue_adapter.platforms.kafka.queries import TopicQueries
+from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.subscription import Subscription
+from estela_queue_adapter.topic_names import checked_topic
+from estela_terminal.printable import printable_logger
+
+_CLOSE_TIMEOUT = 3.0  # seconds for leaving the group in good order; else the session's end leaves it
+_LOOK_AGAIN = 0.5  # seconds before a topic that is not there is looked for again
+_NOT_OURS = "Offset commit cannot be completed since the partition is not assigned to this consumer"
+_SLICE = 0.1  # seconds of one wait, in which neither signals nor `close` are seen
+
+logger = printable_logger(__name__)
+
+
+class LibrdkafkaGroupConsumer(Consumer):
+    """librdkafka's consumer, connected at the first use; it fetches and heartbeats on threads of its own.
+
+    What is asked about the topic and its group is asked by kafka-python.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, subscription: Subscription, listener: PartitionListener
+    ) -> None:
+        self._settings = settings
+        self._subscription = subscription
+        self._topic = checked_topic(subscription.topic)
+        self._brokers = Brokers(settings)
+        self._health = Health(settings, self._brokers)
+        self._lifetime = Lifetime(self._topic, self._brokers)
+        self._queries = TopicQueries(settings, subscription, self._brokers, self._lifetime)
+        self._session = SessionTimeout(settings.session_timeout)
+        self._assignment = Assignment(
+            self._topic,
+            LoopsThenListener(self, listener),
+            lambda: self.iteration.paused,
+            self._beginnings,
+            cooperative=settings.partition_assignment == "cooperative-sticky",
+        )
+        self._intake = Intake(
+            settings, subscription, self._brokers, self._assignment, self._gone(listener), self._beginnings
+        )
+        self._commits = Commits(self._brokers, self._health)
+        self._handle: Handle | None = None
+        watch(self)
+
+    @property
+    def subscription(self) -> Subscription:
+        return self._subscription
+
+    def get_connection(self) -> bool:
+        try:
+            self._connected()
+        except TopicMissing:
+            return True
+        except QueueError:
+            return False
+        return True
+
+    def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
+        return self.iteration.take(self.fetch, max_messages) or self.fetch(timeout, max_messages)
+
+    def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                messages = self._fetch(self._connected(), deadline, max_messages)
+            except TopicMissing:
+                remaining = max(0.0, deadline - time.monotonic())
+                time.sleep(min(remaining, _LOOK_AGAIN))
+                messages = []
+            except SessionRefused as error:
+                self._take_another_session(error)
+                continue
+            if messages:
+                return messages
+            if time.monotonic() >= deadline:
+                self._check_brokers()
+                return []
+
+    def _fetch(self, handle: Handle, deadline: float, max_messages: int) -> list[Message]:
+        """What comes next; nothing if something else came first."""
+        wait = max(0.0, min(_SLICE, deadline - time.monotonic()))
+        with (
+            handle.use() as client,
+            translated(self._brokers, reading=True),
+            self._intake.undone_by_interrupts(),
+        ):
+            self._intake.put_back(client)
+            # For n messages it waits until all have come, or the time is up.
+            events = client.consume(max_messages, 0) or client.consume(1, wait)
+            return self._intake.take(client, events, max_messages)
+
+    def commit(self, positions: Iterable[Position]) -> None:
+        wanted = {(topic, partition): offset for topic, partition, offset in positions}
+        if not wanted:
+            return
+        offsets = [TopicPartition(*place, offset) for place, offset in wanted.items()]
+        with self.iteration.committing, self._queries.answered():
+            self._check_owned(wanted)
+            with translated(self._brokers, reading=True):
+                done = self._commits.commit(self._connected(), offsets)
+            for refused in (each.error for each in done if each.error is not None):
+                raise self._intake.error_of(refused)
+        self.iteration.committed(Position(*place, offset) for place, offset in wanted.items())
+
+    def pause(self) -> None:
+        self.iteration.paused = True
+        self._tell(self._assignment.pause)
+
+    def resume(self) -> None:
+        self.iteration.paused = False
+        self._tell(self._assignment.resume)
+
+    def positions(self) -> Sequence[Position]:
+        positions = []
+        for partition in self._queries.partitions():
+            with self._queries.answered():
+                offset = self._position(partition)
+            positions.append(Position(self._topic, partition.partition, offset))
+        return positions
+
+    def end_positions(self) -> Sequence[Position]:
+        return self._queries.ends()
+
+    def log_end_positions(self) -> Sequence[Position]:
+        return self._queries.log_ends()
+
+    def close(self) -> None:
+        try:
+            self.iteration.close(self.commit)
+        finally:
+            self._lifetime.closed = True
+            handle, self._handle = self._handle, None
+            if handle is not None:
+                handle.close(_close, _CLOSE_TIMEOUT)
+            for client in self._queries.release():
+                client.close(timeout_ms=round(_CLOSE_TIMEOUT * 1000))
+
+    def end(self, timeout: float) -> None:
+        """Commit what loops have done. The group sees the end of the session."""
+        try:
+            self.iteration.close(self.commit)
+        finally:
+            self._let_go()
+
+    def forked(self) -> None:
+        self.iteration.forked()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._lifetime.closed = True
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.abandon()
+        self._queries.release()
+
+    def _connected(self) -> Handle:
+        """Raises TopicMissing as well: the group is joined when there is a topic."""
+        self._lifetime.check_open()
+        if self._handle is None:
+            if not self._queries.topic_is_there():
+                raise TopicMissing(f"there is no topic {self._topic} on Kafka at {self._brokers}")
+            options = consumer_options(self._settings, self._subscription, self._session.seconds)
+            client = ConfluentConsumer({**options, "error_cb": self._health.note}, logger=LogLines())
+            self._assignment.subscribe(client)
+            self._handle = Handle(client, self._closed)
+        return self._handle
+
+    def _closed(self) -> QueueError:
+        return ConsumerClosed(f"the consumer of {self._topic} is closed")
+
+    def _tell(self, call: Any) -> None:
+        if self._handle is not None:
+            with self._handle.use() as client:
+                call(client)
+
+    def _take_another_session(self, error: SessionRefused) -> None:
+        """Connect again with a session that these brokers may take."""
+        refused = self._session.seconds
+        if not self._session.try_another():
+            raise translate(kafka_errors.InvalidSessionTimeoutError(), self._brokers) from error
+        logger.warning(
+            "Kafka at %s refuses a session timeout of %g s for the group %s; trying %g s. "
+            "Set QUEUE_PLATFORM_SESSION_TIMEOUT to one that the brokers allow.",
+            self._brokers,
+            refused,
+            self._subscription.group_id,
+            self._session.seconds,
+        )
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.close(_close, _CLOSE_TIMEOUT)
+
+    def _check_brokers(self) -> None:
+        """Raise if nothing came because a broker cannot be reached that we need."""
+        if outage := self._health.outage():
+            raise outage
+        if self._queries.unanswered:
+            self.end_positions()
+
+    def _check_owned(self, wanted: Iterable[tuple[str, int]]) -> None:
+        """The brokers would take a commit of one who never joined, as long as the group is empty."""
+        if any(topic != self._topic or partition not in self._assignment.next for topic, partition in wanted):
+            raise translate(kafka_errors.CommitFailedError(_NOT_OURS), self._brokers)
+
+    def _position(self, partition: KafkaPythonPartition) -> int:
+        number = partition.partition
+        offset = self.iteration.next_offset(number)
+        if offset is None:
+            offset = self._assignment.next.get(number, OFFSET_STORED)
+        return self._queries.committed(partition) if offset < 0 else offset
+
+    def _beginnings(self, numbers: Collection[int]) -> dict[int, int]:
+        partitions = [KafkaPythonPartition(self._topic, number) for number in numbers]
+        with self._queries.answered():
+            beginnings = self._queries.beginnings(partitions)
+        return {partition.partition: offset for partition, offset in beginnings.items()}
+
+    def _gone(self, listener: PartitionListener) -> Any:
+        def gone(partition: int, position: int, resumed: int) -> None:
+            if resumed < position:  # offsets start again at 0
+                self.iteration.lost([partition])
+            listener.messages_gone(partition, position, resumed)
+
+        return gone
+
+
+def _close(client: Any) -> None:
+    client.close()

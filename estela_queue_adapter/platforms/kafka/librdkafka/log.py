@@ -1,0 +1,24 @@
+"""librdkafka's log lines, through logging."""
+
+from __future__ import annotations
+
+import logging
+
+from estela_terminal.printable import printable_logger
+
+_OURS = (
+    "FAIL",
+    "ERROR",
+)  # about brokers that cannot be reached: told by our errors, once, and with what to do
+
+_logger = printable_logger("librdkafka")
+
+
+class LogLines:
+    """What confluent-kafka takes for a logger; called by the thread that polls. Never raises."""
+
+    def log(self, level: int, form: str, *arguments: str) -> None:
+        """One line: facility, name of the client, text."""
+        if arguments and arguments[0] in _OURS:
+            level = logging.DEBUG
+        _logger.log(level, form, *arguments)

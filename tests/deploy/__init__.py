@@ -1,0 +1,1 @@
+"""Deployments, on real parts: kustomize, the definitions of Kubernetes, KEDA and the operator, Prometheus."""
