@@ -205,7 +205,7 @@ class ConsumerService:
 
     def _consume(self, parts: _Parts, monitor: Monitor | None, tick: Callable[[], None]) -> None:
         if monitor is not None:
-            monitor.watch_lags(parts.platform, map(self._subscription, self._settings.topics))
+            monitor.watch_queue(parts.platform, map(self._subscription, self._settings.topics))
         if not self._stop_request.is_made:
             self._run_threads({"store": lambda: self._wait_for_store(parts.store)}, tick)
         if not self._stop_request.is_made:

@@ -19,7 +19,7 @@ from estela_queue_adapter.iteration import Iteration
 from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Headers, Message, Outgoing, Position
 from estela_queue_adapter.subscription import Subscription
-from estela_queue_adapter.topic_reader import RereadingReader, TopicReader
+from estela_queue_adapter.topic_reader import Peek, RereadingReader, TopicReader
 
 OnDelivery: TypeAlias = Callable[[QueueError | None], None]
 
@@ -278,6 +278,10 @@ class Platform(ABC):
         Blocks for some seconds at most; raises QueueUnreachable and AccessDenied.
         """
         return None
+
+    def peek(self, topic: str) -> Peek:
+        """What looks at single messages of the topic. Raises ConfigurationError if no topic can be that."""
+        return Peek()
 
     def transactions(self, name: str) -> Transactions:
         """Transactions under `name`: whoever opened some under that name before can publish no more.

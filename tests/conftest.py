@@ -78,6 +78,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The folder of the run's servers is made by its first process, and named to those that it starts."""
+    # Brokers of tests live for seconds: the better of Java's compilers takes three times what it saves.
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
     given = getattr(config, "workerinput", None)
     config.stash[_SERVERS] = SharedServers(Path(given["servers"])) if given else SharedServers.of_a_new_run()
 

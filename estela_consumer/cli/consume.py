@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 import click
@@ -27,7 +27,8 @@ from estela_queue_adapter.collector import settle_into_consuming
 from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, exit_codes_text
-from estela_wire.published import ITEMS, PREFIX, published_topics
+from estela_wire.published import ITEMS, PREFIX, published_topics, topic
+from estela_wire.topics import JOBS_TOPIC
 
 _EPILOG = (
     exit_codes_text(EXIT_MEANINGS)
@@ -175,17 +176,19 @@ def _settings(options: dict[str, Any], configuration: Configuration) -> Consumer
         ),
         max_wait=options["max_wait"],
         auth_max_wait=options["auth_max_wait"] or None,
-        monitoring=_monitoring(options),
+        monitoring=_monitoring(options, environ),
         environ=environ,
     )
 
 
-def _monitoring(options: dict[str, Any]) -> MonitoringSettings | None:
+def _monitoring(options: dict[str, Any], environ: Mapping[str, str]) -> MonitoringSettings | None:
     if not options["listen"]:
         return None
     shown = {name: value for name, value in options.items() if name not in _NOT_SHOWN}
     return MonitoringSettings(
-        address=ListenAddress.parse(options["listen"], options["listen_names"] or ""), shown=shown
+        address=ListenAddress.parse(options["listen"], options["listen_names"] or ""),
+        jobs_topic=topic("ESTELA_JOBS_TOPIC", environ.get("ESTELA_JOBS_TOPIC", JOBS_TOPIC)),
+        shown=shown,
     )
 
 

@@ -245,6 +245,27 @@ class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract, Wa
         assert Position(unique, partition, 4) in list(consumer.positions())
         assert Position(unique, partition, 10) in list(consumer.end_positions())
 
+    def test_a_peek_tells_when_the_message_at_a_position_was_published(
+        self, platform: Platform, producer: Producer, reader: Reader, unique: str
+    ) -> None:
+        for number in range(3):
+            producer.send(unique, number, key=b"one partition")
+            producer.flush()
+            time.sleep(0.02)
+        messages = take(reader(), 3)
+        [partition] = {message.partition for message in messages}
+
+        with platform.peek(unique) as peek:
+            for message in (messages[1], messages[2], messages[0], messages[1]):
+                at = Position(unique, partition, message.offset)
+                assert peek.times([at]) == {partition: message.timestamp}
+            assert peek.times([messages[2].next]) == {}
+
+            producer.send(unique, "later", key=b"one partition")
+            producer.flush()
+            [later] = take(reader(group="other"), 4)[3:]
+            assert peek.times([messages[2].next]) == {partition: later.timestamp}
+
     def test_a_topic_that_does_not_exist_has_no_positions_and_reading_does_not_create_it(
         self, reader: Reader, unique: str
     ) -> None:

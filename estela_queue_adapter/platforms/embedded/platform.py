@@ -14,12 +14,13 @@ from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Message, Outgoing
 from estela_queue_adapter.platforms.embedded.consumer import EmbeddedConsumer
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
+from estela_queue_adapter.platforms.embedded.peek import EmbeddedPeek
 from estela_queue_adapter.platforms.embedded.producer import EmbeddedProducer
 from estela_queue_adapter.platforms.embedded.reader import EmbeddedReader
 from estela_queue_adapter.platforms.embedded.turn import ReaderTurn
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
-from estela_queue_adapter.topic_reader import TopicReader
+from estela_queue_adapter.topic_reader import Peek, TopicReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,10 @@ class EmbeddedPlatform(Platform):
     def members(self, subscription: Subscription) -> list[GroupMember] | None:
         turn = ReaderTurn(self._path, subscription.group_id, checked_topic(subscription.topic))
         return [GroupMember("", "", (PARTITION,))] if turn.is_taken() else []
+
+    def peek(self, topic: str) -> Peek:
+        checked_topic(topic)
+        return EmbeddedPeek(self._path)
 
     def transactions(self, name: str) -> Transactions:
         return EmbeddedTransactions(self._path, name)

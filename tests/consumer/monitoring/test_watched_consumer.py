@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from devservers.mongodb import MongoReplicaSet, MongoStandalone
 from devservers.ports import free_port, wait_until
@@ -22,48 +22,12 @@ from devservers.prometheus import Prometheus
 from estela_consumer.monitoring.lag import group_lag
 from estela_queue_adapter import Subscription, get_producer_interface, open_platform
 from tests.conftest import or_skip
-from tests.consumer.background import Background, background
+from tests.consumer.background import background
 from tests.consumer.commands import envelope, publish, run
+from tests.consumer.monitoring.view import seen
 from tests.consumer.monitoring.watched import get
 
 pytestmark = [pytest.mark.processes, pytest.mark.servers]
-
-Sample = tuple[str, tuple[tuple[str, str], ...]]
-
-
-class Seen:
-    """A consumer beside the test, as its monitoring shows it."""
-
-    def __init__(self, at: str, consumer: Background) -> None:
-        self.at = at
-        self.consumer = consumer
-
-    def code(self, path: str) -> int:
-        """What a probe gets; 0 if nobody answers."""
-        try:
-            return get(self.at, path)[0]
-        except OSError:
-            return 0
-
-    def is_ready(self) -> bool:
-        return self.code("/readyz") == 200
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        """The sum over all that have these labels; None if there is none."""
-        found = [
-            sample.value
-            for family in text_string_to_metric_families(get(self.at, "/metrics")[1])
-            for sample in family.samples
-            if sample.name == f"estela_consumer_{name}" and labels.items() <= sample.labels.items()
-        ]
-        return sum(found) if found else None
-
-
-@contextlib.contextmanager
-def seen(topic: str, folder: Path, *options: str) -> Iterator[Seen]:
-    at = f"127.0.0.1:{free_port()}"
-    with background(topic, folder / "log", "--listen", at, *options, drain=False) as consumer:
-        yield Seen(at, consumer)
 
 
 @pytest.mark.usefixtures("surroundings")
@@ -82,7 +46,13 @@ def test_what_becomes_of_messages_is_seen_while_it_runs(unique: str, tmp_path: P
         assert (view.metric("latency_seconds_count"), view.metric("outage")) == (301.0, 0.0)
         assert view.code("/livez") == 200
         state = json.loads(get(view.at, "/status.json")[1])
-        assert state["topics"][unique]["dead_letters"] == {"undecodable": 1}
+        told = state["topics"][unique]
+        assert told["dead_letters"] == {"undecodable": 1}
+        sample = told["dead_letter_samples"]["undecodable"]
+        assert (sample["value"], sample["replay"]) == (
+            "rubbish",
+            f"estela-dead-letters replay --reason undecodable {unique}",
+        )
         view.consumer.process.send_signal(signal.SIGTERM)
         view.consumer.process.communicate(timeout=30)
         assert view.consumer.process.returncode == 0
@@ -108,7 +78,7 @@ def test_under_load_the_lag_is_kafkas_own_of_the_last_seconds(unique: str, tmp_p
         producing.start()
         try:
             with open_platform().consumer(Subscription(topic=unique)) as consumer:
-                until = time.monotonic() + 12.0
+                until = time.monotonic() + 9.0
                 while time.monotonic() < until:
                     known.append((time.monotonic(), sum(group_lag(consumer).values())))
                     lag = view.metric("lag_messages")
@@ -119,9 +89,12 @@ def test_under_load_the_lag_is_kafkas_own_of_the_last_seconds(unique: str, tmp_p
             done.set()
             producing.join()
 
+    # On a busy machine both we and the consumer wait for Kafka's answers.
+    answer = max(later - earlier for (earlier, _), (later, _) in pairwise(known))
+    old = 6.0 + 2 * answer
     for at, lag in looked:
-        recent = [value for then, value in known if at - 6.0 <= then <= at]
-        assert min(recent) <= lag <= max(recent) or at - known[0][0] < 6.0
+        recent = [value for then, value in known if at - old <= then <= at]
+        assert min(recent) <= lag <= max(recent) or at - known[0][0] < old
     assert len({lag for _, lag in looked}) > 2  # it was asked again and again, under load
     assert looked[-1][1] > 0
 
