@@ -58,8 +58,6 @@ _BETWEEN_LOOKS = 2.0  # seconds: one look tells no rate
 @click.option(
     "--listen",
     metavar="ADDRESS",
-    envvar="ESTELA_STATUS_LISTEN",
-    show_envvar=True,
     help="Serve it as a page there instead: HOST:PORT, such as 127.0.0.1:8081.",
 )
 @click.option(

@@ -15,8 +15,9 @@ class MonitoringSettings:
     """Where the monitoring is, and what it shows of the settings in force."""
 
     address: ListenAddress
+    jobs_topic: str = JOBS_TOPIC
+    """Where closing records are; empty: nowhere."""
     shown: Mapping[str, Any] = field(default_factory=dict)
     """Options and their values, without secrets."""
-    jobs_topic: str = JOBS_TOPIC
     group: str = ""
     """As the consumer was told; empty: `group_<topic>`."""

@@ -52,7 +52,10 @@ class StatusCollector:
         settings: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` tells seconds since the epoch; `settings` are shown. Raises ConfigurationError."""
+        """`clock` tells seconds since the epoch; `settings` are shown. Without a `jobs_topic` nothing is known of jobs.
+
+        Raises ConfigurationError.
+        """
         self._platform = platform
         self._store = store
         self._settings = settings or {}
@@ -60,7 +63,9 @@ class StatusCollector:
         subscriptions = [Subscription(topic=topic, group=group) for topic in topics]
         self._topics = [TopicWatch(platform, each, clock) for each in subscriptions]
         self._tallies = [DeadLetterTally(platform, topic) for topic in topics]
-        self._jobs = JobWatch(platform, store, jobs_topic=jobs_topic, group=group, clock=clock)
+        self._jobs = (
+            JobWatch(platform, store, jobs_topic=jobs_topic, group=group, clock=clock) if jobs_topic else None
+        )
         self._outages = OutageLog(clock)
         self._known = _Known()
 
@@ -88,7 +93,8 @@ class StatusCollector:
                 topic.close()
         for tally in self._tallies:
             tally.close()
-        self._jobs.close()
+        if self._jobs is not None:
+            self._jobs.close()
 
     def _ask_store(self) -> None:
         try:
@@ -106,15 +112,20 @@ class StatusCollector:
         for tally in self._tallies:
             tally.read_on()
         self._known.dead_letters = tuple(each for tally in self._tallies for each in tally.status())
-        self._jobs.read_on()
+        self._known.jobs = ()
+        if self._jobs is not None:
+            self._ask_jobs(self._jobs)
+
+    def _ask_jobs(self, jobs: JobWatch) -> None:
+        jobs.read_on()
         if self._known.store_answers and self._known.store_exists:
             try:
-                self._jobs.verify()
+                jobs.verify()
             except StoreUnreachable as error:
                 self._outages.failed(STORE, error)
-        self._known.jobs = tuple(self._jobs.status())
-        self._known.jobs_not_shown = self._jobs.not_shown
-        self._known.datasets = tuple(self._jobs.datasets())
+        self._known.jobs = tuple(jobs.status())
+        self._known.jobs_not_shown = jobs.not_shown
+        self._known.datasets = tuple(jobs.datasets())
 
     def _status(self) -> Status:
         known = self._known
