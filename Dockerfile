@@ -40,7 +40,9 @@ COPY --from=wheels /src/wheels wheels
 RUN /opt/tools/bin/python -m pip --python /opt/estela install --no-cache-dir --no-deps wheels/estela_scrapy-*.whl
 
 FROM ${PYTHON_IMAGE} AS base
-RUN useradd --create-home --uid 10001 estela
+# The folder is for an outbox on a volume: Docker gives a new volume the owner of what it is mounted on.
+RUN useradd --create-home --uid 10001 estela \
+    && install --directory --owner=10001 --group=10001 /var/lib/estela
 # What estela's chart runs: `python consumer.py TOPIC`.
 COPY --chown=10001:10001 consumer.py /home/estela/consumer.py
 ENV PATH=/opt/estela/bin:$PATH PYTHONUNBUFFERED=1
@@ -50,6 +52,8 @@ CMD ["estela-consume", "--help"]
 
 FROM base AS consumer
 COPY --from=build-consumer /opt/estela /opt/estela
+# It asks /livez if ESTELA_LISTEN is set: an outage is no reason to end a consumer. /readyz is for who waits for it.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["python", "-m", "estela_pages.healthcheck"]
 
 FROM base AS crawler
 COPY --from=build-crawler /opt/estela /opt/estela

@@ -16,6 +16,7 @@ from bench import (
     extension,
     iteration,
     keyed,
+    listen,
     memory,
     profile,
     scale,
@@ -41,6 +42,7 @@ BENCHES = {
     "typed": typed.run,
     "keyed": keyed.run,
     "dots": dots.run,
+    "listen": listen.run,
     "profile": profile.run,
 }
 

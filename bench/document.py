@@ -25,6 +25,7 @@ ORDER = (
     "typed",
     "keyed",
     "dots",
+    "listen",
     "profile",
 )
 

@@ -30,9 +30,8 @@ class FetchError(Exception):
 
 
 def cache() -> Path:
-    """The folder for what is fetched: ESTELA_TESTS_CACHE, or one in the user's cache."""
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "estela-scrapy-tests"
-    folder = Path(os.environ.get("ESTELA_TESTS_CACHE") or usual)
+    """The folder for what is fetched."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "estela-devservers" / "go"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -43,7 +42,7 @@ def program(package: str, version: str) -> Path:
     name = package.rstrip("/").split("/")[-1]
     if name.startswith("v") and name[1:].isdigit():  # the major version
         name = package.rstrip("/").split("/")[-2]
-    with FileLock(cache() / "go.lock"):
+    with FileLock(cache() / "lock"):
         if not (folder / name).exists():
             unfinished = folder.with_name(f"{folder.name}.part")
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -55,7 +54,7 @@ def program(package: str, version: str) -> Path:
 
 def module(path: str, version: str, checksum: str) -> Path:
     """The folder of a module's files; raises FetchError, also if its sum is not `checksum`."""
-    with FileLock(cache() / "go.lock"):
+    with FileLock(cache() / "lock"):
         told = json.loads(_go("mod", "download", "-json", f"{path}@{version}"))
     if told["Sum"] != checksum:
         raise FetchError(f"{path}@{version} has the sum {told['Sum']}, not {checksum}")

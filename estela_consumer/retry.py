@@ -164,7 +164,8 @@ class Outage:
 
 def is_refusal(error: BaseException) -> bool:
     """Whether it is a refused login or a missing permission, which waiting alone does not change."""
-    return isinstance(error, (AccessDenied, StoreLoginRefused))
+    refusals = (AccessDenied, StoreLoginRefused)
+    return isinstance(error, refusals) or isinstance(error.__cause__, refusals)
 
 
 @dataclass(frozen=True, slots=True)

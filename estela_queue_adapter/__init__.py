@@ -6,7 +6,13 @@ from estela_terminal.python_version import check_python
 check_python()  # before anything is imported that an old one cannot read
 
 from estela_queue_adapter.conflicts import check_alone
-from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
+from estela_queue_adapter.interfaces import (
+    Consumer,
+    PartitionListener,
+    Platform,
+    Producer,
+    Transactions,
+)
 from estela_queue_adapter.messages import Message, Outgoing, Position, Unreadable
 from estela_queue_adapter.registry import get_consumer_interface, get_producer_interface, open_platform
 from estela_queue_adapter.settings import get_queue_env_vars

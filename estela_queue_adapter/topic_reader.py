@@ -1,14 +1,14 @@
-"""Reading a topic outside every group, on from where reading stopped."""
+"""Reading a topic outside every group: on from where reading stopped, or single messages."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 
 from typing_extensions import Self
 
-from estela_queue_adapter.messages import Message
+from estela_queue_adapter.messages import Message, Position
 
 
 class TopicReader(ABC):
@@ -63,3 +63,30 @@ class RereadingReader(TopicReader):
             self.begun_again += 1
             self._next.clear()
             yield from self.read_on()
+
+
+class Peek:
+    """Looks at single messages of one topic; connects at the first question. Not thread-safe.
+
+    This one knows nothing: it is that of a platform which cannot look.
+    """
+
+    def times(self, positions: Iterable[Position]) -> dict[int, float]:
+        """When the first message from each position on was published, by partition.
+
+        Seconds since the epoch; without the partitions that have no such message yet, and without messages
+        that have no time. Blocks for some seconds at most; raises QueueUnreachable and AccessDenied.
+        """
+        return {}
+
+    def close(self) -> None:
+        """Release what is held. Calling it twice is fine."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -145,6 +145,8 @@ def _check_image(project: Project, target: str, root: Path, report: Report) -> N
     with report.check(f"the image {target}: the lines of the Dockerfile, without its base image") as notes:
         image = Image(project.root, target, root)
         image.run(*image.command)
+        if image.healthcheck:
+            image.run(*image.healthcheck)
         image.run("python", "consumer.py", "--help")
         if target == "crawler":
             notes.append(image.run("scrapy", "version").strip())

@@ -70,6 +70,7 @@ class Image:
         self._folder = root
         self._environ: dict[str, str] = {}
         self.command: list[str] = []
+        self.healthcheck: list[str] = []
         text = (context / "Dockerfile").read_text(encoding="utf-8")
         wanted = stages_for(target, text)
         for one in instructions(text):
@@ -95,6 +96,8 @@ class Image:
                     self._environ[name] = self._here(value).replace("$PATH", path)
             case "CMD":
                 self.command = re.findall(r'"([^"]*)"', one.arguments)
+            case "HEALTHCHECK":
+                self.healthcheck = re.findall(r'"([^"]*)"', one.arguments)
             case "FROM" | "ARG" | "USER":
                 pass
             case _:

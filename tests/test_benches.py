@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text()
 MESSAGES = 1_200
 # These start Java or many processes, or tell small differences of large figures; scripts/bench runs them.
-ELSEWHERE = {"drain", "profile", "typed", "keyed"}
+ELSEWHERE = {"drain", "listen", "profile", "typed", "keyed"}
 
 
 @pytest.fixture

@@ -24,6 +24,16 @@ from tests.consumer.commands import publish
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+# Variables that ours read, beside those of a Scrapy project.
+READ = {
+    "QUEUE_PLATFORM",
+    "QUEUE_PLATFORM_LISTENERS",
+    "QUEUE_PLATFORM_PORT",
+    "DB_CONNECTION",
+    "ESTELA_LISTEN",
+    "ESTELA_LISTEN_NAMES",
+    "ESTELA_OUTBOX_PATH",
+}
 OURS = {name: service for name, service in COMPOSE["services"].items() if service.get("build")}
 
 
@@ -176,12 +186,42 @@ def test_every_variable_of_a_service_is_one_that_we_read(name: str) -> None:
     platform.consumer(Subscription(topic="items_topic")).close()
     settings = environ.pop("SCRAPY_SETTINGS_MODULE", None)
     assert settings is None or importlib.util.find_spec(settings) is not None
-    assert set(environ) == {
-        "QUEUE_PLATFORM",
-        "QUEUE_PLATFORM_LISTENERS",
-        "QUEUE_PLATFORM_PORT",
-        "DB_CONNECTION",
-    }
+    assert environ.keys() - READ - {"XDG_STATE_HOME"} == set()  # that is Scrapy's
+
+
+def test_ours_write_to_volumes_alone_and_have_no_rights() -> None:
+    for service in OURS.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    crawler = OURS["crawler"]
+    [volume] = crawler["volumes"]
+    assert crawler["environment"]["ESTELA_OUTBOX_PATH"].startswith(volume.partition(":")[2] + "/")
+    assert "install --directory --owner=10001 --group=10001 /var/lib/estela\n" in DOCKERFILE
+
+
+def test_each_service_that_stays_has_a_health_check_and_each_volume_is_declared() -> None:
+    for name, service in COMPOSE["services"].items():
+        assert ("healthcheck" in service) == (name != "crawler"), name
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert (ROOT / source).exists() if source.startswith("./") else source in COMPOSE["volumes"]
+
+
+def test_each_image_of_others_has_a_version_that_a_variable_changes() -> None:
+    for service in COMPOSE["services"].values():
+        if "image" in service:
+            assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[\w/]+:v?\d+\.\d+(\.\d+)?\}", service["image"])
+
+
+def test_only_the_profile_adds_what_watches_and_nothing_is_open_to_other_machines() -> None:
+    watching = {name for name, service in COMPOSE["services"].items() if service.get("profiles")}
+
+    assert watching == {"prometheus", "grafana"}
+    assert all(COMPOSE["services"][name]["profiles"] == ["monitoring"] for name in watching)
+    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
+    assert len(ports) == 2
+    assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_services_wait_for_those_that_they_need() -> None:
@@ -195,5 +235,6 @@ def test_the_workflow_and_ci_run_the_test_command_of_contributors() -> None:
     steps = [step.get("run") for step in workflow["jobs"]["test"]["steps"]]
 
     assert "scripts/test" in steps
-    assert "scripts/test" in (ROOT / ".ci" / "run").read_text()
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert {"scripts/test", "scripts/test --deploy"} <= set(ci)
     assert "`scripts/test`" in (ROOT / "CONTRIBUTING.md").read_text()

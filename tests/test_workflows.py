@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import configparser
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from devservers.cpython import VERSION
@@ -32,25 +29,6 @@ def test_zizmor_finds_nothing_in_the_workflows() -> None:
     assert done.returncode == 0, done.stdout
     for path in WORKFLOWS:
         assert f"completed {path.relative_to(ROOT)}" in done.stderr
-
-
-@pytest.mark.processes
-def test_actionlint_finds_nothing_in_the_workflows() -> None:
-    """The version that pre-commit runs, if it or Go is here."""
-    [package] = re.findall(
-        r'"(github\.com/rhysd/actionlint/\S+@\S+)"', (ROOT / ".pre-commit-config.yaml").read_text()
-    )
-    actionlint = shutil.which("actionlint")
-    if actionlint is None and shutil.which("go") is None:
-        pytest.skip("needs actionlint or Go")
-    command = [actionlint] if actionlint else ["go", "run", package]
-    there = subprocess.run([*command, "-version"], capture_output=True, text=True, timeout=300, check=False)
-    if there.returncode and not os.environ.get("CI"):
-        pytest.skip(f"actionlint cannot be fetched: {there.stderr.strip()[-200:]}")
-
-    done = subprocess.run([*command, *WORKFLOWS], capture_output=True, text=True, timeout=300, check=False)
-
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def steps(job: str) -> Iterator[dict[str, Any]]:

@@ -76,7 +76,7 @@ def _topics(snapshot: Snapshot) -> DataTable:
 def _datasets(snapshot: Snapshot) -> DataTable:
     kinds = [kind for kind in KINDS if kind not in _RARE or snapshot.total[kind]]
     table = data_table("dataset", numbers=tuple(_TITLES[kind] for kind in kinds))
-    for name, counts in list(snapshot.datasets.items())[:_DATASETS_SHOWN]:
+    for name, counts in sorted(snapshot.datasets.items())[:_DATASETS_SHOWN]:
         table.add_data_row(name, *(f"{counts[kind]:,}" for kind in kinds))
     more = len(snapshot.datasets) - _DATASETS_SHOWN
     if more > 0:

@@ -129,7 +129,7 @@ class DeadLetterPublisher:
             first, outcome = failed[0]
             if isinstance(outcome, TopicMissing):  # deleted just now
                 outcome = DeadLetterTopicMissing(dead_letter_topic(first.message.topic), outcome)
-            raise DeadLettersUndelivered([message for message, _ in failed], outcome)
+            raise DeadLettersUndelivered([message for message, _ in failed], outcome) from outcome
 
     def _send(self, rejected: Sequence[RejectedMessage], budget: int | None) -> list[QueueError | None]:
         outcomes: list[QueueError | None] = [DeliveryError(1, "no answer")] * len(rejected)

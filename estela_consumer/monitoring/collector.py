@@ -14,7 +14,7 @@ from estela_consumer.errors import Reason
 from estela_consumer.monitoring import metrics
 from estela_consumer.monitoring.metrics import Metric
 from estela_consumer.monitoring.observation import Observation, TopicObservation
-from estela_consumer.pipeline.histogram import HistogramSnapshot
+from estela_consumer.pipeline.activity.histogram import HistogramSnapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -50,6 +50,10 @@ class ConsumerCollector(Collector):
         yield from _counters(now)
         yield from _gauges(now)
         yield _family(metrics.BUILD_INFO, [((self._version,), 1)])
+        yield _family(metrics.JOBS_CLOSED, list(now.closed_jobs.counts.items()))
+        yield _family(
+            metrics.JOB_LAST_CLOSED, [((spider,), at) for spider, at in now.closed_jobs.last.items()]
+        )
         activities = {name: topic.activity for name, topic in now.topics.items()}
         yield _histograms(
             metrics.WRITE_DURATION, {name: each.write_duration for name, each in activities.items()}
@@ -114,7 +118,7 @@ def _gauges(now: Observation) -> Iterator[Family]:
         ],
     )
     for metric, of in (
-        (metrics.OLDEST_UNREAD, lambda topic: topic.oldest_unread),
+        (metrics.OLDEST_UNREAD, lambda topic: topic.lag.oldest if topic.lag else None),
         (metrics.LAST_COMMIT, lambda topic: topic.activity.last_commit),
         (metrics.LAST_TURN, lambda topic: topic.activity.last_turn),
         (metrics.ASSIGNED, lambda topic: len(topic.activity.partitions)),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from estela_queue_adapter import Consumer, Platform, Subscription
+from estela_queue_adapter import Consumer, Platform, Position, Subscription
 from estela_queue_adapter.errors import QueueError
+from estela_queue_adapter.topic_reader import Peek
 
 _INTERVAL = 2.0  # seconds between two questions
 _OUTDATED = 30.0  # seconds after which an answer says nothing about now
@@ -34,14 +36,16 @@ def final_lag(platform: Platform, subscription: Subscription) -> int | None:
         return None
 
 
-def group_lag(consumer: Consumer) -> dict[int, int]:
-    """For each partition the offsets between what the group has committed and the end.
+def group_lag(consumer: Consumer) -> dict[Position, int]:
+    """For each position that the group has committed, the offsets between it and the partition's end.
 
     The consumer must never have polled. Blocks; raises QueueError.
     """
-    committed = {at.partition: at.offset for at in consumer.positions()}
+    committed = {at.partition: at for at in consumer.positions()}
     ends = consumer.log_end_positions()
-    return {end.partition: max(0, end.offset - committed.get(end.partition, end.offset)) for end in ends}
+    return {
+        at: max(0, end.offset - at.offset) for end in ends if (at := committed.get(end.partition)) is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,18 @@ class Lag:
     """Messages that the group has not committed, by partition."""
     asked_at: float
     """Seconds since the epoch."""
+    times: dict[int, float] = field(default_factory=dict)
+    """When the first of these messages was published, by partition; not all queues tell of all."""
 
     @property
     def total(self) -> int:
         """Of all partitions."""
         return sum(self.partitions.values())
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest of these messages was published; None if there is none, or it is not told."""
+        return min(self.times.values(), default=None)
 
 
 class LagWatch:
@@ -90,21 +101,34 @@ class LagWatch:
         return None if answer is None or self._clock() - answer[0] > _OUTDATED else answer[1]
 
     def _watch(self) -> None:
-        consumer = None
-        while not self._stopped.is_set():
-            try:
-                consumer = consumer or self._platform.consumer(self._subscription)
-                partitions = group_lag(consumer)
-                self._answer = (self._clock(), Lag(partitions, time.time()))
-            except QueueError as error:  # the pipeline meets the same one, and tells it
-                logger.debug("%s: lag not known: %s", self._subscription.topic, error)
-            self._stopped.wait(_INTERVAL)
-        if consumer is not None:
-            _close(consumer)
+        with contextlib.ExitStack() as closing:
+            consumer = peek = None
+            while not self._stopped.is_set():
+                try:
+                    if consumer is None or peek is None:
+                        consumer = self._platform.consumer(self._subscription)
+                        closing.callback(_close, consumer)
+                        peek = self._platform.peek(self._subscription.topic)
+                        closing.callback(_close, peek)
+                    self._ask(consumer, peek)
+                except QueueError as error:  # the pipeline meets the same one, and tells it
+                    logger.debug("%s: lag not known: %s", self._subscription.topic, error)
+                self._stopped.wait(_INTERVAL)
+
+    def _ask(self, consumer: Consumer, peek: Peek) -> None:
+        behind = group_lag(consumer)
+        now, asked_at = self._clock(), time.time()
+        unread = [at for at, lag in behind.items() if lag]
+        try:
+            times = peek.times(unread) if unread else {}
+        except QueueError as error:
+            logger.debug("%s: the age of the lag is not known: %s", self._subscription.topic, error)
+            times = {}
+        self._answer = now, Lag({at.partition: lag for at, lag in behind.items()}, asked_at, times)
 
 
-def _close(consumer: Consumer) -> None:
+def _close(asker: Consumer | Peek) -> None:
     try:
-        consumer.close()
+        asker.close()
     except QueueError as error:
-        logger.debug("Consumer that asked for the lag not closed in good order: %s", error)
+        logger.debug("What asked for the lag not closed in good order: %s", error)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 
 import estela_queue_adapter
+from estela_consumer.monitoring.closed_jobs import ClosedJobsWatch
 from estela_consumer.monitoring.collector import CONTENT_TYPE, exposition
 from estela_consumer.monitoring.history import INTERVAL, History
 from estela_consumer.monitoring.lag import LagWatch
@@ -32,6 +33,8 @@ class Monitor:
 
     def __init__(self, settings: MonitoringSettings, observer: Observer) -> None:
         self.observer = observer
+        self._jobs_topic = settings.jobs_topic
+        self._closed_jobs_watch: ClosedJobsWatch | None = None
         self._history = History()
         version = estela_queue_adapter.__version__
         pages = Pages(
@@ -53,12 +56,16 @@ class Monitor:
         self._server.start()
         threading.Thread(target=self._sample, name="estela-monitoring", daemon=True).start()
 
-    def watch_lags(self, platform: Platform, subscriptions: Iterable[Subscription]) -> None:
-        """Ask for the lag of each from now on. Call it once."""
+    def watch_queue(self, platform: Platform, subscriptions: Iterable[Subscription]) -> None:
+        """Ask for the lag of each, and for crawls that end, from now on. Call it once."""
         watches = {each.topic: LagWatch(platform, each) for each in subscriptions}
         self.observer.lag_watches = watches
         for watch in watches.values():
             watch.start()
+        if self._jobs_topic:
+            self._closed_jobs_watch = ClosedJobsWatch(platform, self._jobs_topic)
+            self.observer.closed_jobs = self._closed_jobs_watch.latest
+            self._closed_jobs_watch.start()
 
     def watch_store(self, store: Store, retry: RetryPolicy) -> None:
         """Ask whether it answers from now on, as it has answered once. Call it once."""
@@ -69,6 +76,8 @@ class Monitor:
         """Ask neither queue nor store any more, as both are about to be closed. Twice is fine."""
         if self.observer.store_watch:
             self.observer.store_watch.stop()
+        if self._closed_jobs_watch:
+            self._closed_jobs_watch.stop()
         for watch in self.observer.lag_watches.values():
             watch.stop()
 

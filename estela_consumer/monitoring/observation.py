@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from estela_consumer.monitoring.closed_jobs import ClosedJobs
 from estela_consumer.monitoring.lag import Lag, LagWatch
 from estela_consumer.monitoring.store_watch import StoreWatch
-from estela_consumer.pipeline.activity import ActivitySnapshot
+from estela_consumer.pipeline.activity.topic_activity import ActivitySnapshot
 from estela_consumer.pipeline.progress import Progress, Snapshot
 from estela_consumer.retry import DEAD_LETTERS, STORE, Outage, OutageSnapshot
 
@@ -41,17 +42,6 @@ class TopicObservation:
     activity: ActivitySnapshot
     lag: Lag | None
 
-    @property
-    def oldest_unread(self) -> float | None:
-        """The time of the oldest message that is not stored; None if there is none, or it is not known.
-
-        That is the oldest in hand. If none is, but there are some to come, they are not older than what was
-        read last.
-        """
-        if self.activity.oldest_in_hand is not None:
-            return self.activity.oldest_in_hand
-        return self.activity.newest_read if self.lag is not None and self.lag.total else None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
@@ -66,6 +56,7 @@ class Observation:
     stopping: bool
     topics: Mapping[str, TopicObservation]
     outages: tuple[PartOutage, ...]
+    closed_jobs: ClosedJobs
     progress: Snapshot
 
 
@@ -88,6 +79,7 @@ class Observer:
     lag_watches: Mapping[str, LagWatch] = field(default_factory=dict)
     """By topic."""
     store_watch: StoreWatch | None = None
+    closed_jobs: Callable[[], ClosedJobs] = ClosedJobs
     started_at: float = field(default_factory=time.time)
 
     def observe(self) -> Observation:
@@ -111,6 +103,7 @@ class Observer:
                 for topic, counts in progress.topics.items()
             },
             outages=tuple(self._outages(progress.topics)),
+            closed_jobs=self.closed_jobs(),
             progress=progress,
         )
 

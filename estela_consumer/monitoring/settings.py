@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from estela_pages.address import ListenAddress
+from estela_wire.topics import JOBS_TOPIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,5 +15,7 @@ class MonitoringSettings:
     """Where the monitoring is, and what it shows of the settings in force."""
 
     address: ListenAddress
+    jobs_topic: str = JOBS_TOPIC
+    """Where closing records are; empty: nowhere."""
     shown: Mapping[str, Any] = field(default_factory=dict)
     """Options and their values, without secrets."""

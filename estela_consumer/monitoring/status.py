@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ from estela_consumer.monitoring.observation import Observation, PartOutage, Topi
 def status(now: Observation, history: History, settings: Mapping[str, Any], version: str) -> dict[str, Any]:
     """Everything as one JSON object. Times are seconds since the epoch, durations seconds.
 
-    What is not known is null. All text is data: some of it comes from servers and messages.
+    What is not known is null. Datasets are in the order of their latest writes, and reasons in that of their
+    dead letters, the first one first. All text is data: some of it comes from servers and messages.
     """
     not_ready = unready(now)
     return {
@@ -32,7 +34,7 @@ def status(now: Observation, history: History, settings: Mapping[str, Any], vers
             "latest": [each._asdict() for each in history.outages],
             "seconds": {_name(each): each.total for each in now.outages},
         },
-        "datasets": now.progress.datasets,
+        "datasets": dict(reversed(now.progress.datasets.items())),
         "other_datasets": now.progress.other_datasets,
         "settings": dict(settings),
     }
@@ -73,16 +75,34 @@ def _topic(name: str, topic: TopicObservation, history: History) -> dict[str, An
         "rate": history.rate(name),
         "lag": None
         if lag is None
-        else {"total": lag.total, "partitions": lag.partitions, "asked": lag.asked_at},
-        "oldest_unread": topic.oldest_unread,
+        else {
+            "total": lag.total,
+            "partitions": lag.partitions,
+            "oldest": lag.times,
+            "asked": lag.asked_at,
+        },
+        "oldest_unread": lag.oldest if lag else None,
         "last_commit": activity.last_commit,
         "last_turn": activity.last_turn,
         "in_flight": {"batches": activity.in_flight_batches, "bytes": activity.in_flight_bytes},
         "dead_letters": activity.dead_letters,
+        "dead_letter_samples": {
+            reason: {
+                **activity.samples[reason]._asdict(),
+                "replay": _replay(name, reason),
+            }
+            for reason in sorted(activity.samples, key=activity.dead_letters.__getitem__, reverse=True)
+        },
         "commits": activity.commits,
         "rebalances": activity.rebalances,
         "history": [sample._asdict() for sample in history.samples(name)],
     }
+
+
+def _replay(topic: str, reason: str) -> str:
+    """The command, for a shell. A name may begin with a dash."""
+    end_of_options = "-- " if topic.startswith("-") else ""
+    return f"estela-dead-letters replay --reason {reason} {end_of_options}{shlex.quote(topic)}"
 
 
 def _outage(outage: PartOutage, now: float) -> dict[str, Any]:

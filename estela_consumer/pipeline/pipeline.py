@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from estela_consumer.errors import AccessRefused, StoreUnreachable
-from estela_consumer.pipeline.activity import TopicActivity
+from estela_consumer.pipeline.activity.topic_activity import TopicActivity
 from estela_consumer.pipeline.batch import ChunkLimits
 from estela_consumer.pipeline.drain import DrainCheck, DrainReport
 from estela_consumer.pipeline.gathering import Gathering

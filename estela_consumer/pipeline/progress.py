@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from estela_consumer.pipeline.activity import TopicActivity
+from estela_consumer.pipeline.activity.topic_activity import TopicActivity
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.writers import WriteResult
 
@@ -24,7 +24,8 @@ class Snapshot:
 
     topics: dict[str, dict[str, int]]
     datasets: dict[str, dict[str, int]]
-    """`<database>/<collection>` to its counts; `-` for messages that named none. The latest only."""
+    """`<database>/<collection>` to its counts; `-` for messages that named none. The latest only, in the
+    order of their last write."""
     other_datasets: dict[str, int]
     """The counts of all that are not among the most recent ones; together with these they are the total."""
     lag: dict[str, int]
@@ -50,7 +51,7 @@ class Snapshot:
         """For machines."""
         return {
             "topics": self.topics,
-            "datasets": self.datasets,
+            "datasets": dict(sorted(self.datasets.items())),
             "other_datasets": self.other_datasets,
             "lag": self.lag,
             "seconds": round(self.seconds, 3),
@@ -151,10 +152,7 @@ class Progress:
         with self._lock:
             return Snapshot(
                 {topic: {name: counts[name] for name in COUNTS} for topic, counts in self._topics.items()},
-                {
-                    name: dict(zip(KINDS, counts, strict=True))
-                    for name, counts in sorted(self._datasets.items())
-                },
+                {name: dict(zip(KINDS, counts, strict=True)) for name, counts in self._datasets.items()},
                 dict(zip(KINDS, self._other_datasets, strict=True)),
                 dict(self._lag),
                 self._clock() - self._started_at,

@@ -59,6 +59,7 @@ class _BatchJob:
             if error is None and self._rejected:
                 self._writer.publish_dead_letters(self._rejected)
                 self._result.reasons.update(rejected.error.reason for rejected in self._rejected)
+                self._result.samples.update((rejected.error.reason, rejected) for rejected in self._rejected)
         except BaseException as failure:  # noqa: BLE001  (as above)
             error = failure
         if error is None:

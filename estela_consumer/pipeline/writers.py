@@ -35,6 +35,8 @@ class WriteResult:
     """By dataset; None for messages that have none."""
     reasons: Counter[Reason] = field(default_factory=Counter)
     """The same messages by reason."""
+    samples: dict[Reason, RejectedMessage] = field(default_factory=dict)
+    """One of them for each reason."""
 
 
 class _ChunkWrite:

@@ -20,7 +20,7 @@ from estela_queue_adapter.platforms.log_reader import LogReader
 from estela_queue_adapter.serialization import serialize
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
-from estela_queue_adapter.topic_reader import TopicReader
+from estela_queue_adapter.topic_reader import Peek, TopicReader
 
 PARTITION = 0
 _LOOK_AGAIN = 0.02  # seconds between looks at a log that has nothing new
@@ -211,6 +211,15 @@ class _LogConsumer(Consumer):
             raise ConsumerClosed(f"the consumer of {self._turn[1]} is closed")
 
 
+class _LogPeek(Peek):
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def times(self, positions: Iterable[Position]) -> dict[int, float]:
+        first = (self._log.read(topic, offset, 1) for topic, _, offset in positions)
+        return {message.partition: message.timestamp for messages in first for message in messages}
+
+
 class LogPlatform(Platform):
     """A platform without transactions: a subclass gives the log, the settings, and `describe`."""
 
@@ -223,6 +232,10 @@ class LogPlatform(Platform):
 
     def consumer(self, subscription: Subscription, listener: PartitionListener | None = None) -> Consumer:
         return _LogConsumer(self._log, self._turns, subscription, listener or PartitionListener())
+
+    def peek(self, topic: str) -> Peek:
+        checked_topic(topic)
+        return _LogPeek(self._log)
 
     def read(self, topic: str) -> Iterator[Message]:
         return self.reader(topic).read_on()

@@ -74,6 +74,14 @@ def reason(client: MongoClient[Any], hosts: str, ca_file: str, error: PyMongoErr
     return _plain(error)
 
 
+def met_by_servers(client: MongoClient[Any], error: PyMongoError) -> list[PyMongoError]:
+    """Why each server cannot be used, if `error` is that none can: a refused login is such a reason."""
+    if not isinstance(error, ServerSelectionTimeoutError):
+        return []
+    servers = client.topology_description.server_descriptions().values()
+    return [server.error for server in servers if isinstance(server.error, PyMongoError)]
+
+
 def plain_text(error: PyMongoError) -> str:
     """What it says, without the raw answer, the settings and the deployment that pymongo appends."""
     if isinstance(error, BulkWriteError) and (failed := (error.details or {}).get("writeConcernErrors")):

@@ -27,7 +27,7 @@ from estela_consumer.stores.mongodb.encoded import insert
 from estela_consumer.stores.mongodb.indexes import MongoIndexes
 from estela_consumer.stores.mongodb.keyed import KeyedWrites
 from estela_consumer.stores.mongodb.kinds import CollectionKinds
-from estela_consumer.stores.mongodb.outages import plain_text, reason
+from estela_consumer.stores.mongodb.outages import met_by_servers, plain_text, reason
 from estela_consumer.stores.mongodb.privileges import access_of
 from estela_consumer.stores.mongodb.replacement import MongoReplacement, held, is_held
 from estela_consumer.stores.mongodb.rules import (
@@ -274,8 +274,9 @@ class MongoStore(Store):
         return StoreUnreachable(f"{self.describe()} cannot take it now: code {code}: {text[:500]}")
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
+        refused = is_login_refused(error) or any(map(is_login_refused, met_by_servers(self._client, error)))
         why = reason(self._client, self._hosts, self._ca_file, error)
-        kind = StoreLoginRefused if is_login_refused(error) else StoreUnreachable
+        kind = StoreLoginRefused if refused else StoreUnreachable
         return kind(f"{self.describe()}: {why}")
 
 

@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from estela_queue_adapter.access import TopicAccess
+from estela_queue_adapter.administration import Administration
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.files.location import located
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Message, Outgoing
+from estela_queue_adapter.platforms.embedded.administration import EmbeddedAdministration
 from estela_queue_adapter.platforms.embedded.consumer import EmbeddedConsumer
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
+from estela_queue_adapter.platforms.embedded.peek import EmbeddedPeek
 from estela_queue_adapter.platforms.embedded.producer import EmbeddedProducer
 from estela_queue_adapter.platforms.embedded.reader import EmbeddedReader
 from estela_queue_adapter.platforms.embedded.turn import ReaderTurn
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
-from estela_queue_adapter.topic_reader import TopicReader
+from estela_queue_adapter.topic_reader import Peek, TopicReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +87,15 @@ class EmbeddedPlatform(Platform):
         turn = ReaderTurn(self._path, subscription.group_id, checked_topic(subscription.topic))
         return [GroupMember("", "", (PARTITION,))] if turn.is_taken() else []
 
+    def peek(self, topic: str) -> Peek:
+        checked_topic(topic)
+        return EmbeddedPeek(self._path)
+
     def transactions(self, name: str) -> Transactions:
         return EmbeddedTransactions(self._path, name)
+
+    def administration(self) -> Administration:
+        return EmbeddedAdministration(self._path)
 
     def describe(self) -> str:
         return f"the file {self._path}"

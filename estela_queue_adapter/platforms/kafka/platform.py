@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from estela_queue_adapter.access import TopicAccess
+from estela_queue_adapter.administration import Administration
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Message
+from estela_queue_adapter.platforms.kafka.administration import KafkaAdministration
 from estela_queue_adapter.platforms.kafka.client import client_for
 from estela_queue_adapter.platforms.kafka.groups import members_of
-from estela_queue_adapter.platforms.kafka.reading import KafkaReader
+from estela_queue_adapter.platforms.kafka.reading import KafkaPeek, KafkaReader
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import access_to
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
-from estela_queue_adapter.topic_reader import TopicReader
+from estela_queue_adapter.topic_reader import Peek, TopicReader
 
 
 class KafkaPlatform(Platform):
@@ -43,11 +45,17 @@ class KafkaPlatform(Platform):
     def members(self, subscription: Subscription) -> list[GroupMember] | None:
         return members_of(self._settings, subscription.group_id, checked_topic(subscription.topic))
 
+    def peek(self, topic: str) -> Peek:
+        return KafkaPeek(self._settings, topic)
+
     def examine(self, topics: Collection[str]) -> list[TopicAccess]:
         return access_to(self._settings, [checked_topic(topic) for topic in topics])
 
     def transactions(self, name: str) -> Transactions:
         return self._client.transactions(name)
+
+    def administration(self) -> Administration:
+        return KafkaAdministration(self._settings)
 
     def describe(self) -> str:
         return f"Kafka at {','.join(self._settings.bootstrap_servers)}"

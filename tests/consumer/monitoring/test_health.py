@@ -10,7 +10,7 @@ from estela_consumer.errors import StoreLoginRefused, StoreUnreachable
 from estela_consumer.monitoring.health import STALLED_AFTER, stalled, unready
 from estela_consumer.monitoring.history import History
 from estela_consumer.monitoring.status import status
-from estela_consumer.pipeline.activity import TopicActivity
+from estela_consumer.pipeline.activity.topic_activity import TopicActivity
 from estela_queue_adapter.errors import AccessDenied
 from tests.consumer.monitoring.watched import Watched, get
 

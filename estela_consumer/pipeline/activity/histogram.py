@@ -30,14 +30,18 @@ class Histogram:
         self._counts[bisect.bisect_left(self._bounds, number)] += 1
         self._sum += number
 
-    def add_sorted(self, numbers: Sequence[float]) -> None:
-        """Count many that ascend; as many steps as there are bounds, however many they are."""
+    def add_ages(self, timestamps: Sequence[float], now: float) -> None:
+        """Count the seconds from each of these, which ascend, until now; 0 from one that is later.
+
+        As many steps as there are bounds, however many they are.
+        """
         before = 0
         for index, bound in enumerate(self._bounds):
-            upto = bisect.bisect_right(numbers, bound)
+            upto = len(timestamps) - bisect.bisect_left(timestamps, now - bound)
             self._counts[index] += upto - before
             before = upto
-        self._sum += sum(numbers)
+        past = timestamps[: bisect.bisect_right(timestamps, now)]
+        self._sum += max(0.0, len(past) * now - math.fsum(past))
 
     def snapshot(self) -> HistogramSnapshot:
         """What is counted so far."""

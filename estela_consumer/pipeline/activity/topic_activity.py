@@ -1,4 +1,4 @@
-"""What one topic's pipeline has done and is doing, for whoever looks at it from outside."""
+"""The counts of one topic, told batch by batch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from estela_consumer.pipeline.activity.batch_details import BatchDetails
+from estela_consumer.pipeline.activity.dead_letter_sample import DeadLetterSample
+from estela_consumer.pipeline.activity.histogram import Histogram, HistogramSnapshot
 from estela_consumer.pipeline.batch import Batch
-from estela_consumer.pipeline.histogram import Histogram, HistogramSnapshot
 from estela_consumer.pipeline.in_flight import WrittenBatch
 
 COMMIT_RESULTS = ("committed", "refused", "failed")
@@ -27,6 +30,8 @@ class ActivitySnapshot:
     read_bytes: int
     dead_letters: dict[str, int]
     """By reason."""
+    samples: dict[str, DeadLetterSample]
+    """The latest of each reason."""
     commits: dict[str, int]
     rebalances: dict[str, int]
     partitions: tuple[int, ...]
@@ -35,10 +40,6 @@ class ActivitySnapshot:
     """Whether the group has accepted this consumer, with or without a partition for it."""
     in_flight_batches: int
     in_flight_bytes: int
-    oldest_in_hand: float | None
-    """The time of the oldest message that is being written."""
-    newest_read: float | None
-    """The time of the newest message of the batch that was read last."""
     last_commit: float | None
     last_turn: float | None
     seconds_since_turn: float | None
@@ -48,13 +49,11 @@ class ActivitySnapshot:
     batch_messages: HistogramSnapshot
 
 
-@dataclass(slots=True)
-class _InHand:
-    """A batch that is being written, in the few numbers that are told of it."""
+class _InHand(NamedTuple):
+    """A batch that is being written."""
 
     bytes: int
-    timestamps: list[float]
-    """Of its messages, ascending; without those that have none."""
+    details: BatchDetails | None
 
 
 class _Histograms:
@@ -88,6 +87,7 @@ class TopicActivity:
         self._partitions: set[int] = set()
         self._in_hand: deque[_InHand] = deque()
         self._times: dict[str, float] = {}
+        self._samples: dict[str, DeadLetterSample] = {}
         self._turned_at: float | None = None  # on the clock; no lock, as it is one step
         self._histograms = _Histograms()
 
@@ -101,12 +101,11 @@ class TopicActivity:
 
     def submitted(self, batch: Batch) -> None:
         """Note that a batch begins to be written."""
-        read_bytes, timestamps = _details(batch) if self._detailed else (0, [])
+        details = BatchDetails.of(batch) if self._detailed else None
         with self._lock:
-            self._counts["read", "bytes"] += read_bytes
-            self._in_hand.append(_InHand(batch.bytes, timestamps))
-            if timestamps:
-                self._times["newest_read"] = timestamps[-1]
+            self._in_hand.append(_InHand(batch.bytes, details))
+            if details:
+                self._counts["read", "bytes"] += details.read_bytes
 
     def written(self, written: WrittenBatch) -> None:
         """Note that the oldest batch in hand is written."""
@@ -115,12 +114,12 @@ class TopicActivity:
             in_hand = self._in_hand.popleft()
             for reason, count in written.result.reasons.items():
                 self._counts["dead_letters", reason.value] += count
+            for reason, rejected in written.result.samples.items():
+                self._samples[reason.value] = DeadLetterSample.of(rejected, now)
             self._histograms.write_duration.add(written.seconds)
             self._histograms.batch_messages.add(written.batch.messages)
-            # A producer's clock may be ahead of ours.
-            self._histograms.latency.add_sorted(
-                [max(0.0, now - then) for then in reversed(in_hand.timestamps)]
-            )
+            if in_hand.details:
+                self._histograms.latency.add_ages(in_hand.details.timestamps, now)
 
     def committed(self) -> None:
         """Note a commit."""
@@ -150,18 +149,16 @@ class TopicActivity:
         turned_at = self._turned_at
         since_turn = None if turned_at is None else max(0.0, self._clock() - turned_at)
         with self._lock:
-            oldest = [in_hand.timestamps[0] for in_hand in self._in_hand if in_hand.timestamps]
             return ActivitySnapshot(
                 read_bytes=self._counts["read", "bytes"],
                 dead_letters=self._counted("dead_letters"),
+                samples=dict(self._samples),
                 commits=dict.fromkeys(COMMIT_RESULTS, 0) | self._counted("commits"),
                 rebalances=dict.fromkeys(REBALANCE_EVENTS, 0) | self._counted("rebalances"),
                 partitions=tuple(sorted(self._partitions)),
                 joined=self._joined,
                 in_flight_batches=len(self._in_hand),
                 in_flight_bytes=sum(in_hand.bytes for in_hand in self._in_hand),
-                oldest_in_hand=min(oldest, default=None),
-                newest_read=self._times.get("newest_read"),
                 last_commit=self._times.get("commit"),
                 last_turn=None if since_turn is None else self._now() - since_turn,
                 seconds_since_turn=since_turn,
@@ -172,11 +169,3 @@ class TopicActivity:
 
     def _counted(self, what: str) -> dict[str, int]:
         return {name: count for (kind, name), count in self._counts.items() if kind == what}
-
-
-def _details(batch: Batch) -> tuple[int, list[float]]:
-    """The bytes of a batch's messages as they travelled, and their times, ascending."""
-    messages = [document.message for chunk in batch.chunks.values() for document in chunk]
-    messages += [rejected.message for rejected in batch.rejected]
-    size = sum(len(message.data or b"") for message in messages)
-    return size, sorted(message.timestamp for message in messages if message.timestamp > 0)
