@@ -109,7 +109,7 @@ def test_under_load_the_lag_is_kafkas_own_of_the_last_seconds(
         try:
             admin = KafkaAdminClient(bootstrap_servers=kafka)
             with contextlib.closing(admin):
-                until = time.monotonic() + 9.0
+                until = time.monotonic() + 8.0
                 while time.monotonic() < until:
                     known.append((time.monotonic(), lag_as_kafka_tells(admin, unique)))
                     lag = view.metric("lag_messages")
@@ -212,7 +212,7 @@ def test_an_outage_is_no_refused_login_however_long_it_is(unique: str, workdir: 
     ) as consumer:
         wait_until(consumer.says("Store unavailable"), "the outage to be told")
         with pytest.raises(subprocess.TimeoutExpired):
-            consumer.process.wait(3.0)
+            consumer.process.wait(2.0)
 
 
 FROZEN = """
@@ -261,7 +261,6 @@ def test_a_frozen_pipeline_is_dead(unique: str, workdir: Path) -> None:
 @pytest.mark.parametrize(
     ("listen", "told"),
     [
-        ("192.0.2.1:8080", "no such address"),
         ("nonsense", "such as 127.0.0.1:8080"),
         ("taken", "listens there"),
     ],
