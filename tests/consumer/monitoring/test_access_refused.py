@@ -33,7 +33,7 @@ class LockedStore:
     def rotate(self, old: str, new: str) -> None:
         """Change the password; who has logged in before has to do it again."""
         with MongoClient[dict[str, object]](self.uri(old)) as client:
-            client.admin.command("updateUser", "crawler", pwd=new)
+            client.admin.command("updateUser", "crawler", pwd=new, writeConcern={"w": 1, "j": True})
         self._server.kill()
         self._server.start()
 
