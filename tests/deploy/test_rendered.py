@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -117,6 +118,9 @@ def test_secrets_are_files_in_the_pods_that_need_them() -> None:
     }
     [login] = resources(EXAMPLE, "TriggerAuthentication")
 
+    for each in resources(EXAMPLE, "Secret"):
+        for value in each["data"].values():
+            assert b"\n" not in base64.b64decode(value)  # KEDA would log in with it
     store, queue = sorted(secrets, reverse=True)
     assert re.fullmatch(r"estela-store-\w{10}", store)
     assert re.fullmatch(r"estela-queue-\w{10}", queue)
