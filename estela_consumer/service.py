@@ -30,6 +30,7 @@ from estela_consumer.pipeline.progress import Progress
 from estela_consumer.pipeline.stop_request import StopRequest
 from estela_consumer.pipeline.writer_threads import WriterThreads
 from estela_consumer.pipeline.writers import BatchWriter
+from estela_consumer.retention import Retention
 from estela_consumer.retry import STORE, RetryPolicy
 from estela_consumer.stores import Store, StoreSettings, open_store
 from estela_pages.address import ListenError
@@ -73,6 +74,8 @@ class ConsumerSettings:
     """Seconds after which a login or permission that is refused ends it; None: never."""
     monitoring: MonitoringSettings | None = None
     """None: nobody can look at it from outside."""
+    retention: int | None = None
+    """Seconds after which what every group has read is removed from the queue; None: it stays."""
     environ: Mapping[str, str] | None = field(default=None, repr=False)
     """What configures the queue; None: the environment."""
 
@@ -211,10 +214,15 @@ class ConsumerService:
         if not self._stop_request.is_made:
             if monitor is not None:
                 monitor.watch_store(parts.store, self._retry)
+            retention = self._retention(parts.platform)
             for writers in parts.writers:
                 writers.start()
             pipelines = zip(self._settings.topics, parts.pipelines, strict=True)
             self._run_threads({topic: pipeline.run for topic, pipeline in pipelines}, tick)
+            if retention is not None:
+                retention.stop()
+                if self._settings.pipeline.drain and not self._stop_request.is_made:
+                    self._run_threads({"retention": retention.prune}, tick)
         self._retry.cancelled.set()
         if monitor is not None:
             monitor.stop_watching()
@@ -225,6 +233,15 @@ class ConsumerService:
             until = min(time.monotonic() + _LAG_TIMEOUT, self._stop_request.deadline)
             if not lags.close(lambda: until, tick):
                 self._hangs = True  # nothing is lost by it, and the process can end soon
+
+    def _retention(self, platform: Platform) -> Retention | None:
+        """What prunes the queue, if it shall be: from now on, or, as a drain is short, once at its end."""
+        if self._settings.retention is None:
+            return None
+        retention = Retention(platform, self._settings.retention)
+        if not self._settings.pipeline.drain:
+            retention.start()
+        return retention
 
     def _ask_lags(self, platform: Platform) -> _Threads:
         """Have the queue asked how much remains, while the rest is closed."""

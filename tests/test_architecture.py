@@ -50,6 +50,7 @@ ONLY_IN = {
         "estela_consumer/cli/",
         "estela_demo/",
         "estela_cli/doctor/report.py",
+        "estela_cli/queue/prune.py",
         *OUTSIDE,
     ),
     "scrapy": (

@@ -27,6 +27,7 @@ from estela_queue_adapter.collector import settle_into_consuming
 from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, exit_codes_text
+from estela_terminal.times import seconds_of
 from estela_wire.published import ITEMS, PREFIX, published_topics, topic
 from estela_wire.topics import JOBS_TOPIC
 
@@ -56,6 +57,17 @@ class _Number(click.FloatRange):
         if not number <= self._largest:
             self.fail(f"{value} is not a number up to {self._largest:.0f}.", param, ctx)
         return number
+
+
+class _Duration(click.types.StringParamType):
+    """`7d`, in seconds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = super().convert(value, param, ctx)
+        try:
+            return seconds_of(text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 _POSITIVE = click.IntRange(min=1)
@@ -110,6 +122,9 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          "Seconds from a signal until the process has ended; what is in hand is finished, if it can be.")
 @_option("--auth-max-wait", "ESTELA_AUTH_MAX_WAIT", _SECONDS, 0.0,
          "Seconds after which a refused login or permission ends the consumer; 0: never.")
+@_option("--retention", "ESTELA_RETENTION", _Duration(), None,
+         "Remove from the embedded queue what every group has read and what is older: 7d.  "
+         "[default: nothing is removed]", metavar="DURATION")
 @_option("--listen", "ESTELA_LISTEN", str, None,
          "Answer /livez /readyz /metrics /status.json there: HOST:PORT.  [default: nowhere]",
          metavar="ADDRESS")
@@ -176,6 +191,7 @@ def _settings(options: dict[str, Any], configuration: Configuration) -> Consumer
         ),
         max_wait=options["max_wait"],
         auth_max_wait=options["auth_max_wait"] or None,
+        retention=options["retention"],
         monitoring=_monitoring(options, environ),
         environ=environ,
     )

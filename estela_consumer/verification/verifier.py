@@ -116,7 +116,7 @@ class Verifier:
             for ids in looked.runs.ranges:
                 owners[looked.runs.first.topic][looked.runs.first.jid, ids.nonce] = looked
         for topic, owner in owners.items():
-            for letter in DeadLetterReader(self._platform, topic).letters():
+            for letter in DeadLetterReader(self._platform, topic).letters(discarded=None):
                 sender = _sender(letter)
                 if sender in owner:
                     owner[sender].dead_letters += 1
@@ -159,7 +159,7 @@ class Verifier:
         with_key = [looked for looked in streams if looked.runs.first.key]
         if not with_key:
             return {}
-        letters = DeadLetterReader(self._platform, topic).letters()
+        letters = DeadLetterReader(self._platform, topic).letters(discarded=None)
         dead_lettered = {identity for letter in letters if (identity := _id_of(letter))}
         found: dict[IdRange, KeyedMessages] = {}
         for looked in with_key:

@@ -27,7 +27,13 @@ USERS = {  # of the broker, to what the documents call the command
     "watch": ["`estela-consume`", "`estela-consume --listen`"],
     "verify": ["`estela-verify`"],
     "look": ["`estela-dead-letters`"],
-    "replay": ["`estela-dead-letters`", "`estela-dead-letters replay`"],
+    "replay": [
+        "`estela-dead-letters`",
+        "`estela-dead-letters replay`, `edit`",
+        "`estela-dead-letters replay`, `edit`, `discard`",
+    ],
+    "operate": ["`estela-queue`", "`estela-queue reset`", "`estela-queue groups --remove`"],
+    "stranger": [],
 }
 KINDS = {
     "topic": ResourceType.TOPIC,
@@ -107,6 +113,21 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     replayed = run("estela-dead-letters", "replay", unique)
     come_as("consume")
     again = drain(unique)
+    come_as("replay")
+    discarded = run("estela-dead-letters", "discard", unique, "--because", "a test", "--yes")
+    come_as("stranger")
+    refused = [
+        run("estela-queue", *arguments)
+        for arguments in (("lag", unique), ("reset", unique, "--to", "end", "--yes"))
+    ]
+    come_as("operate")
+    operated = [
+        run("estela-queue", *arguments, "--json")
+        for arguments in (
+            ("topics",), ("lag", unique), ("reset", unique, "--to", "earliest", "--yes"),
+            ("groups", "--remove", f"group_{unique}", "--yes"),
+        )
+    ]  # fmt: skip
 
     for user, permitted, state in (
         ("crawl", "this login may not read it", "problem"),
@@ -124,6 +145,11 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     assert json.loads(listed.out)["letters"] == 1, listed.err
     assert replayed.code == 0, replayed.err
     assert again.summary["topics"][unique]["dead_lettered"] == 1, again.err
+    assert discarded.code == 0, discarded.err
+    assert [(each.code, "Traceback" in each.err) for each in refused] == [(16, False)] * 2, refused
+    assert all("no permission for the topic" in each.err for each in refused)
+    assert [each.code for each in operated] == [0] * 4, operated
+    assert json.loads(operated[2].out)["again"] == 3
 
 
 @pytest.mark.usefixtures("workdir")

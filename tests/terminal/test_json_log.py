@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estela_cli.doctor import command as doctor
-from estela_consumer.cli import consume, data, dead_letters, verify
+from estela_consumer.cli import consume, data, verify
+from estela_consumer.cli.dead_letters import command as dead_letters
 from estela_scrapy.cli import outbox
 from estela_terminal.json_log import JsonFormatter
 from tests.consumer.commands import envelope, publish, run
