@@ -52,7 +52,7 @@ class StatusCollector:
         settings: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` tells seconds since the epoch; `settings` are shown. Without a `jobs_topic` nothing is known of jobs.
+        """`clock` tells seconds since the epoch; `settings` are shown. Without `jobs_topic` no job is known.
 
         Raises ConfigurationError.
         """
