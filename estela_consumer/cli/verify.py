@@ -12,6 +12,7 @@ import click
 from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
+from estela_consumer.cli.watched_platform import WatchedPlatform
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import open_store
 from estela_consumer.verification.report import as_json, as_table
@@ -20,6 +21,7 @@ from estela_consumer.verification.verifier import Verifier
 from estela_consumer.verification.waiting import verify_until
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError
+from estela_terminal.bar import Work
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import after_the_work, print_json, print_line, print_table, say_error
@@ -77,14 +79,15 @@ def verify(
     JOB is a jid, <job>.<spider>.<project>, or its first part alone. What the crawl said at its end, in its
     closing record, is compared with what Scrapy counted, with what is stored and with what is dead-lettered.
     """
-    logs.set_up()
+    work = Work(logs.set_up(), "messages")
     log_notes()
     environ = current_configuration().environ
     with (
         _exit_on_errors(),
         contextlib.closing(open_store(store_settings(store, tls_ca_file, environ))) as opened,
     ):
-        verifier = Verifier(open_platform(environ=environ), opened, jobs_topic=jobs_topic, group=group)
+        platform = WatchedPlatform(open_platform(environ=environ), work.count)
+        verifier = Verifier(platform, opened, jobs_topic=jobs_topic, group=group)
         found = verify_until(partial(verifier.verify, job), wait)
     with after_the_work():
         _print(found, job, jobs_topic, as_json_=as_json_)
