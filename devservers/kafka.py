@@ -16,7 +16,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import NewTopic, OffsetSpec
 from kafka.errors import KafkaError
 
-from devservers.ports import free_port, wait_until
+from devservers.ports import START_TIMEOUT, free_port, wait_until
 from devservers.process import ServerProcess
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.0"
@@ -91,7 +91,7 @@ class KafkaBroker(ServerProcess):
         return [*java_command(), "kafka.Kafka", str(self._properties)]
 
     def wait_ready(self) -> None:
-        wait_until(self._answers, f"Kafka at {self.address}")
+        wait_until(self._answers, f"Kafka at {self.address}", START_TIMEOUT)
 
     def _answers(self) -> bool:
         self.check_alive()

@@ -10,7 +10,7 @@ from pathlib import Path
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from devservers.ports import free_port, wait_until
+from devservers.ports import START_TIMEOUT, free_port, wait_until
 from devservers.process import ServerProcess
 
 REPLICA_SET = "rs0"
@@ -52,7 +52,7 @@ class MongoMember(ServerProcess):
         ]  # fmt: skip
 
     def wait_ready(self) -> None:
-        wait_until(self._answers, f"mongod at {self.address}")
+        wait_until(self._answers, f"mongod at {self.address}", START_TIMEOUT)
 
     def client(self) -> MongoClient[dict[str, object]]:
         """A client of this member alone."""
@@ -120,7 +120,7 @@ class MongoReplicaSet:
 
     def wait_primary(self) -> None:
         """Return when the set takes writes."""
-        wait_until(lambda: self.primary() is not None, "a primary")
+        wait_until(lambda: self.primary() is not None, "a primary", START_TIMEOUT)
 
     def stop(self) -> None:
         """Kill every member: the data are temporary."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from devservers.kafka import KafkaCluster
 from devservers.mongodb import MongoReplicaSet
@@ -21,7 +21,10 @@ pytest_plugins = ["tests.reruns"]
 _SHARED_SERVERS = {"kafka", "mongodb"}  # the fixtures of this file
 _SERVERS = pytest.StashKey[SharedServers]()
 
-settings.register_profile("fast", max_examples=10, deadline=None)  # for `scripts/test --fast`
+# How long an example takes depends on what else the machine does, and says nothing of what it shows.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
+settings.register_profile("fast", max_examples=10)  # for `scripts/test --fast`
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,6 +81,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The folder of the run's servers is made by its first process, and named to those that it starts."""
+    # Brokers of tests live for seconds: the better of Java's compilers takes three times what it saves.
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
     given = getattr(config, "workerinput", None)
     config.stash[_SERVERS] = SharedServers(Path(given["servers"])) if given else SharedServers.of_a_new_run()
 

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from bson.datetime_ms import DatetimeMS
 
 from estela_consumer.decoding.document import Document
 from estela_consumer.keyed.stored import StoredDocument, subdocument_of, version_of
 
-
-@dataclass(slots=True)
-class ChangeWrites:
-    """Documents of the dataset of changes, each under the id of the version that was the change."""
-
-    put: dict[bytes, dict[str, Any]] = field(default_factory=dict)
-    """To be there, whatever was there before."""
-    removed: set[bytes] = field(default_factory=set)
-    """Not to be there."""
-
-    def __bool__(self) -> bool:
-        return bool(self.put or self.removed)
+Changes: TypeAlias = "dict[bytes, dict[str, Any]]"
+"""Documents of the dataset of changes, by `_id`."""
 
 
 @dataclass(slots=True)
@@ -37,7 +27,8 @@ class Plan:
     """The ids of the versions that have a part in what is written, now or before."""
     present: frozenset[bytes] = frozenset()
     """The ids of those that had it before."""
-    changes: ChangeWrites = field(default_factory=ChangeWrites)
+    changes: Changes = field(default_factory=dict)
+    """What must be in the dataset of changes, in place of what was written there at lower revisions."""
 
     @property
     def writes(self) -> bool:

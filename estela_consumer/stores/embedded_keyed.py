@@ -15,7 +15,7 @@ from estela_consumer.decoding.metadata import SUBDOCUMENT
 from estela_consumer.errors import BadMessage, Reason
 from estela_consumer.keyed.kinds import Kind, kind_of, mismatch
 from estela_consumer.keyed.planning import make_plan
-from estela_consumer.keyed.plans import ChangeWrites, Plan
+from estela_consumer.keyed.plans import Plan
 from estela_consumer.keyed.stored import NotKeyed, StoredDocument, decode, version_of
 from estela_consumer.keyed.tracking import settled
 from estela_consumer.stores.interface import Outcome, Verdict
@@ -25,7 +25,6 @@ from estela_wire.keys import OnExisting
 _SQL_FIRST = "SELECT bson FROM documents WHERE dataset = ? ORDER BY id LIMIT 1"
 _SQL_ONE = "SELECT bson FROM documents WHERE dataset = ? AND id = ?"
 _SQL_PUT = "INSERT OR REPLACE INTO documents (dataset, id, bson) VALUES (?, ?, ?)"
-_SQL_REMOVE = "DELETE FROM documents WHERE dataset = ? AND id = ?"
 
 logger = logging.getLogger(__name__)
 
@@ -101,17 +100,12 @@ class KeyedRows:
             ) from error
         if plan.writes:
             self._put(key, _encoded(plan, stored))
-            self._write_changes(plan.changes)
+            for identity, change in plan.changes.items():
+                self._db.execute(_SQL_PUT, (self._changes, identity, bson.encode(change)))
         return plan
 
     def _put(self, key: bytes, encoded: bytes) -> None:
         self._db.execute(_SQL_PUT, (self._number, key, encoded))
-
-    def _write_changes(self, changes: ChangeWrites) -> None:
-        for identity, change in changes.put.items():
-            self._db.execute(_SQL_PUT, (self._changes, identity, bson.encode(change)))
-        for identity in changes.removed:
-            self._db.execute(_SQL_REMOVE, (self._changes, identity))
 
 
 def _encoded(plan: Plan, stored: StoredDocument | None) -> bytes:

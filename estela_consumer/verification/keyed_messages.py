@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from typing import Any
 
 import bson
 from bson.objectid import ObjectId
@@ -12,7 +13,7 @@ from estela_consumer.decoding.decoder import decode
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage
 from estela_consumer.keyed.stored import NotKeyed, StoredDocument, version_of
-from estela_consumer.keyed.tracking import all_changes, is_pending
+from estela_consumer.keyed.tracking import expected_changes, is_change, is_pending
 from estela_consumer.keyed.updating import field_ids
 from estela_consumer.stores import Store
 from estela_queue_adapter import Message
@@ -83,22 +84,25 @@ class KeyedMessages:
     def _with_wrong_changes(self, dataset: Dataset, stored: dict[bytes, StoredDocument]) -> set[bytes]:
         """The keys of tracked documents whose changes are not stored as they say."""
         wrong: set[bytes] = set()
-        expected: dict[bytes, tuple[bytes, bytes | None]] = {}
+        expected: dict[bytes, tuple[bytes, dict[str, Any] | None]] = {}
         for key, document in stored.items():
             try:
-                writes = all_changes(document, ObjectId(key))
+                changes = expected_changes(document, ObjectId(key))
             except NotKeyed:
                 wrong.add(key)
                 continue
             if is_pending(document):
                 wrong.add(key)
-            expected |= {identity: (key, bson.encode(change)) for identity, change in writes.put.items()}
-            expected |= dict.fromkeys(writes.removed, (key, None))
+            expected |= {identity: (key, change) for identity, change in changes.items()}
         found = {}
         if expected:
             ids = [ObjectId(identity) for identity in expected]
             found = {raw[9:21]: raw for raw in self._store.find(changes_of(dataset), ids)}
-        return wrong | {key for identity, (key, change) in expected.items() if found.get(identity) != change}
+        for identity, (key, change) in expected.items():
+            raw = found.get(identity)
+            if (raw is None) != (change is None) or (raw and change and not is_change(raw, change)):
+                wrong.add(key)
+        return wrong
 
 
 def _has_effect(document: Document, stored: StoredDocument) -> bool:

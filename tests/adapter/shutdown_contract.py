@@ -123,7 +123,7 @@ class ShutdownContract:
             began = time.monotonic()
             with pytest.raises(ProducerClosed):
                 use()
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 5
         producer.flush()
 
     def test_a_producer_that_another_thread_closes_loses_nothing_that_it_took(

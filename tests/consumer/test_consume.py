@@ -102,25 +102,30 @@ class TestEverywhere:
         assert len(exported(f"{unique}/s-scj7-{unique}")) == 2
 
     def test_sigterm_stores_what_is_in_hand_and_ends_with_zero(self, unique: str, tmp_path: Path) -> None:
-        publish(unique, (envelope({"n": n}, jid=f"1.s.{unique}") for n in range(50)))
-        with (tmp_path / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [*command("estela-consume"), unique, "--chunk-age", "3600", "--json"],
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-        # It has been given everything, and waits for a chunk to fill that never will.
-        reader = get_consumer_interface(topic=unique)
-        wait_until(lambda: "into" in (tmp_path / "log").read_text(), "the consumer's first line")
-        time.sleep(4)  # no event tells from outside that messages are in its memory
+        # It is given everything, and waits for a chunk to fill that never will. No event tells from outside
+        # that messages are in its memory; what a busy machine has not read by then is still in the topic.
+        for seconds in (2, 8, 32):
+            topic = f"{unique}-{seconds}"
+            publish(topic, (envelope({"n": n}, jid=f"1.s.{unique}") for n in range(50)))
+            with (tmp_path / "log").open("wb") as log:
+                process = subprocess.Popen(
+                    [*command("estela-consume"), topic, "--chunk-age", "3600", "--json"],
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                )
+            wait_until(lambda: "into" in (tmp_path / "log").read_text(), "the consumer's first line")
+            time.sleep(seconds)
 
-        process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=20)
+            process.send_signal(signal.SIGTERM)
+            out, _ = process.communicate(timeout=60)
 
-        assert process.returncode == 0
-        assert json.loads(out)["topics"][unique]["stored"] == 50
-        assert reader.lag() == 0
-        reader.close()
+            assert process.returncode == 0
+            stored = json.loads(out)["topics"][topic]["stored"]
+            with get_consumer_interface(topic=topic) as reader:
+                assert stored + reader.lag() == 50
+            if stored == 50:
+                break
+        assert stored == 50
 
     def test_killed_again_and_again_it_loses_nothing_and_stores_nothing_twice(
         self, unique: str, tmp_path: Path
@@ -204,7 +209,7 @@ class TestBadInput:
         )
 
         assert result.code == 4
-        assert time.monotonic() - began < 9
+        assert time.monotonic() - began < 25  # with the start of the process; by default it waits for ever
         assert len(result.errors) == 1
         assert "127.0.0.1:1" in result.errors[0]
 

@@ -116,7 +116,7 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     come_as("replay")
     discarded = run("estela-dead-letters", "discard", unique, "--because", "a test", "--yes")
     come_as("stranger")
-    turned_away = [
+    denied = [
         run("estela-queue", *arguments)
         for arguments in (("lag", unique), ("reset", unique, "--to", "end", "--yes"))
     ]
@@ -146,8 +146,8 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     assert replayed.code == 0, replayed.err
     assert again.summary["topics"][unique]["dead_lettered"] == 1, again.err
     assert discarded.code == 0, discarded.err
-    assert [(each.code, "Traceback" in each.err) for each in turned_away] == [(16, False)] * 2, turned_away
-    assert all("no permission for the topic" in each.err for each in turned_away)
+    assert [(each.code, "Traceback" in each.err) for each in denied] == [(16, False)] * 2, denied
+    assert all("no permission for the topic" in each.err for each in denied)
     assert [each.code for each in operated] == [0] * 4, operated
     assert json.loads(operated[2].out)["again"] == 4  # with the mark of the transaction of the replay
 

@@ -18,7 +18,8 @@ from tests.deploy.prometheus_rule import ROOT
 @pytest.mark.deploy
 @pytest.mark.processes
 def test_the_compose_specification_takes_compose_yaml(tmp_path: Path) -> None:
-    checked = [Path(sys.executable).parent / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    checker = str(Path(sys.executable).parent / "check-jsonschema")
+    checked = [checker, "--builtin-schema", "vendor.compose-spec"]
     wrong = tmp_path / "compose.yaml"
     wrong.write_text((ROOT / "compose.yaml").read_text().replace("stop_grace_period", "stop_grace"))
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from devservers import go_modules
-from tests.deploy.rendered import EXAMPLE, KEDA, KUBERNETES, definitions, pod_of, resources
+from tests.deploy.rendered import EXAMPLE, KEDA, KUBERNETES, OPERATOR, ROOT, definitions, pod_of, resources
 
 pytestmark = [pytest.mark.deploy, pytest.mark.processes]
 
@@ -171,6 +171,26 @@ def test_each_component_can_stand_alone(name: str, tmp_path: Path) -> None:
         "monitoring": {"PodMonitor", "PrometheusRule"},
         "network-policy": {"NetworkPolicy"},
     }[name]  # fmt: skip
+
+
+def test_the_document_names_the_versions_and_its_patch_applies(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    [patches] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    example = os.path.relpath(EXAMPLE, tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [{example}]\n{patches}")
+
+    [patched] = (
+        each
+        for each in resources(tmp_path, "NetworkPolicy")
+        if each["metadata"]["name"] == "estela-to-mongodb"
+    )
+
+    assert patched["spec"]["egress"][0]["to"] == [{"ipBlock": {"cidr": "203.0.113.0/24"}}]
+    keda, operator = (each[1].removeprefix("v").rpartition(".")[0] for each in (KEDA, OPERATOR))
+    assert (
+        f"Kubernetes {OLDEST} and {NEWEST}, KEDA {keda} and version {operator} of the Prometheus operator"
+        in " ".join(page.split())
+    )
 
 
 def is_custom(resource: dict[str, Any]) -> bool:

@@ -99,19 +99,22 @@ class KeyedWorld(World):
         self, documents: list[dict[str, Any]], changes: list[dict[str, Any]]
     ) -> set[str]:
         """Those of which exactly the changes of the model are there."""
-        found: dict[Any, dict[ObjectId, tuple[Any, Any]]] = {}
+        found: dict[Any, list[tuple[ObjectId, Any, Any]]] = {}
         for change in changes:
-            found.setdefault(change["document"], {})[change["_id"]] = (change["before"], change["after"])
-        expected: dict[str, dict[ObjectId, tuple[Any, Any]]] = {}
+            found.setdefault(change["document"], []).append((
+                change["version"], change["before"], change["after"]
+            ))  # fmt: skip
+        expected: dict[str, list[tuple[ObjectId, Any, Any]]] = {}
         for number, payload in enumerate(self._payloads):
-            of_key = expected.setdefault(payload["sku"], {})
+            of_key = expected.setdefault(payload["sku"], [])
             before = self._payloads[number - 1]
             if before["sku"] == payload["sku"] and before["price"] != payload["price"]:
-                of_key[self._id(number)] = ({"price": before["price"]}, {"price": payload["price"]})
+                of_key.append((self._id(number), {"price": before["price"]}, {"price": payload["price"]}))
         return {
             document["sku"]
             for document in documents
-            if found.get(document["_id"], {}) == expected[document["sku"]]
+            if sorted(found.get(document["_id"], ()), key=lambda change: change[0])
+            == expected[document["sku"]]
         }
 
 

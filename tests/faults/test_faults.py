@@ -38,13 +38,7 @@ def three_of_each() -> Iterator[Servers]:
         yield started
 
 
-# A known fault: in some runs a change too much remains in a few documents; see docs/reliability.md.
-KNOWN_TO_FAIL = {"keyed-tracked"}
-
-
-@pytest.mark.parametrize(
-    "name", sorted(FAULTS.keys() - KNOWN_TO_FAIL, key=lambda row: (FAULTS[str(row)].servers, row))
-)
+@pytest.mark.parametrize("name", sorted(FAULTS, key=lambda row: (FAULTS[str(row)].servers, row)))
 def test_nothing_is_missing_and_nothing_is_there_twice(
     name: str, request: pytest.FixtureRequest, workdir: Path
 ) -> None:

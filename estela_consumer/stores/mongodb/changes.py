@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import bson
-from bson.objectid import ObjectId
-from pymongo import DeleteOne, ReadPreference, ReplaceOne
+from pymongo import ReplaceOne
 from pymongo.collection import Collection
 
 from estela_consumer.errors import BadMessage, StoreUnreachable
-from estela_consumer.keyed.plans import ChangeWrites
-from estela_consumer.stores.mongodb.bulk import Operation, Taken, write_all
+from estela_consumer.keyed.plans import Changes
+from estela_consumer.stores.mongodb.bulk import Taken, insert_all, write_all
 from estela_consumer.stores.mongodb.clustering import ClusteredCollections
 from estela_consumer.stores.mongodb.encoded import Encoded
 from estela_wire.dataset import Dataset
 
-_IDS_AT_ONCE = 10_000
-
 
 class ChangesCollection:
-    """Each change has the id of the version that it is. Writing one again changes nothing."""
+    """A change replaces one that was written at a lower revision of its document; nothing is removed.
+
+    So whoever writes late, or again, changes nothing.
+    """
 
     def __init__(
         self,
@@ -33,59 +33,34 @@ class ChangesCollection:
         self._clustered = clustered
         self._dataset = dataset
 
-    def write(self, writes: Mapping[bytes, ChangeWrites]) -> dict[bytes, BadMessage | StoreUnreachable]:
+    def write(self, changes: Mapping[bytes, Changes]) -> dict[bytes, BadMessage | StoreUnreachable]:
         """Write those of several documents; what was refused, by the document's `_id`.
 
         Raises the driver's errors.
         """
-        operations: list[Operation] = []
-        owners: list[bytes] = []
-        for owner, of_one in writes.items():
-            for identity, change in of_one.put.items():
-                operations.append(
-                    ReplaceOne({"_id": ObjectId(identity)}, Encoded(bson.encode(change)), upsert=True)
-                )
-                owners.append(owner)
-            for identity in of_one.removed:
-                operations.append(DeleteOne({"_id": ObjectId(identity), "document": ObjectId(owner)}))
-                owners.append(owner)
-        if not operations:
+        owners = [owner for owner, of_one in changes.items() for _ in of_one]
+        wanted = [change for of_one in changes.values() for change in of_one.values()]
+        if not wanted:
             return {}
+        encoded = [Encoded(bson.encode(change)) for change in wanted]
         refusal = self._clustered.prepare(self._dataset)
-        failures, _ = write_all(self._collection, operations)
-        if len(failures) < len(operations):
+        failures = insert_all(self._collection, encoded)
+        there = [index for index, failure in failures.items() if isinstance(failure, Taken)]
+        if there:
+            replaced, _ = write_all(
+                self._collection, [_replacement(wanted[index], encoded[index]) for index in there]
+            )
+            for at, index in enumerate(there):
+                del failures[index]
+                if at in replaced:
+                    failures[index] = replaced[at]
+        if len(failures) < len(wanted):
             self._clustered.written(self._dataset, refusal)
         return {
-            owners[index]: StoreUnreachable("another writer writes the same change")
-            if isinstance(failure, Taken)
-            else failure
-            for index, failure in failures.items()
+            owners[index]: failure for index, failure in failures.items() if not isinstance(failure, Taken)
         }
 
-    def wrong(self, expected: Mapping[bytes, ChangeWrites]) -> dict[bytes, ChangeWrites]:
-        """What of that is not so, by the document's `_id`. Raises the driver's errors."""
-        ids = [identity for of_one in expected.values() for identity in (*of_one.put, *of_one.removed)]
-        found = self._found(ids)
-        wrong: dict[bytes, ChangeWrites] = {}
-        for owner, of_one in expected.items():
-            differing = ChangeWrites(
-                {
-                    identity: change
-                    for identity, change in of_one.put.items()
-                    if found.get(identity) != bson.encode(change)
-                },
-                {identity for identity in of_one.removed if identity in found},
-            )
-            if differing:
-                wrong[owner] = differing
-        return wrong
 
-    def _found(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
-        collection = self._collection.with_options(read_preference=ReadPreference.PRIMARY)
-        wanted = [ObjectId(identity) for identity in ids]
-        found = (
-            bytes(document.raw)
-            for at in range(0, len(wanted), _IDS_AT_ONCE)
-            for document in collection.find({"_id": {"$in": wanted[at : at + _IDS_AT_ONCE]}})
-        )
-        return {raw[9:21]: raw for raw in found}
+def _replacement(change: Mapping[str, Any], encoded: Encoded) -> ReplaceOne[Any]:
+    older = {"_id": change["_id"], "document": change["document"], "revision": {"$lt": change["revision"]}}
+    return ReplaceOne(older, encoded)

@@ -15,9 +15,9 @@ from estela_consumer.decoding.document import Document
 from estela_consumer.decoding.metadata import SUBDOCUMENT
 from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
 from estela_consumer.keyed.planning import NEEDS_CONTENT, make_plan
-from estela_consumer.keyed.plans import Plan
+from estela_consumer.keyed.plans import Changes, Plan
 from estela_consumer.keyed.stored import NotKeyed, StoredDocument, version_of
-from estela_consumer.keyed.tracking import PENDING, VERSIONS, all_changes, entries_of, is_pending, settled
+from estela_consumer.keyed.tracking import PENDING, VERSIONS, entries_of, is_pending, pending_changes, settled
 from estela_consumer.stores.interface import Outcome, Verdict
 from estela_consumer.stores.mongodb.bulk import Failure, Operation, Taken, insert_all, write_all
 from estela_consumer.stores.mongodb.changes import ChangesCollection
@@ -28,7 +28,6 @@ from estela_wire.keys import OnExisting
 _MAX_VERSIONS = 100  # of one document that one write takes in
 _MAX_BYTES = 2 * 1024 * 1024  # of BSON that these may have
 _ATTEMPTS = 10  # in which no document is finished, until others get their turn
-_CHECKS = 100  # such attempts while changes of ours may be out of date: the next writer would not know
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2  # seconds before another attempt; they double
 _REVISION = f"{SUBDOCUMENT}.revision"
 # All that KEEP and REPLACE look at.
@@ -52,10 +51,6 @@ class _Group:
     documents: list[Document] = field(default_factory=list)
     one_by_one: bool = False
     """Whether they were refused together, and each is to be refused alone."""
-    checked: bool = False
-    """Whether the changes of what is stored are known to be written."""
-    doubtful: bool = False
-    """Whether what was written to the changes here may have been out of date by then."""
 
     def batch(self) -> list[Document]:
         """Those that one write takes in."""
@@ -107,7 +102,7 @@ class KeyedChunk:
         """The verdict for each document, by its `id()`. Blocks. Raises the driver's errors."""
         self._group(self._documents if look_first else self._insert_lone())
         in_vain, first = 0, look_first
-        while self._groups and in_vain < (_CHECKS if self._is_any_doubtful() else _ATTEMPTS):
+        while self._groups and in_vain < _ATTEMPTS:
             if in_vain:
                 self._sleep(min(_PAUSE * 2 ** (in_vain - 1), _LONGEST_PAUSE))
             before = len(self._verdicts)
@@ -121,9 +116,6 @@ class KeyedChunk:
         for group in list(self._groups.values()):
             self._finish(group, group.documents, Outcome.RETRY)
         return self._verdicts
-
-    def _is_any_doubtful(self) -> bool:
-        return any(group.doubtful for group in self._groups.values())
 
     def _insert_lone(self) -> Sequence[Document]:
         """Insert each document that is alone with its key, as it came: if the key is new, that is all.
@@ -156,11 +148,11 @@ class KeyedChunk:
             group.documents.append(document)
 
     def _write_round(self, groups: list[_Group], stored: dict[bytes, StoredDocument]) -> None:
-        unsure = self._repair(groups, stored)
+        pending = self._finish_pending(stored)
         steps = [
             step
             for group in groups
-            if group.key in self._groups and group.key not in unsure
+            if group.key in self._groups and group.key not in pending
             for step in self._plan(group, stored.get(group.key))
         ]
         done: list[_Step] = []
@@ -216,76 +208,56 @@ class KeyedChunk:
             self._finish(group, batch, refusal)
 
     def _write_changes(self, steps: list[_Step]) -> None:
-        """Write the changes of documents that say they are pending, and have them say so no more."""
-        tracked = {step.group.key: step for step in steps if step.plan.changes}
-        failures = self._to.changes.write({key: step.plan.changes for key, step in tracked.items()})
-        settling = []
-        for key, step in tracked.items():
-            failure = failures.get(key)
-            if failure is not None:
-                self._finish(step.group, step.batch, failure)
-            elif step.plan.subdocument is not None:
-                settling.append((step, step.plan.subdocument))
-        unsettled: set[bytes] = set()
-        if settling:
-            operations = [_settle(step.group.key, fields) for step, fields in settling]
-            failed, matched = write_all(self._to.documents, operations)
-            if failed or matched < len(settling):
-                unsettled = self._unsettled(settling)
+        """Write the changes of the documents that have some now, and have these say so no more."""
+        tracked = {
+            step.group.key: (step.plan.subdocument, step.plan.changes)
+            for step in steps
+            if step.plan.subdocument is not None and step.plan.changes
+        }
+        failures = self._project(tracked)
         for step in steps:
-            if step.group.key in unsettled:
-                step.group.checked, step.group.doubtful = False, True
-            elif step.group.key not in failures:
+            if step.group.key in failures:
+                self._finish(step.group, step.batch, failures[step.group.key])
+            else:
                 self._finish_by(step.plan, step.group, step.batch)
 
-    def _unsettled(self, settling: list[tuple[_Step, dict[str, Any]]]) -> set[bytes]:
-        """Those that another writer was faster to write to: what was written here may be out of date.
+    def _finish_pending(self, stored: dict[bytes, StoredDocument]) -> set[bytes]:
+        """Do the same for documents whose writer was killed before it did, or is about to.
 
-        It is not if that writer has only settled the same.
+        Returns their keys; they must be read again.
         """
-        found = self._read((step.group for step, _ in settling), whole=False)
-        return {
-            step.group.key
-            for step, fields in settling
-            if (now := found.get(step.group.key)) is None
-            or now.revision != fields["revision"] + 1
-            or is_pending(now)
-        }
+        keys = {key for key, one in stored.items() if key in self._groups and is_pending(one)}
+        if keys and self._mode not in NEEDS_CONTENT:
+            stored = self._read([self._groups[key] for key in keys], whole=True)
+        pending: dict[bytes, tuple[dict[str, Any], Changes]] = {}
+        for key, one in stored.items():
+            if key not in keys or not is_pending(one):
+                continue
+            try:
+                pending[key] = one.subdocument, pending_changes(one, ObjectId(key))
+            except NotKeyed as error:
+                self._finish(self._groups[key], self._groups[key].documents, self._not_ours(key, error))
+        for key, failure in self._project(pending).items():
+            self._finish(self._groups[key], self._groups[key].batch(), failure)
+        return keys
 
-    def _repair(self, groups: list[_Group], stored: dict[bytes, StoredDocument]) -> set[bytes]:
-        """See to changes that are perhaps unwritten; the keys that must be read again.
+    def _project(
+        self, documents: dict[bytes, tuple[dict[str, Any], Changes]]
+    ) -> dict[bytes, BadMessage | StoreUnreachable]:
+        """Write changes of documents with these `_estela`s, and then that they are not pending; the failures.
 
-        Those are the changes of documents that are pending, as somebody was killed there or works there now,
-        and of every other once, as whoever wrote there last may have been killed with a change out of date.
+        If a document is not as it was read, another writer has done so meanwhile, and it is all the same.
         """
-        doubtful = [group for group in groups if self._is_doubtful(group, stored.get(group.key))]
-        if not doubtful:
-            return set()
-        if self._mode not in NEEDS_CONTENT:
-            stored = self._read(doubtful, whole=True)
-        found = {group.key: stored[group.key] for group in doubtful if group.key in stored}
-        wrong = self._to.changes.wrong({key: all_changes(one, ObjectId(key)) for key, one in found.items()})
-        failures = self._to.changes.write(wrong)
-        pending = [
-            _settle(key, one.subdocument)
-            for key, one in found.items()
-            if is_pending(one) and key not in failures
-        ]
-        if pending:
-            write_all(self._to.documents, pending)
-        for group in doubtful:
-            if group.key in failures:
-                self._finish(group, group.batch(), failures[group.key])
-            group.checked = group.key not in wrong
-            group.doubtful = not group.checked  # another writer may have written newer ones meanwhile
-        return {group.key for group in doubtful if not group.checked or is_pending(found[group.key])}
-
-    def _is_doubtful(self, group: _Group, stored: StoredDocument | None) -> bool:
-        if stored is None or group.key not in self._groups:
-            return False
-        if group.doubtful or is_pending(stored):
-            return True
-        return self._mode is OnExisting.TRACK and not (group.checked or stored.has_one_version)
+        if not documents:
+            return {}
+        failures = self._to.changes.write({key: changes for key, (_, changes) in documents.items()})
+        written = [key for key in documents if key not in failures]
+        if written:
+            refused, _ = write_all(self._to.documents, [_settle(key, documents[key][0]) for key in written])
+            for index, failure in refused.items():
+                assert not isinstance(failure, Taken)  # it inserts nothing
+                failures[written[index]] = failure
+        return failures
 
     def _read(self, groups: Iterable[_Group], *, whole: bool) -> dict[bytes, StoredDocument]:
         """What is stored on a majority, from the primary; documents that are not ours end their groups."""
@@ -344,6 +316,8 @@ def _has(found: StoredDocument | None, step: _Step) -> bool:
     """Whether a document is as the step has written it, and nobody has written to it since."""
     if found is None or step.stored is None or found.revision != step.stored.revision + 1:
         return False
+    if step.plan.changes:  # of two that wrote other versions at this revision, only one may write changes
+        return found.subdocument == step.plan.subdocument
     if PENDING in found.subdocument or VERSIONS in found.subdocument:
         return step.plan.stored <= {entry.id for entry in entries_of(found)}
     return found.id in step.plan.stored

@@ -61,7 +61,7 @@ class TestWithoutABroker:
         assert platform.producer().get_connection() is True  # each `send` tries again
 
         assert "Queue unavailable: Kafka at 127.0.0.1:1" in caplog.text
-        wait_until(lambda: before.issuperset(threading.enumerate()), "the end of the threads", 10)
+        wait_until(lambda: before.issuperset(threading.enumerate()), "the end of the threads")
 
     def test_everything_says_so_in_time_and_nothing_hangs(self, client: str) -> None:
         nowhere: dict[str, Any] = {"platform": "kafka", "listeners": "127.0.0.1:1", "client": client}
@@ -77,7 +77,7 @@ class TestWithoutABroker:
         producer.close()
         consumer.close()
 
-        assert time.monotonic() - began < 25
+        assert time.monotonic() - began < 50
 
     @pytest.mark.servers
     def test_messages_sent_while_the_broker_is_gone_arrive_when_it_is_back(

@@ -128,9 +128,12 @@ def told(broker: ManyListeners, strangers: dict[str, str]) -> dict[str, tuple[st
 
     def send(case: str) -> tuple[str, BaseException]:
         at, settings = CASES[case][0](broker, strangers)
-        producer = open_platform("kafka", environ={}, listeners=at, **settings).producer()
-        with pytest.raises(QueueError) as error:
-            producer.send("topic", 1)
+        for _ in range(5):
+            producer = open_platform("kafka", environ={}, listeners=at, **settings).producer()
+            with pytest.raises(QueueError) as error:
+                producer.send("topic", 1)
+            if "silence" in case or "does not answer" not in str(error.value):
+                break  # else the machine is so busy that this is true of a broker as well
         return at, error.value
 
     with ThreadPoolExecutor(len(CASES)) as pool:

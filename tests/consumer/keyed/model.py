@@ -119,5 +119,6 @@ def found_in(documents: Iterable[dict[str, Any]], changes: Iterable[dict[str, An
         }  # fmt: skip
     for change in changes:
         assert change["key"] == {"sku": ids[change["document"]]}
-        found.changes[change["_id"]] = (change["job"], change["before"], change["after"])
+        assert change["version"] not in found.changes
+        found.changes[change["version"]] = (change["job"], change["before"], change["after"])
     return found

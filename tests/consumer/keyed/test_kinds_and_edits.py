@@ -179,6 +179,27 @@ def test_an_edit_stays_until_a_newer_version_and_is_a_change_then(
         assert changes(store, dataset) == [({"price": 99, "note": "by hand"}, {"price": 1})]
 
 
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_change_stays_if_somebody_undid_it_and_a_late_version_says_the_same(
+    store: Store, dataset: Dataset, edit: Edit, late: int
+) -> None:
+    first, between, second = versions(dataset, "track", 1, late, 2)
+    store.write_keyed(dataset, [first, second])
+    edit("a", {"price": 1})
+
+    verdicts = store.write_keyed(dataset, [between])
+
+    assert verdicts == [STORED]
+    assert content(store, dataset) == [{"sku": "a", "price": 1}]
+    assert (
+        changes(store, dataset)
+        == {
+            1: [({"price": 1}, {"price": 2})],
+            2: [({"price": 1}, {"price": 2}), ({"price": 2}, {"price": 1})],
+        }[late]
+    )
+
+
 @pytest.mark.parametrize("mode", ["replace", "track"])
 @pytest.mark.parametrize("broken", [None, 7, {"id": 1}, {"id": "x", "revision": "y"}])
 def test_a_document_whose_subdocument_was_edited_takes_no_version_and_its_neighbours_do(
@@ -207,6 +228,23 @@ def test_a_history_that_was_edited_is_no_fault_of_the_program(
     verdicts = store.write_keyed(dataset, versions(dataset, "track", 3, first=5))
 
     assert reasons(verdicts) == [Reason.KEY_MISMATCH]
+
+
+@pytest.mark.parametrize("mode", ["replace", "track"])
+def test_a_document_whose_pending_changes_were_edited_takes_no_version(
+    mongodb: str, dataset: Dataset, mode: str
+) -> None:
+    store = open_store(StoreSettings(url=mongodb))
+    store.write_keyed(dataset, versions(dataset, "track", 1, 2))
+    with MongoClient[Any](mongodb) as client:
+        client[dataset.database][dataset.collection].update_one({}, {"$set": {"_estela.pending": "nonsense"}})
+
+        verdicts = store.write_keyed(dataset, versions(dataset, mode, 3, first=5))
+
+        client.drop_database(dataset.database)
+    store.close()
+    assert reasons(verdicts) == [Reason.KEY_MISMATCH]
+    assert "_estela.pending was edited" in str(verdicts[0])
 
 
 def test_a_long_history_is_exact_in_order_and_what_is_older_than_it_remembers_is_superseded(

@@ -67,6 +67,23 @@ def test_an_item_without_its_key_is_a_dead_letter_and_counted_as_one(
     assert result.summary["exit"] == "DEAD_LETTERS"
 
 
+@pytest.mark.usefixtures("workdir")
+def test_a_change_that_was_written_when_the_key_was_text_is_right_when_it_is_a_number(
+    jobs: list[EndedJob], unique: str
+) -> None:
+    keys: list[list[Any]] = [[7, "7"], [7]]
+    for job, skus in zip(jobs, keys, strict=True):
+        job.stream(unique, [{"sku": sku} for sku in skus], **keyed("track"))
+        job.close(scraped=len(skus))
+        assert drain(unique).code == 0
+
+    results = [verified(job) for job in jobs]
+
+    changes = exported(f"{unique}/shop_changes")
+    assert [change["key"] for change in changes] == [{"sku": "7"}, {"sku": 7}]
+    assert [result.code for result in results] == [0, 0], results[0].out
+
+
 @pytest.mark.usefixtures("on_servers")
 def test_a_document_or_a_change_that_somebody_removed_is_missing(
     jobs: list[EndedJob], unique: str, mongodb: str

@@ -21,7 +21,7 @@ from tests.scrapy_side.reactors import ASYNCIO, WITHOUT_REACTOR
 
 pytestmark = pytest.mark.servers
 
-PAUSE = 1.0  # seconds: a reactor that waits for the network stands still for five or more
+PAUSE = 4.0  # seconds: a reactor that waits for the network stands still for five or more
 
 
 def crawl_of(items: int, seconds: float, **settings: Any) -> PacedCrawl:

@@ -176,6 +176,9 @@ class LibrdkafkaProducer(ProducerClient):
             **client_options(self._settings),
             "acks": "all",
             "enable.idempotence": True,
+            # Of two in flight the brokers of a topic that was just created may refuse the first and take the
+            # second, and librdkafka then takes both for delivered.
+            "max.in.flight": 1,
             "batch.size": BATCH_BYTES,
             "linger.ms": LINGER_MS,
             "message.max.bytes": max(1000, self._settings.max_request_size),
