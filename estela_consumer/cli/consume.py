@@ -123,6 +123,8 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          "Seconds from a signal until the process has ended; what is in hand is finished, if it can be.")
 @_option("--auth-max-wait", "ESTELA_AUTH_MAX_WAIT", _SECONDS, 0.0,
          "Seconds after which a refused login or permission ends the consumer; 0: never.")
+@_option("--log-interval", "ESTELA_LOG_INTERVAL", _SECONDS, 10.0,
+         "Seconds between two lines of the log about a topic while its messages flow; 0: none.")
 @_option("--retention", "ESTELA_RETENTION", _Duration(), None,
          "Remove from the embedded queue what every group has read and what is older: 7d.  "
          "[default: nothing is removed]", metavar="DURATION")
@@ -136,7 +138,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 @env_file_option
 @_flag("--json", "as_json", variable="ESTELA_JSON",
        text="The summary as one JSON object on standard output.")
-@_flag("-v", "--verbose", variable="ESTELA_VERBOSE", text="The drivers' log lines too.")
+@_flag("-v", "--verbose", variable="ESTELA_VERBOSE", text="A line for each batch, and the drivers' lines.")
 def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     """Move the messages of each TOPIC into the database, each exactly once.
 
@@ -154,7 +156,7 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     except (UsageError, ListenError, ConfigurationError) as error:
         raise click.UsageError(str(error)) from None
     service = ConsumerService(settings)
-    with live_progress(console, service.progress) as draw:
+    with live_progress(console, service, draining=settings.pipeline.drain) as draw:
         code = service.run(draw)
     if code is not ExitCode.USAGE:
         print_summary(service.progress.snapshot(), code, as_json=as_json)
@@ -192,6 +194,7 @@ def _settings(options: dict[str, Any], configuration: Configuration) -> Consumer
         ),
         max_wait=options["max_wait"],
         auth_max_wait=options["auth_max_wait"] or None,
+        log_interval=options["log_interval"],
         retention=options["retention"],
         monitoring=_monitoring(options, environ),
         environ=environ,

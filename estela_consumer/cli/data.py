@@ -25,6 +25,7 @@ from estela_consumer.decoding.escaping import unescape_document, unescape_key_be
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import Store
 from estela_queue_adapter.errors import BadName
+from estela_terminal.bar import Work
 from estela_terminal.commands import DataGroup
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import (
@@ -171,7 +172,8 @@ def export(store: Store, dataset: Dataset, *, raw: bool, plain: bool, origin: di
     """DATASET (DATABASE/COLLECTION) as JSON lines on standard output, in the order of scraping."""
     found = False
     with _reachable():
-        for document in _documents(store, dataset, origin):
+        work = Work(logs.console(), "documents", prints=True)
+        for document in work.count(_documents(store, dataset, origin)):
             found = True
             if not raw:
                 document.pop("_id")

@@ -13,6 +13,7 @@ import click
 from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
+from estela_consumer.cli.watched_platform import WatchedPlatform
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import open_store
 from estela_consumer.verification.jobs import JobHistory
@@ -30,6 +31,7 @@ from estela_consumer.verification.verifier import Verifier
 from estela_consumer.verification.waiting import verify_until
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError
+from estela_terminal.bar import Work
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import after_the_work, print_json, print_line, print_table, say_error
@@ -99,7 +101,7 @@ def verify(
     Without JOB, the jobs of the last 24 hours are listed, each with its verdict. The exit code is 0 only if
     each is complete, else that of the worst: 7, 8, 14, 3.
     """
-    logs.set_up()
+    work = Work(logs.set_up(), "messages")
     log_notes()
     if job is None and wait:
         raise click.UsageError("--wait needs a JOB to wait for")
@@ -110,7 +112,8 @@ def verify(
         _exit_on_errors(),
         contextlib.closing(open_store(store_settings(store, tls_ca_file, environ))) as opened,
     ):
-        verifier = Verifier(open_platform(environ=environ), opened, jobs_topic=jobs_topic, group=group)
+        platform = WatchedPlatform(open_platform(environ=environ), work.count)
+        verifier = Verifier(platform, opened, jobs_topic=jobs_topic, group=group)
         if job is None:
             jobs = verifier.verify_since(time.time() - DAY)
         else:

@@ -156,7 +156,7 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     assert [(each.code, "Traceback" in each.err) for each in denied] == [(16, False)] * 2, denied
     assert all("no permission for the topic" in each.err for each in denied)
     assert [each.code for each in operated] == [0] * 4, operated
-    assert json.loads(operated[2].out)["again"] == 3
+    assert json.loads(operated[2].out)["again"] == 4  # with the mark of the transaction of the replay
 
 
 @pytest.mark.usefixtures("workdir")
