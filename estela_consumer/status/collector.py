@@ -52,9 +52,9 @@ class StatusCollector:
         settings: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` tells seconds since the epoch; `settings` are shown. Without `jobs_topic` no job is known.
+        """`clock` tells seconds since the epoch; `settings` are shown. Raises ConfigurationError.
 
-        Raises ConfigurationError.
+        Without a `jobs_topic` nothing is known of jobs.
         """
         self._platform = platform
         self._store = store
