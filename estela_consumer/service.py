@@ -188,7 +188,7 @@ class ConsumerService:
 
         monitor = Monitor(self._settings.monitoring, self._observer)
         monitor.start()
-        logger.info("Monitoring at %s: /livez /readyz /metrics /status.json", monitor.url)
+        logger.info("Monitoring at %s: / /livez /readyz /metrics /status.json", monitor.url)
         return monitor
 
     def _open(self) -> _Parts:
@@ -215,6 +215,7 @@ class ConsumerService:
     def _consume(self, parts: _Parts, monitor: Monitor | None, tick: Callable[[], None]) -> None:
         if monitor is not None:
             monitor.watch_queue(parts.platform, map(self._subscription, self._settings.topics))
+            monitor.watch_group(parts.platform, parts.store)
         if not self._stop_request.is_made:
             self._run_threads({"store": lambda: self._wait_for_store(parts.store)}, tick)
         if not self._stop_request.is_made:

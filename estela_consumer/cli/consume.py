@@ -12,6 +12,7 @@ import click
 
 from estela_config.configuration import Configuration
 from estela_config.options import current_configuration, env_file_option, log_notes
+from estela_config.topics import topics_of_settings
 from estela_consumer.cli import estela_variables, logs
 from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
@@ -28,7 +29,7 @@ from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, exit_codes_text
 from estela_terminal.times import seconds_of
-from estela_wire.published import ITEMS, PREFIX, published_topics, topic
+from estela_wire.published import topic
 from estela_wire.topics import JOBS_TOPIC
 
 _EPILOG = (
@@ -128,7 +129,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          "Remove from the embedded queue what every group has read and what is older: 7d.  "
          "[default: nothing is removed]", metavar="DURATION")
 @_option("--listen", "ESTELA_LISTEN", str, None,
-         "Answer /livez /readyz /metrics /status.json there: HOST:PORT.  [default: nowhere]",
+         "Answer / (a page), /livez /readyz /metrics /status.json there: HOST:PORT.  [default: nowhere]",
          metavar="ADDRESS")
 @_option("--listen-names", "ESTELA_LISTEN_NAMES", str, None,
          "Names of hosts, with commas between, by which requests may call it beside its addresses.",
@@ -177,7 +178,7 @@ def _settings(options: dict[str, Any], configuration: Configuration) -> Consumer
     url = store_url(options["store"], environ)
     estela_variables.check_engine(environ, url)
     return ConsumerSettings(
-        topics=tuple(dict.fromkeys(options["topics"])) or _published_topics(configuration),
+        topics=tuple(dict.fromkeys(options["topics"])) or topics_of_settings(configuration, "consuming"),
         group=options["group"] or "",
         store=store_settings(options["store"], options["tls_ca_file"], environ),
         pipeline=PipelineSettings(
@@ -208,24 +209,8 @@ def _monitoring(options: dict[str, Any], environ: Mapping[str, str]) -> Monitori
         address=ListenAddress.parse(options["listen"], options["listen_names"] or ""),
         jobs_topic=topic("ESTELA_JOBS_TOPIC", environ.get("ESTELA_JOBS_TOPIC", JOBS_TOPIC)),
         shown=shown,
+        group=options["group"] or "",
     )
-
-
-def _published_topics(configuration: Configuration) -> tuple[str, ...]:
-    published = published_topics(configuration.sources(PREFIX), *configuration.given(ITEMS))
-    if not (configuration.project or any(each.origin for each in published)):
-        raise UsageError(
-            "Missing argument 'TOPIC...': name a topic, set ESTELA_ITEMS_TOPIC, or run this in the folder of "
-            "a Scrapy project, whose settings say what it publishes to"
-        )
-    if not published:
-        raise UsageError("the settings switch every stream off, so there is no topic; name one")
-    told = (
-        f"{topic} ({name}, from {origin})" if origin else f"{topic} (the default of {name})"
-        for topic, name, origin in published
-    )
-    logger.info("No topic is named; consuming those that the settings name: %s", ", ".join(told))
-    return tuple(each.topic for each in published)
 
 
 def prepare_process() -> None:

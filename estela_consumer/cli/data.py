@@ -17,11 +17,10 @@ from rich.cells import cell_len
 from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.adopt import adopt
-from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.cli.extended_json import extended_json, plain_text
 from estela_consumer.cli.index import index
 from estela_consumer.cli.rekey import rekey
-from estela_consumer.cli.store_options import pass_store, store_settings, store_to_look_into
+from estela_consumer.cli.store_options import dataset_argument, pass_store, store_settings, store_to_look_into
 from estela_consumer.decoding.escaping import unescape_document, unescape_key_beside
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import Store

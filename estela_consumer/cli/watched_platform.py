@@ -27,7 +27,20 @@ class WatchedPlatform(Platform):
         return self._watch(self._platform.read(topic))
 
     def reader(self, topic: str, since: float = 0.0) -> TopicReader:
-        return self._platform.reader(topic, since)
+        return _WatchedReader(self._platform.reader(topic, since), self._watch)
 
     def describe(self) -> str:
         return self._platform.describe()
+
+
+class _WatchedReader(TopicReader):
+    def __init__(self, reader: TopicReader, watch: Callable[[Iterator[Message]], Iterator[Message]]) -> None:
+        self._reader = reader
+        self._watch = watch
+
+    def read_on(self) -> Iterator[Message]:
+        yield from self._watch(self._reader.read_on())
+        self.begun_again = self._reader.begun_again
+
+    def close(self) -> None:
+        self._reader.close()
