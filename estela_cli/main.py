@@ -33,6 +33,7 @@ _COMMANDS = {
     "doctor": _Place("estela_cli.doctor.command", "doctor"),
     "consume": _Place("estela_consumer.cli.consume", "consume", prepare="prepare_process"),
     "verify": _Place("estela_consumer.cli.verify", "verify"),
+    "status": _Place("estela_consumer.cli.status", "status"),
     "data": _Place("estela_consumer.cli.data", "data"),
     "dead-letters": _Place("estela_consumer.cli.dead_letters.command", "dead_letters"),
     "queue": _Place("estela_cli.queue.command", "queue"),
@@ -42,7 +43,8 @@ _HELP = {
     "demo": "Crawl a small shop that comes along, and see what is stored. No server needed.",
     "doctor": "Say what is configured, from where, and whether queue and store answer.",
     "consume": "Move messages from the queue into the database.",
-    "verify": "Say whether all that a job scraped is stored.",
+    "verify": "Say whether all that a job, or each of the last day, scraped is stored.",
+    "status": "Say how everything stands, as tables or as a page.",
     "data": "Look at what is stored.",
     "dead-letters": "Look at messages that could not be stored, and send them again.",
     "queue": "Look at topics, groups and their lag; reset a group, prune the embedded queue.",
@@ -108,7 +110,7 @@ def estela_scrapy(**_: Any) -> None:
     """From a Scrapy crawl over a queue to a database.
 
     `estela-scrapy demo` shows it on this machine. Each command has a name of its own too: estela-consume,
-    estela-verify, estela-data, estela-dead-letters, estela-queue, estela-outbox.
+    estela-verify, estela-status, estela-data, estela-dead-letters, estela-queue, estela-outbox.
     """
 
 

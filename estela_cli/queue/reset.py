@@ -143,9 +143,11 @@ def _print(topic: str, group: str, target: _Target, moves: Sequence[_Move], *, d
     again, skipped = (sum(getattr(move, name) for move in moves) for name in ("again", "skipped"))
     will = "will be" if done else "would be"
     if again:
-        print_line(f"{again:,} messages {will} read again; what of them is stored is not stored twice.")
+        print_line(f"Up to {again:,} messages {will} read again; what of them is stored is not stored twice.")
     if skipped:
-        print_line(f"{skipped:,} messages {will} skipped: this group never reads them, so it stores none.")
+        print_line(
+            f"Up to {skipped:,} messages {will} skipped: this group never reads, so never stores, them."
+        )
     if not again and not skipped:
         print_line("The group is there already.")
     elif done:

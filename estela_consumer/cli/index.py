@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from estela_consumer.cli.dataset_argument import dataset_argument
-from estela_consumer.cli.store_options import pass_store
+from estela_consumer.cli.store_options import dataset_argument, pass_store
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Store
 from estela_consumer.stores.indexes import ASCENDING, DESCENDING, Index, Indexes, check

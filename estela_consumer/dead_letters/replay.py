@@ -177,6 +177,8 @@ class ReplayCounts:
 
 
 Wanted: TypeAlias = Callable[[DeadLetter], bool]
+Watch: TypeAlias = "Callable[[Iterator[Message], int | None], Iterator[Message]]"
+"""Sees the messages on their way, and is told how many there are, if that is known."""
 
 
 class _LatestCopies(NamedTuple):
@@ -191,7 +193,8 @@ class _LatestCopies(NamedTuple):
 class DeadLetterReader:
     """The dead letters of one topic. A letter that was replayed, or a second copy of one, is not seen.
 
-    One that was discarded stays so, also if its message is met again: unless it is replayed after all.
+    One that was discarded stays so, also if its message is met again: unless it is replayed after all. What
+    is read of their topic, twice for each question, passes through `watch`.
     """
 
     def __init__(
@@ -199,10 +202,12 @@ class DeadLetterReader:
         platform: Platform,
         topic: str,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        watch: Watch = lambda messages, _: messages,
     ) -> None:
         self._platform = platform
         self._topic = topic
         self._now = now
+        self._watch = watch
 
     def letters(
         self, wanted: Wanted = lambda _: True, *, discarded: bool | None = False
@@ -211,11 +216,11 @@ class DeadLetterReader:
 
         Reads the topic twice; raises QueueError.
         """
-        copies = self._latest_copies()
+        copies, count = self._latest_copies()
         latest = {} if discarded else copies.open
         if discarded is not False:
             latest = {**latest, **copies.discarded}
-        for message in self._messages() if latest else ():
+        for message in self._watch(self._messages(), count) if latest else ():
             if latest.get(message.key) == (message.partition, message.offset):
                 letter = DeadLetter.of(message)
                 if letter is not None and (because := copies.because.get(message.key)) is not None:
@@ -285,10 +290,12 @@ class DeadLetterReader:
         else:
             counts.replayed += len(batch)
 
-    def _latest_copies(self) -> _LatestCopies:
+    def _latest_copies(self) -> tuple[_LatestCopies, int]:
+        """These, and how many messages the topic has."""
         copies = _LatestCopies({}, {}, {})
-        foreign = 0
-        for message in self._messages():
+        foreign = count = 0
+        for message in self._watch(self._messages(), None):
+            count += 1
             if message.data is None:
                 _settle(copies, message)
                 continue
@@ -303,7 +310,7 @@ class DeadLetterReader:
                 "%d message(s) in %s are not dead letters of %s; they are skipped.",
                 foreign, dead_letter_topic(self._topic), self._topic,
             )  # fmt: skip
-        return copies
+        return copies, count
 
     def _messages(self) -> Iterator[Message]:
         try:

@@ -69,7 +69,7 @@ def test_a_group_is_looked_at_sent_back_and_reads_again_what_is_stored_once(uniq
     assert {row["group"] for row in lags} == {group}
     assert [sum(row[name] for row in lags) for name in ("committed", "end", "lag")] == [50, 50, 0]
     assert shown.code == 0
-    assert "50 messages would be read again" in shown.out
+    assert "Up to 50 messages would be read again" in shown.out
     assert "Nothing is changed yet; --yes does it." in shown.out
     assert untouched == 0
     assert (json.loads(done.out)["again"], json.loads(done.out)["done"]) == (50, True)

@@ -16,13 +16,18 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON, LIBRDKAFKA
 from estela_terminal.output import DataConsole
 from tests.faults.outcome import COLUMNS, cell, markdown
 from tests.faults.run import FAULTS, run_fault
 from tests.faults.servers import Servers, servers
 
 _DOCUMENT = Path("docs/reliability.md")
-_BEGIN, _END = "<!-- faults: made by scripts/faults --write -->", "<!-- /faults -->"
+_BEGIN = {
+    KAFKA_PYTHON: "<!-- faults: made by scripts/faults --write -->",
+    LIBRDKAFKA: "<!-- faults: made by scripts/faults --client librdkafka --write -->",
+}
+_END = "<!-- /faults -->"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,6 +37,10 @@ _BEGIN, _END = "<!-- faults: made by scripts/faults --write -->", "<!-- /faults 
 @click.option(
     "--messages", type=click.IntRange(min=1), default=100_000, show_default=True, help="In each row."
 )
+@click.option(
+    "--client", type=click.Choice([KAFKA_PYTHON, LIBRDKAFKA]), default=KAFKA_PYTHON, show_default=True,
+    help="What carries the messages.",
+)  # fmt: skip
 @click.option("--seed", type=int, help="Of every random moment.  [default: a new one, which is printed]")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False), help="The table as JSON, into this file."
@@ -40,7 +49,7 @@ _BEGIN, _END = "<!-- faults: made by scripts/faults --write -->", "<!-- /faults 
     "--write", is_flag=True, help="The table into docs/reliability.md; with --only, only these rows of it."
 )
 def main(
-    *, only: tuple[str, ...], messages: int, seed: int | None, json_file: str | None, write: bool
+    *, only: tuple[str, ...], messages: int, client: str, seed: int | None, json_file: str | None, write: bool
 ) -> None:
     """Break everything around crawl and consumer, on real Kafka and real MongoDB, and balance the books.
 
@@ -49,7 +58,7 @@ def main(
     """
     console = DataConsole(sys.stdout)
     seed = random.randrange(1 << 30) if seed is None else seed
-    console.print(f"seed {seed}, {messages:,} messages in each row")
+    console.print(f"seed {seed}, {messages:,} messages in each row, by {client}")
     outcomes: dict[str, dict[str, Any]] = {}
     with contextlib.ExitStack() as stack:
         started: dict[int, Servers] = {}
@@ -58,22 +67,26 @@ def main(
             if fault.servers not in started:
                 started[fault.servers] = stack.enter_context(servers(fault.servers))
             with console.status(f"{name}: {fault.told} ..."):
-                outcomes[name] = _row(console, name, started[fault.servers], messages, seed)
+                outcomes[name] = _row(console, name, started[fault.servers], messages, seed, client)
     _print(console, outcomes)
     if json_file:
-        Path(json_file).write_text(json.dumps({"messages": messages, "faults": outcomes}, indent=2))
+        Path(json_file).write_text(
+            json.dumps({"messages": messages, "client": client, "faults": outcomes}, indent=2)
+        )
     if write:
-        _write(outcomes)
+        _write(outcomes, client)
     sys.exit(0 if all(books["promises_kept"] for books in outcomes.values()) else 1)
 
 
-def _row(console: Console, name: str, servers: Servers, messages: int, seed: int) -> dict[str, Any]:
+def _row(
+    console: Console, name: str, servers: Servers, messages: int, seed: int, client: str
+) -> dict[str, Any]:
     """One row's books, or its error; the consumers' logs are kept where a promise was broken."""
     fault, began = FAULTS[name], time.monotonic()
     logs = Path(tempfile.mkdtemp(prefix="estela-faults-"))
     books: dict[str, Any] = {"told": fault.told, "seed": seed}
     try:
-        outcome = run_fault(fault, servers, logs, messages, 1.0, random.Random(f"{seed} {name}"))
+        outcome = run_fault(fault, servers, logs, messages, 1.0, random.Random(f"{seed} {name}"), client)
         books |= outcome.as_json()
     except Exception as error:  # noqa: BLE001  (the other rows go on)
         books |= {"promises_kept": False, "error": f"{type(error).__name__}: {error}"}
@@ -97,10 +110,11 @@ def _print(console: Console, outcomes: dict[str, dict[str, Any]]) -> None:
     console.print(table)
 
 
-def _write(outcomes: dict[str, dict[str, Any]]) -> None:
-    before, _, rest = _DOCUMENT.read_text().partition(_BEGIN)
+def _write(outcomes: dict[str, dict[str, Any]], client: str) -> None:
+    begin = _BEGIN[client]
+    before, _, rest = _DOCUMENT.read_text().partition(begin)
     table, _, after = rest.partition(_END)
-    _DOCUMENT.write_text(f"{before}{_BEGIN}\n{markdown(table, outcomes, FAULTS)}\n{_END}{after}")
+    _DOCUMENT.write_text(f"{before}{begin}\n{markdown(table, outcomes, FAULTS)}\n{_END}{after}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from devservers.ports import wait_until
+from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON, LIBRDKAFKA
 from tests.faults.fault import Fault
 from tests.faults.loss_worlds import DroppedWorld, RetentionWorld
 from tests.faults.world import World
@@ -19,6 +20,18 @@ def consumer_killed(world: World) -> None:
         time.sleep(world.chance.uniform(0, 1.5))
         world.end_consumer(world.consumers[0], kill=True)
         world.start_consumer()
+
+
+def clients_take_over(world: World) -> None:
+    """One of each client in a group; killed in turn, and what it read is read by the other."""
+    members = {client: world.start_consumer(client) for client in (KAFKA_PYTHON, LIBRDKAFKA)}
+    for number in range(max(2, world.times(10))):
+        client = (KAFKA_PYTHON, LIBRDKAFKA)[number % 2]
+        world.progress_everywhere()
+        time.sleep(world.chance.uniform(0, 1.5))
+        world.end_consumer(members[client], kill=True)
+        world.progress_everywhere()
+        members[client] = world.start_consumer(client)
 
 
 def consumer_terminated(world: World) -> None:
@@ -157,6 +170,12 @@ def everything(world: World) -> None:
 
 CONSUMER_FAULTS = {
     "consumer-killed": Fault("consumer killed with -9, 20 times", consumer_killed, expected_seconds=200),
+    "both-clients": Fault(
+        "a consumer with kafka-python and one with librdkafka in one group, killed with -9 in turn, 10 times",
+        clients_take_over,
+        consumers=0,
+        expected_seconds=480,  # at the longest, so that messages come as long as members are killed
+    ),
     "consumer-terminated": Fault("SIGTERM and restart, 20 times", consumer_terminated, expected_seconds=60),
     "members-come-and-go": Fault(
         "consumers joining and leaving a group of three, every 2 s for 60 s",

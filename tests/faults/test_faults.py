@@ -14,6 +14,7 @@ import pytest
 
 from devservers.ports import wait_until
 from estela_queue_adapter import get_producer_interface
+from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON
 from tests.conftest import or_skip
 from tests.consumer.commands import command, envelope
 from tests.faults.crawl_world import CrawlWorld
@@ -38,20 +39,27 @@ def three_of_each() -> Iterator[Servers]:
         yield started
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS, key=lambda row: (FAULTS[str(row)].servers, row)))
-def test_nothing_is_missing_and_nothing_is_there_twice(
-    name: str, request: pytest.FixtureRequest, workdir: Path
-) -> None:
+def check_row(name: str, client: str, started: Servers, workdir: Path) -> None:
+    """A small version of the row keeps its promises."""
     fault = FAULTS[name]
-    started = request.getfixturevalue("one_of_each" if fault.servers == 1 else "three_of_each")
     seed = int(os.environ.get("FAULTS_SEED", random.randrange(1 << 30)))
 
-    outcome = run_fault(fault, started, workdir, MESSAGES, SHARE, random.Random(seed))
+    outcome = run_fault(fault, started, workdir, MESSAGES, SHARE, random.Random(seed), client)
 
     assert outcome.promises_kept, f"seed {seed}: {outcome}"
     assert outcome.produced >= (1 if fault.world is CrawlWorld else MESSAGES)
     # Whoever waits for the network in the reactor stands still for five seconds or more.
-    assert (outcome.reactor_pause or 0) < 1_000
+    assert (outcome.reactor_pause or 0) < 4_000  # ms
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS, key=lambda row: (FAULTS[str(row)].servers, row)))
+def test_nothing_is_missing_and_nothing_is_there_twice(
+    name: str, request: pytest.FixtureRequest, workdir: Path
+) -> None:
+    is_small = FAULTS[name].servers == 1
+    started = request.getfixturevalue("one_of_each" if is_small else "three_of_each")
+
+    check_row(name, KAFKA_PYTHON, started, workdir)
 
 
 def test_a_signal_ends_the_consumer_within_its_grace_whatever_is_frozen(
@@ -60,7 +68,7 @@ def test_a_signal_ends_the_consumer_within_its_grace_whatever_is_frozen(
     for name, value in one_of_each.environ.items():
         monkeypatch.setenv(name, value)
     [broker], [mongod] = one_of_each.kafka.brokers, one_of_each.mongodb.members
-    log, grace, noise = workdir / "log", 4.0, 1.0
+    log, grace, noise = workdir / "log", 4.0, 4.0  # what hangs would wait for ten seconds or more
     with get_producer_interface() as producer, log.open("w") as stderr:
         producer.send(unique, envelope({"n": 0}))
         producer.flush()

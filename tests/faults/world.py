@@ -25,6 +25,7 @@ from devservers.ports import wait_until
 from estela_consumer.dead_letters.replay import DeadLetterReader
 from estela_queue_adapter import Consumer, Position, Subscription, open_platform
 from estela_queue_adapter.errors import QueueError
+from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON
 from tests.consumer.commands import command
 from tests.faults.bad_messages import STRICT, TAKEN_ID, Bad
 from tests.faults.outcome import Outcome
@@ -65,7 +66,13 @@ class World:
     """A row of the suite runs in one of these."""
 
     def __init__(
-        self, servers: Servers, folder: Path, messages: int, share: float, chance: random.Random
+        self,
+        servers: Servers,
+        folder: Path,
+        messages: int,
+        share: float,
+        chance: random.Random,
+        client: str = KAFKA_PYTHON,
     ) -> None:
         self.servers = servers
         self.folder = folder
@@ -75,8 +82,8 @@ class World:
         self._share = share
         self._logs = (folder / f"consumer-{number}.log" for number in itertools.count())
         self._name = f"f{uuid.uuid4().hex[:10]}"
-        self._platform = open_platform("kafka", listeners=servers.kafka.bootstrap_servers)
-        self.environ = {**os.environ, **servers.environ}
+        self._platform = open_platform("kafka", listeners=servers.kafka.bootstrap_servers, client=client)
+        self.environ = {**os.environ, **servers.environ, "QUEUE_PLATFORM_CLIENT": client}
         self._good = 0
         self._bad: Counter[str] = Counter()
         self._acknowledged = 0
@@ -96,9 +103,10 @@ class World:
         """How long something lasts, likewise."""
         return full * self._share
 
-    def start_consumer(self) -> ConsumerProcess:
-        """One more member of the group."""
-        consumer = ConsumerProcess(self.topic, self.environ, next(self._logs))
+    def start_consumer(self, client: str = "") -> ConsumerProcess:
+        """One more member of the group, with the row's client or another."""
+        environ = {**self.environ, "QUEUE_PLATFORM_CLIENT": client} if client else self.environ
+        consumer = ConsumerProcess(self.topic, environ, next(self._logs))
         self.consumers.append(consumer)
         return consumer
 
@@ -111,6 +119,17 @@ class World:
         """Return when something was stored that was not there before, or when there is nothing left to do."""
         before = self._stored()
         wait_until(lambda: self._stored() > before or self._lag() == 0, "progress", _CATCH_UP)
+
+    def progress_everywhere(self) -> None:
+        """Return when the group has moved in each partition that has messages, or nothing is left to do."""
+        before = {at.partition: at.offset for at in self._positions()}
+
+        def has_moved() -> bool:
+            with contextlib.suppress(QueueError):
+                return self._lag() == 0 or all(at.offset > before[at.partition] for at in self._positions())
+            return False
+
+        wait_until(has_moved, "progress in each partition", _CATCH_UP)
 
     def run(
         self,

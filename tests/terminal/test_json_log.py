@@ -85,7 +85,7 @@ class TestCommands:
     def test_topic_and_offsets_are_fields(self) -> None:
         publish("t", [envelope({"n": n}) for n in range(5)])
 
-        result = run("estela-consume", "t", "--drain", "--json", "--log-format", "json")
+        result = run("estela-consume", "t", "--drain", "--json", "--verbose", "--log-format", "json")
 
         lines = [json.loads(line) for line in result.err.splitlines()]
         assert [(line["topic"], line["offsets"]) for line in lines if "offsets" in line] == [("t", {"0": 5})]

@@ -119,7 +119,7 @@ def export(
     topic: str, *, reasons: tuple[str, ...], places: tuple[str, ...], since: float | None, discarded: bool
 ) -> None:
     """Letters as JSON lines on standard output, each with its message."""
-    with opened_reader(topic) as reader:
+    with opened_reader(topic, prints=True) as reader:
         for letter in reader.letters(wanted_letters(reasons, places, since), discarded=discarded):
             print_json(letter.as_json())
 

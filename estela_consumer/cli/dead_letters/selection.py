@@ -10,10 +10,12 @@ from typing import Any, TypeAlias
 import click
 
 from estela_config.options import current_configuration
+from estela_consumer.cli import logs
 from estela_consumer.dead_letters.replay import DeadLetter, DeadLetterReader, Wanted
 from estela_consumer.errors import Reason
 from estela_queue_adapter import open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError
+from estela_terminal.bar import Work
 from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import say_error
 from estela_terminal.times import as_moment, time_of_iso
@@ -82,12 +84,17 @@ def wanted_letters(reasons: tuple[str, ...], places: tuple[str, ...], since: flo
 
 
 @contextlib.contextmanager
-def opened_reader(topic: str) -> Iterator[DeadLetterReader]:
-    """The dead letters of the topic; errors of the queue become lines and exit codes."""
+def opened_reader(topic: str, *, prints: bool = False) -> Iterator[DeadLetterReader]:
+    """The dead letters of the topic; errors of the queue become lines and exit codes.
+
+    On a terminal it draws how far it has read, unless the command `prints` there meanwhile.
+    """
     if topic.endswith(DEAD_LETTERS_SUFFIX):
         raise click.UsageError(f"name the topic they came from: {topic.removesuffix(DEAD_LETTERS_SUFFIX)}")
     try:
-        yield DeadLetterReader(open_platform(environ=current_configuration().environ), topic)
+        platform = open_platform(environ=current_configuration().environ)
+        watch = Work(logs.console(), "messages", prints=prints).count
+        yield DeadLetterReader(platform, topic, watch=watch)
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
     except QueueError as error:

@@ -21,6 +21,8 @@ from estela_queue_adapter import Platform, Subscription, open_platform
 from estela_queue_adapter.errors import AccessDenied, QueueError, QueueUnreachable
 from estela_queue_adapter.platforms.kafka import queries
 from estela_queue_adapter.platforms.kafka.connections import clients
+from estela_queue_adapter.platforms.kafka.librdkafka import options
+from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON, LIBRDKAFKA
 from tests.adapter.contract import take
 
 pytestmark = pytest.mark.servers
@@ -122,14 +124,22 @@ CASES: dict[str, tuple[Callable[[ManyListeners, dict[str, str]], tuple[str, dict
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module", params=[KAFKA_PYTHON, LIBRDKAFKA])
+def client(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="module")
-def told(broker: ManyListeners, strangers: dict[str, str]) -> dict[str, tuple[str, BaseException]]:
+def told(
+    broker: ManyListeners, strangers: dict[str, str], client: str
+) -> dict[str, tuple[str, BaseException]]:
     """The address of each case, and what a producer says; all at once, as each waits for some seconds."""
 
     def send(case: str) -> tuple[str, BaseException]:
         at, settings = CASES[case][0](broker, strangers)
         for _ in range(5):
-            producer = open_platform("kafka", environ={}, listeners=at, **settings).producer()
+            producer = opened(client, at, **settings).producer()
             with pytest.raises(QueueError) as error:
                 producer.send("topic", 1)
             if "silence" in case or "does not answer" not in str(error.value):
@@ -152,14 +162,14 @@ def test_an_outage_is_told_as_what_it_is(told: dict[str, tuple[str, BaseExceptio
     assert "KafkaError" not in str(error)
 
 
-def plain(broker: ManyListeners, *more: str) -> Platform:
-    return open_platform("kafka", environ={}, listeners=",".join([*more, broker.plaintext]))
+def opened(client: str, *listeners: str, **settings: Any) -> Platform:
+    return open_platform("kafka", environ={}, listeners=",".join(listeners), client=client, **settings)
 
 
 def test_a_broker_that_is_advertised_at_a_wrong_address_is_named_as_long_as_that_lasts(
-    broker: ManyListeners, unique: str
+    client: str, broker: ManyListeners, unique: str
 ) -> None:
-    platform = open_platform("kafka", environ={}, listeners=broker.at("LOST"))
+    platform = opened(client, broker.at("LOST"))
     with platform.consumer(Subscription(topic=unique)) as consumer:
         for _ in range(10):
             with pytest.raises(QueueUnreachable, match=rf"{NOWHERE} \(advertised\.listeners\)"):
@@ -171,11 +181,11 @@ def test_a_broker_that_is_advertised_at_a_wrong_address_is_named_as_long_as_that
 
 
 def test_a_listener_that_hangs_keeps_nobody_from_the_one_that_is_well(
-    broker: ManyListeners, strangers: dict[str, str], unique: str
+    client: str, broker: ManyListeners, strangers: dict[str, str], unique: str
 ) -> None:
     create_topic(broker.plaintext, unique, 1)
     for _ in range(4):  # they are asked in any order
-        platform = plain(broker, strangers["silent"], NOWHERE)
+        platform = opened(client, strangers["silent"], NOWHERE, broker.plaintext)
         with platform.consumer(Subscription(topic=unique)) as consumer:
             assert consumer.get_connection()
             assert [position.offset for position in consumer.end_positions()] == [0]
@@ -183,9 +193,9 @@ def test_a_listener_that_hangs_keeps_nobody_from_the_one_that_is_well(
 
 
 def test_a_group_whose_brokers_want_longer_sessions_is_joined_with_one(
-    broker: ManyListeners, unique: str, caplog: pytest.LogCaptureFixture
+    client: str, broker: ManyListeners, unique: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    platform = plain(broker)
+    platform = opened(client, broker.plaintext)
     with platform.producer() as producer:
         producer.send(unique, "hello")
         producer.flush()
@@ -196,9 +206,11 @@ def test_a_group_whose_brokers_want_longer_sessions_is_joined_with_one(
     assert [record.message for record in caplog.records if "SESSION_TIMEOUT" in record.message]
 
 
-def test_a_group_that_is_full_is_an_outage_and_not_the_end(broker: ManyListeners, unique: str) -> None:
+def test_a_group_that_is_full_is_an_outage_and_not_the_end(
+    client: str, broker: ManyListeners, unique: str
+) -> None:
     """Given as many readers as the brokers allow, one more has to wait until one of them leaves."""
-    platform, subscription = plain(broker), Subscription(topic=unique)
+    platform, subscription = opened(client, broker.plaintext), Subscription(topic=unique)
     create_topic(broker.plaintext, unique, 1)
     with platform.consumer(subscription) as first, platform.consumer(subscription) as second:
         first.poll(2.0, 1)
@@ -213,17 +225,20 @@ def test_a_group_that_is_full_is_an_outage_and_not_the_end(broker: ManyListeners
 
 
 def test_partitions_that_are_added_are_read_soon(
-    broker: ManyListeners, unique: str, monkeypatch: pytest.MonkeyPatch
+    client: str, broker: ManyListeners, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kafka import KafkaAdminClient, KafkaProducer
     from kafka.admin import NewPartitions
 
-    assert clients._METADATA_AGE_MS <= 20_000  # and then the group has to be joined again: within 30 s
-    monkeypatch.setattr(clients, "_METADATA_AGE_MS", 2_000)
+    assert (
+        max(clients._METADATA_AGE_MS, options._METADATA_AGE_MS) <= 20_000
+    )  # and then the group has to be joined again: within 30 s
+    for module in (clients, options):
+        monkeypatch.setattr(module, "_METADATA_AGE_MS", 2_000)
     create_topic(broker.plaintext, unique, 1)
     read: list[Any] = []
 
-    with plain(broker).consumer(Subscription(topic=unique)) as consumer:
+    with opened(client, broker.plaintext).consumer(Subscription(topic=unique)) as consumer:
         consumer.poll(1.0, 10)
         admin = KafkaAdminClient(bootstrap_servers=broker.plaintext)
         admin.create_partitions({unique: NewPartitions(2)})
@@ -243,11 +258,11 @@ def test_partitions_that_are_added_are_read_soon(
 
 
 def test_a_broker_that_has_stopped_answering_is_back_when_it_answers_and_not_before(
-    broker: ManyListeners, unique: str, monkeypatch: pytest.MonkeyPatch
+    client: str, broker: ManyListeners, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "ANSWER_TIMEOUT_MS", 2_000)
     create_topic(broker.plaintext, unique, 1)
-    with plain(broker).consumer(Subscription(topic=unique)) as consumer:
+    with opened(client, broker.plaintext).consumer(Subscription(topic=unique)) as consumer:
         assert consumer.lag() == 0
         broker.freeze()
         try:
@@ -266,9 +281,9 @@ def test_a_broker_that_has_stopped_answering_is_back_when_it_answers_and_not_bef
         wait_until(is_back, "the broker")
 
 
-def round_trip(broker: ManyListeners, listener: str, topic: str, **login: str) -> list[Any]:
+def round_trip(client: str, broker: ManyListeners, listener: str, topic: str, **login: str) -> list[Any]:
     """Send a message by this listener and read it there."""
-    platform = open_platform("kafka", environ={}, listeners=broker.at(listener), **login)
+    platform = opened(client, broker.at(listener), **login)
     with platform.producer() as producer:
         producer.send(topic, listener)
         producer.flush(20)
@@ -284,48 +299,48 @@ class Tokens:
 
 
 def test_a_certificate_with_an_encrypted_key_opens_a_listener_that_wants_one(
-    broker: ManyListeners, unique: str
+    client: str, broker: ManyListeners, unique: str
 ) -> None:
     ours = {"ssl_certfile": str(broker.client_certificate), "ssl_keyfile": str(broker.client_key)}
 
     assert round_trip(
-        broker, "MUTUAL", unique, **with_tls(broker.authority), **ours, ssl_password=PASSWORD
+        client, broker, "MUTUAL", unique, **with_tls(broker.authority), **ours, ssl_password=PASSWORD
     ) == ["MUTUAL"]
 
 
 def test_a_password_is_in_no_log_however_much_is_logged(
-    broker: ManyListeners, unique: str, caplog: pytest.LogCaptureFixture
+    client: str, broker: ManyListeners, unique: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "kafka"):
-        assert round_trip(broker, "LOGIN", unique, **LOGIN) == ["LOGIN"]
+        assert round_trip(client, broker, "LOGIN", unique, **LOGIN) == ["LOGIN"]
 
     assert len(caplog.text) > 1_000
     assert PASSWORD not in caplog.text
 
 
-def test_tokens_open_a_listener_that_wants_them(broker: ManyListeners, unique: str) -> None:
+def test_tokens_open_a_listener_that_wants_them(client: str, broker: ManyListeners, unique: str) -> None:
     oauth = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "OAUTHBEARER"}
     endpoint = TokenEndpoint()
     endpoint.start()
-    client = {
+    login = {
         **oauth,
         "sasl_oauth_token_url": endpoint.url,
         "sasl_oauth_client_id": CLIENT,
         "sasl_oauth_client_secret": SECRET,
     }
     try:
-        assert round_trip(broker, "OAUTH", unique, **client) == ["OAUTH"]
+        assert round_trip(client, broker, "OAUTH", unique, **login) == ["OAUTH"]
         assert len(endpoint.asked) == 1  # all connections share it
 
         with pytest.raises(AccessDenied, match=rf"{endpoint.url} answers 401"):
-            round_trip(broker, "OAUTH", unique, **{**client, "sasl_oauth_client_secret": "Mellon-7"})
+            round_trip(client, broker, "OAUTH", unique, **{**login, "sasl_oauth_client_secret": "Mellon-7"})
         endpoint.answer = (200, {}, b'{"access_token": "not.for.you"}')
         with pytest.raises(AccessDenied, match="login is refused"):
-            round_trip(broker, "OAUTH", unique, **client)
+            round_trip(client, broker, "OAUTH", unique, **login)
     finally:
         endpoint.stop()
     with pytest.raises(QueueUnreachable, match=rf"{endpoint.url} cannot be reached"):
-        round_trip(broker, "OAUTH", unique, **client)
+        round_trip(client, broker, "OAUTH", unique, **login)
 
     named = {**oauth, "sasl_oauth_token_provider": f"{__name__}:Tokens"}
-    assert round_trip(broker, "OAUTH", f"{unique}-named", **named) == ["OAUTH"]
+    assert round_trip(client, broker, "OAUTH", f"{unique}-named", **named) == ["OAUTH"]

@@ -73,6 +73,7 @@ class Intake:
         self._assignment = assignment
         self._gone = gone
         self._beginnings = beginnings
+        self._left: dict[int, int] = {}  # positions at which nothing was any more, by partition
         self._interrupted = False
         self._failure: BaseException | None = None  # for the next poll, as this one has messages
 
@@ -165,7 +166,8 @@ class Intake:
         elif code == KafkaError._AUTO_OFFSET_RESET and not _is_offset(event.offset()):
             moved[number] = self._beginnings([number])[number]  # the group is new to this partition
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION):
-            moved[number] = self._reset(number, event.offset(), error)
+            if not self._is_told(number, event.offset(), at):
+                moved[number] = self._reset(number, event.offset(), error)
         elif code in _UNREADABLE:
             at = event.offset() if at < 0 else at
             moved[number] = self._salvaged(number, at, messages, max_messages)
@@ -173,8 +175,12 @@ class Intake:
             raise SessionRefused
         elif code not in _IGNORED and code not in _OF_CONNECTIONS:
             ours = self.error_of(error)
-            if not isinstance(ours, TransientError):
+            if code == KafkaError.GROUP_MAX_SIZE_REACHED or not isinstance(ours, TransientError):
                 raise ours
+
+    def _is_told(self, number: int, position: int, at: int) -> bool:
+        """Whether this was said before we went on elsewhere: librdkafka may say it twice."""
+        return at >= 0 and (position < at or (position == self._left.get(number) and position != at))
 
     def _salvaged(self, number: int, offset: int, messages: list[Message], count: int) -> int:
         found, resumed = read_at(self._settings, self._brokers, self._topic, number, offset, count)
@@ -193,6 +199,7 @@ class Intake:
             reader.close(autocommit=False, timeout_ms=1000)
         is_cut = error.code() == KafkaError._LOG_TRUNCATION
         resumed = min(position, int(end)) if is_cut else earliest
+        self._left[number] = position
         self._gone(number, position, resumed)
         return resumed
 

@@ -6,10 +6,8 @@ import logging
 
 from estela_terminal.printable import printable_logger
 
-_OURS = (
-    "FAIL",
-    "ERROR",
-)  # about brokers that cannot be reached: told by our errors, once, and with what to do
+# About brokers that cannot be reached, which our errors tell once, with what to do; or what is tried again.
+_OURS = ("FAIL", "ERROR", "GETPID", "METADATAUPDATE")
 
 _logger = printable_logger("librdkafka")
 

@@ -51,7 +51,8 @@ def check_settings(settings: KafkaSettings) -> None:
         if value in features and (why := _refusal({"builtin.features": features[value]})):
             raise _cannot(name, value, why)
     options = client_options(settings)
-    del options["bootstrap.servers"]  # so that it connects to nobody
+    for name in ("bootstrap.servers", "oauth_cb"):  # so that it connects to nobody, and asks for no token
+        options.pop(name, None)
     if why := _refusal(options):
         raise ConfigurationError(f"{_version()} cannot follow the settings: {why}")
 
