@@ -15,6 +15,7 @@ from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON, LIBRDKAF
 OURS = "estela-consume --drain, librdkafka"
 BY_DEFAULT = "estela-consume --drain, kafka-python"
 RAW = "insert_many, one thread"
+CLUSTERED = "insert_many, one thread, clustered collection"
 BEST = "MongoDB's connector at its best: inserts, unordered, 5,000 a poll"
 DEFAULTS = "MongoDB's connector at its defaults: upserts, ordered, 500 a poll"
 
@@ -28,6 +29,7 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
         OURS: lambda: drains.drain(world, topic, messages, client=LIBRDKAFKA),
         BY_DEFAULT: lambda: drains.drain(world, topic, messages, client=KAFKA_PYTHON),
         RAW: lambda: drains.insert_many(world, made),
+        CLUSTERED: lambda: drains.insert_many(world, made, clustered=True),
         BEST: lambda: connector.move(world, topic, messages, ordered=False),
         DEFAULTS: lambda: connector.move(
             world, topic, messages, ordered=True, strategy=connector.DEFAULTS, poll=None
@@ -41,7 +43,7 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
     cpu = {side: [one.cpu for one in found] for side, found in measured.items()}
     of_server = {side: [one.server_cpu for one in found] for side, found in measured.items()}
     sides = rounds_of(rates, "documents a second")
-    ours, _, raw, best, defaults = sides
+    ours, _, raw, _, best, defaults = sides
     found = {side: statistics.median(values) for side, values in cpu.items()}
     server = {side: statistics.median(values) for side, values in of_server.items()}
     return Outcome(

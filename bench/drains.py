@@ -14,6 +14,7 @@ from bench.messages import DATABASE
 from bench.watch import Measured, Process, steady_rate
 from bench.world import World
 from estela_consumer.pipeline.batch import ChunkLimits
+from estela_consumer.stores.mongodb.clustering import CLUSTERED_ON_ID
 from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON
 
 _CONSUME = [sys.executable, "-c", "from estela_consumer.cli.consume import main; main()"]
@@ -70,9 +71,14 @@ def cpu_of_start_and_end(world: World, topic: str, messages: int) -> float:
     return drain(world, topic, messages).cpu * messages / 1e6
 
 
-def insert_many(world: World, documents: Sequence[RawBSONDocument]) -> Measured:
-    """The same documents by one thread that does nothing else: our chunk, our write concern."""
+def insert_many(world: World, documents: Sequence[RawBSONDocument], *, clustered: bool = False) -> Measured:
+    """The same documents by one thread that does nothing else: our chunk, our write concern.
+
+    Into a plain collection, or one that is `clustered` on `_id` as ours are.
+    """
     world.drop(DATABASE)
+    if clustered:
+        world.client[DATABASE].create_collection("raw", clusteredIndex=CLUSTERED_ON_ID)
     size = ChunkLimits().count
     chunks = [documents[at : at + size] for at in range(0, len(documents), size)]
     collection = world.client[DATABASE].get_collection("raw", write_concern=WriteConcern("majority"))
