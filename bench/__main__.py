@@ -26,7 +26,7 @@ from bench import (
     wide,
 )
 from bench.document import write as write_document
-from bench.table import table
+from bench.table import goals_table, table
 from bench.world import world
 
 BENCHES = {
@@ -65,6 +65,7 @@ def main(*, names: tuple[str, ...], messages: int, rounds: int, json_file: str |
         outcomes.append(outcome)
         if write:
             write_document([outcome])
+    console.print(goals_table(outcomes), highlight=False)
     if json_file:
         Path(json_file).write_text(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
 

@@ -6,8 +6,8 @@ from html import escape
 
 from bench.outcome import Outcome
 
-_WIDTH, _LEFT, _BAR, _GAP, _TOP = 760, 240, 26, 14, 44  # pixels
-_COLOURS = ("#1a7f5a", "#8a8f98", "#c2703d", "#c2703d")
+_WIDTH, _LEFT, _BAR, _GAP, _TOP = 960, 440, 26, 14, 44  # pixels
+_COLOURS = ("#1a7f5a", "#4fa887", "#8a8f98", "#8a8f98", "#c2703d", "#c2703d")
 
 
 def svg(drain: Outcome) -> str:

@@ -24,6 +24,8 @@ _HEAP = "1g"
 
 _STRATEGIES = "com.mongodb.kafka.connect.sink.writemodel.strategy"
 COLLECTION = "connector"
+DEFAULTS: Mapping[str, str] = {}
+"""The connector's own choice: each record replaces the document with its `_id`, or is inserted."""
 INSERTS = {"writemodel.strategy": f"{_STRATEGIES}.InsertOneDefaultStrategy"}
 
 
@@ -46,9 +48,12 @@ def move(
     ordered: bool,
     tasks: int = 1,
     strategy: Mapping[str, str] = INSERTS,
+    poll: int | None = 5_000,
     stored: Callable[[], int] | None = None,
 ) -> Measured:
     """Have the connector write the topic into MongoDB, with the settings that are best for its speed.
+
+    `poll` is how many records it takes at once, None for what Kafka's clients take by default.
 
     `stored` counts what is done in a database that holds something already; else it begins with nothing.
     """
@@ -78,8 +83,9 @@ def move(
         # As many in one write as a poll brings, and polls as large as a fetch.
         "max.batch.size": 0,
         "bulk.write.ordered": str(ordered).lower(),
-        "consumer.override.max.poll.records": 5_000,
+        **({"consumer.override.max.poll.records": poll} if poll else {}),
     }
+    busy = world.server_cpu()
     process = Process(
         [*_java(), "org.apache.kafka.connect.cli.ConnectStandalone",
          _properties(folder / "worker.properties", worker), _properties(folder / "sink.properties", sink)],
@@ -90,7 +96,8 @@ def move(
         rate = steady_rate(stored or (lambda: world.stored(DATABASE)), expected, process.check)
     finally:
         cpu, peak = process.terminate()
-    return Measured(rate=rate, cpu=cpu / expected * 1e6, peak=peak)
+    server_cpu = (world.server_cpu() - busy) / expected * 1e6
+    return Measured(rate=rate, cpu=cpu / expected * 1e6, server_cpu=server_cpu, peak=peak)
 
 
 @functools.cache

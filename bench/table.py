@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +24,23 @@ def table(outcome: Outcome) -> RenderableType:
         for ratio in outcome.ratios
     ]
     return Group(sides, *lines, Text())
+
+
+def goals_table(outcomes: Sequence[Outcome]) -> RenderableType:
+    """Every goal for the terminal, with what was found."""
+    rows = Table(title="goals", title_justify="left", box=None)
+    for title in ("bench", "measured", "found", "goal", ""):
+        rows.add_column(title, justify="right" if title in ("found", "goal") else "left")
+    for outcome in outcomes:
+        for ratio in outcome.ratios:
+            rows.add_row(
+                outcome.bench,
+                ratio.told,
+                f"{ratio.value:.2f}{ratio.unit}",
+                ratio.goal_text,
+                ratio.miss or "met",
+            )
+    return rows
 
 
 def markdown(outcome: Outcome) -> str:

@@ -14,10 +14,14 @@ from typing import Any
 from pymongo import MongoClient
 
 from devservers.kafka import create_topic
+from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON, LIBRDKAFKA
 from tests.faults.servers import servers
 
 PARTITIONS = 4
+CLIENTS = (KAFKA_PYTHON, LIBRDKAFKA)
 _CACHE_GB = 4  # of mongod: with what tests give it, it would spend its time on evicting
+# Nor without bytecode: what is installed has it.
+_NOT_OURS = ("QUEUE_PLATFORM", "PYTHONDONTWRITEBYTECODE")
 _ROOT = Path(__file__).parent.parent  # where processes find this package
 
 
@@ -32,10 +36,15 @@ class World:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a command needs to find the servers."""
+        """What a command needs to find the servers, with the client that is the default."""
+        return self.environ_of(KAFKA_PYTHON)
+
+    def environ_of(self, client: str) -> dict[str, str]:
+        """The same with a client of Kafka's."""
         return {
-            **{name: value for name, value in os.environ.items() if not name.startswith("QUEUE_PLATFORM")},
+            **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)},
             "PYTHONPATH": str(_ROOT),
+            "QUEUE_PLATFORM_CLIENT": client,
             "QUEUE_PLATFORM": "kafka",
             "QUEUE_PLATFORM_LISTENERS": self.kafka,
             "DB_CONNECTION": self.mongodb,

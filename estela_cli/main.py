@@ -8,12 +8,13 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from estela_config.scrapy_project import has_scrapy
 from estela_queue_adapter import __version__
-from estela_terminal.commands import DataGroup
+from estela_terminal.commands import DataGroup, version_option
 from estela_terminal.exit_codes import ExitCode
-from estela_terminal.output import print_line, say_error
+from estela_terminal.output import say_error
 
 
 class _Place(NamedTuple):
@@ -32,17 +33,21 @@ _COMMANDS = {
     "doctor": _Place("estela_cli.doctor.command", "doctor"),
     "consume": _Place("estela_consumer.cli.consume", "consume", prepare="prepare_process"),
     "verify": _Place("estela_consumer.cli.verify", "verify"),
+    "status": _Place("estela_consumer.cli.status", "status"),
     "data": _Place("estela_consumer.cli.data", "data"),
-    "dead-letters": _Place("estela_consumer.cli.dead_letters", "dead_letters"),
+    "dead-letters": _Place("estela_consumer.cli.dead_letters.command", "dead_letters"),
+    "queue": _Place("estela_cli.queue.command", "queue"),
     "outbox": _Place("estela_scrapy.cli.outbox", "outbox", crawls=True),
 }
 _HELP = {
     "demo": "Crawl a small shop that comes along, and see what is stored. No server needed.",
     "doctor": "Say what is configured, from where, and whether queue and store answer.",
     "consume": "Move messages from the queue into the database.",
-    "verify": "Say whether all that a job scraped is stored.",
+    "verify": "Say whether all that a job, or each of the last day, scraped is stored.",
+    "status": "Say how everything stands, as tables or as a page.",
     "data": "Look at what is stored.",
     "dead-letters": "Look at messages that could not be stored, and send them again.",
+    "queue": "Look at topics, groups and their lag; reset a group, prune the embedded queue.",
     "outbox": "Look at messages that could not be sent, and send them.",
 }
 _CRAWL_PACKAGES = ("scrapy", "itemadapter", "estela_scrapy", "estela_demo")
@@ -57,6 +62,14 @@ class _Commands(DataGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         place = _COMMANDS.get(cmd_name)
         return None if place is None else _load(cmd_name, place)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell offers for a word that is begun; nothing is imported for it either."""
+        names = [name for name in _COMMANDS if name.startswith(incomplete)]
+        return [
+            *(CompletionItem(name, help=_HELP[name]) for name in names),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of --help, for which nothing is imported."""
@@ -91,22 +104,13 @@ def _how_to_install() -> str:
     return "`pip uninstall estela-consumer`, then `pip install estela-scrapy`"
 
 
-def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        print_line(f"estela-scrapy {__version__}")
-        context.exit()
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
-    help="Show the version and exit.",
-)  # fmt: skip
+@version_option(__version__)
 def estela_scrapy(**_: Any) -> None:
     """From a Scrapy crawl over a queue to a database.
 
     `estela-scrapy demo` shows it on this machine. Each command has a name of its own too: estela-consume,
-    estela-verify, estela-data, estela-dead-letters, estela-outbox.
+    estela-verify, estela-status, estela-data, estela-dead-letters, estela-queue, estela-outbox.
     """
 
 

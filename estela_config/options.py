@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 import click
 
 from estela_config.configuration import Configuration, load
+from estela_queue_adapter import __version__
 from estela_queue_adapter.errors import ConfigurationError
+from estela_terminal.commands import version_option
 from estela_terminal.exit_codes import ExitCode
 from estela_terminal.logs import log_format_option
 
@@ -32,7 +34,7 @@ logger = logging.getLogger(__name__)
 def env_file_option(command: _Command) -> _Command:
     """Gives the command `--env-file`, and its other options what the layers have for their variables.
 
-    And `--log-format`, one of these others.
+    And `--log-format`, one of these others, and `--version`.
     """
     return click.option(
         "--env-file",
@@ -42,7 +44,12 @@ def env_file_option(command: _Command) -> _Command:
         expose_value=False,
         callback=_load,
         help="A file of NAME=value lines, read where the environment sets nothing.",
-    )(log_format_option(command))
+    )(log_format_option(our_version_option(command)))
+
+
+def our_version_option(command: _Command) -> _Command:
+    """Gives the command `--version`; `env_file_option` does so too."""
+    return version_option(__version__)(command)
 
 
 def current_configuration() -> Configuration:

@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,17 +20,20 @@ from estela_consumer.dead_letters.publisher import (
     warn_of_shortened,
 )
 from estela_consumer.errors import EXIT_MEANINGS, AccessRefused, StoreUnreachable, UsageError
-from estela_consumer.monitoring.lag import final_lag
+from estela_consumer.monitoring.lag import LagWatch, final_lag
 from estela_consumer.monitoring.observation import Observer
 from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.pipeline.drain import DrainReport
 from estela_consumer.pipeline.pipeline import Pipeline, PipelineSettings
 from estela_consumer.pipeline.progress import Progress
 from estela_consumer.pipeline.stop_request import StopRequest
+from estela_consumer.pipeline.traffic import TrafficLog
 from estela_consumer.pipeline.writer_threads import WriterThreads
 from estela_consumer.pipeline.writers import BatchWriter
+from estela_consumer.retention import Retention
 from estela_consumer.retry import STORE, RetryPolicy
 from estela_consumer.stores import Store, StoreSettings, open_store
+from estela_consumer.threads import Threads
 from estela_pages.address import ListenError
 from estela_queue_adapter import Platform, Producer, Subscription, open_platform
 from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
@@ -40,7 +42,6 @@ from estela_terminal.exit_codes import ExitCode
 if TYPE_CHECKING:
     from estela_consumer.monitoring.monitor import Monitor
 
-_TICK = 0.1  # seconds between looks at the threads, and between two pictures of the progress
 _CLOSE_TIMEOUT = 5.0  # seconds for the writers and the clients of queue and store to let go
 _LAG_TIMEOUT = 3.0  # seconds of these for the queue to say how much remains
 _WRITERS_CLOSE_TIMEOUT = 0.5  # seconds of these for writers that still wait for the store
@@ -73,6 +74,10 @@ class ConsumerSettings:
     """Seconds after which a login or permission that is refused ends it; None: never."""
     monitoring: MonitoringSettings | None = None
     """None: nobody can look at it from outside."""
+    log_interval: float = 10.0
+    """Seconds between two lines of the log about a topic's messages; 0: none."""
+    retention: int | None = None
+    """Seconds after which what every group has read is removed from the queue; None: it stays."""
     environ: Mapping[str, str] | None = field(default=None, repr=False)
     """What configures the queue; None: the environment."""
 
@@ -95,34 +100,6 @@ class _Parts(NamedTuple):
         except QueueError as error:  # whatever was committed is confirmed
             logger.warning("Queue client not closed in good order: %s. Everything committed is safe.", error)
         self.store.close()
-
-
-class _Threads:
-    """Work that may wait for a server, each on a thread of its own: so a signal is obeyed whatever hangs."""
-
-    def __init__(self, failed: Callable[[BaseException], None]) -> None:
-        self._failed = failed
-        self._threads: list[threading.Thread] = []
-
-    def start(self, name: str, work: Callable[[], None]) -> None:
-        """Begin to work. `failed` is told, on that thread, of an error."""
-        thread = threading.Thread(target=self._run, args=(work,), name=f"estela-{name}", daemon=True)
-        thread.start()
-        self._threads.append(thread)
-
-    def _run(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001  (it is told, and becomes the exit code)
-            self._failed(error)
-
-    def close(self, deadline: Callable[[], float], tick: Callable[[], None]) -> bool:
-        """Block until all have ended, or until the deadline; whether they have. Calls `tick` meanwhile."""
-        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < deadline():
-            for thread in self._threads:
-                thread.join(_TICK / len(self._threads))
-            tick()
-        return not any(thread.is_alive() for thread in self._threads)
 
 
 class ConsumerService:
@@ -161,9 +138,41 @@ class ConsumerService:
                 logger.error("%s", error)
                 return ExitCode.USAGE
             logger.info("Consuming from %s into %s", parts.platform.describe(), parts.store.describe())
-            self._consume(parts, monitor, tick)
+            traffic = TrafficLog(self.progress, self._observer.lag_of, self._settings.log_interval)
+            with self._watching_lag(parts.platform, monitor):
+                self._consume(parts, monitor, lambda: _both(traffic.tick, tick))
+            traffic.finish()
         self.progress.set_outcome(self._drain_reports(), stopped=self._signal is not None)
         return self._exit_code()
+
+    @contextlib.contextmanager
+    def _watching_lag(self, platform: Platform, monitor: Monitor | None) -> Iterator[None]:
+        """Have the lag asked for the log and the terminal; the monitor does so by itself."""
+        watches = {}
+        if monitor is None:
+            for topic in self._settings.topics:
+                watches[topic] = LagWatch(platform, self._subscription(topic), only_counts=True)
+                watches[topic].start()
+            self._observer.lag_watches = watches
+        try:
+            yield
+        finally:
+            for watch in watches.values():
+                watch.stop()
+
+    @property
+    def remaining(self) -> int | None:
+        """Messages that a drain has still to read, else those still to come; None if that is not known.
+
+        Any thread may ask.
+        """
+        if self._settings.pipeline.drain:
+            reports = [pipeline.drain_report() for pipeline in self._pipelines]
+            remaining = [report.remaining if report else None for report in reports]
+            known = [sum(each.values()) for each in remaining if each is not None]
+            return sum(known) if known and len(known) == len(remaining) else None
+        lags = [self._observer.lag_of(topic) for topic in self._settings.topics]
+        return None if None in lags else sum(lag or 0 for lag in lags)
 
     @property
     def hangs(self) -> bool:
@@ -179,7 +188,7 @@ class ConsumerService:
 
         monitor = Monitor(self._settings.monitoring, self._observer)
         monitor.start()
-        logger.info("Monitoring at %s: /livez /readyz /metrics /status.json", monitor.url)
+        logger.info("Monitoring at %s: / /livez /readyz /metrics /status.json", monitor.url)
         return monitor
 
     def _open(self) -> _Parts:
@@ -206,15 +215,21 @@ class ConsumerService:
     def _consume(self, parts: _Parts, monitor: Monitor | None, tick: Callable[[], None]) -> None:
         if monitor is not None:
             monitor.watch_queue(parts.platform, map(self._subscription, self._settings.topics))
+            monitor.watch_group(parts.platform, parts.store)
         if not self._stop_request.is_made:
             self._run_threads({"store": lambda: self._wait_for_store(parts.store)}, tick)
         if not self._stop_request.is_made:
             if monitor is not None:
                 monitor.watch_store(parts.store, self._retry)
+            retention = self._retention(parts.platform)
             for writers in parts.writers:
                 writers.start()
             pipelines = zip(self._settings.topics, parts.pipelines, strict=True)
             self._run_threads({topic: pipeline.run for topic, pipeline in pipelines}, tick)
+            if retention is not None:
+                retention.stop()
+                if self._settings.pipeline.drain and not self._stop_request.is_made:
+                    self._run_threads({"retention": retention.prune}, tick)
         self._retry.cancelled.set()
         if monitor is not None:
             monitor.stop_watching()
@@ -226,7 +241,16 @@ class ConsumerService:
             if not lags.close(lambda: until, tick):
                 self._hangs = True  # nothing is lost by it, and the process can end soon
 
-    def _ask_lags(self, platform: Platform) -> _Threads:
+    def _retention(self, platform: Platform) -> Retention | None:
+        """What prunes the queue, if it shall be: from now on, or, as a drain is short, once at its end."""
+        if self._settings.retention is None:
+            return None
+        retention = Retention(platform, self._settings.retention)
+        if not self._settings.pipeline.drain:
+            retention.start()
+        return retention
+
+    def _ask_lags(self, platform: Platform) -> Threads:
         """Have the queue asked how much remains, while the rest is closed."""
 
         def ask(topic: str) -> None:
@@ -234,7 +258,7 @@ class ConsumerService:
             if lag is not None:
                 self.progress.set_lag(topic, lag)
 
-        threads = _Threads(lambda error: logger.debug("lag not known: %s", error))
+        threads = Threads(lambda error: logger.debug("lag not known: %s", error))
         if not any(isinstance(error, QueueError) for error in self._errors):
             for topic in self._settings.topics:
                 threads.start(f"lag-{topic}", partial(ask, topic))
@@ -244,7 +268,7 @@ class ConsumerService:
         self, work: dict[str, Callable[[], None]], tick: Callable[[], None], until: float = math.inf
     ) -> None:
         """Return when all of it is done, or when time is up."""
-        threads = _Threads(self._fail)
+        threads = Threads(self._fail)
         for name, one in work.items():
             threads.start(name, one)
 
@@ -340,6 +364,11 @@ class ConsumerService:
             return ExitCode.OPEN_TRANSACTION
         dead_letters = self.progress.snapshot().total["dead_lettered"]
         return ExitCode.DEAD_LETTERS if dead_letters else ExitCode.OK
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> None:
+    first()
+    second()
 
 
 def _code_of(error: BaseException) -> ExitCode:

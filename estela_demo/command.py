@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from estela_config.options import our_version_option
 from estela_demo.demo import Demo, embedded_environ, run_environ
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
@@ -44,6 +45,7 @@ In a Scrapy project of your own:
     metavar="PATH",
     help="Keep the files of queue and store here, in a new or empty folder.  [default: a temporary one]",
 )
+@our_version_option
 def demo(folder: Path | None) -> None:
     """Crawl a small shop on this machine, store what the spider scrapes, and check that it is all there.
 

@@ -51,6 +51,10 @@ class TopicDenied(AccessDenied):
     """The login is right, and has no permission on this one topic."""
 
 
+class GroupInUse(PermanentError):
+    """A group has members: its positions are theirs."""
+
+
 class MessageRejected(PermanentError):
     """The queue will never take this message: too large, or not allowed."""
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from typing_extensions import Self
 
@@ -20,6 +20,9 @@ from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Headers, Message, Outgoing, Position
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_reader import Peek, RereadingReader, TopicReader
+
+if TYPE_CHECKING:
+    from estela_queue_adapter.administration import Administration
 
 OnDelivery: TypeAlias = Callable[[QueueError | None], None]
 
@@ -290,6 +293,13 @@ class Platform(ABC):
         PermanentError if the platform has no transactions.
         """
         raise PermanentError(f"{self.describe()} has no transactions")
+
+    def administration(self) -> Administration:
+        """The queue as its operator sees it, on a connection of its own; connects at the first question.
+
+        Raises PermanentError if the platform has none.
+        """
+        raise PermanentError(f"{self.describe()} does not tell of its topics and groups")
 
     @abstractmethod
     def describe(self) -> str:

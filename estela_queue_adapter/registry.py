@@ -45,13 +45,16 @@ def open_platform(
         logger.warning("%s", told)
     opened = cls(read(cls.settings_class, environ, arguments))
     if not name:
-        logger.warning(
-            "%s is not set: using the embedded queue, %s. Set %s=kafka for Kafka.",
-            PREFIX,
-            opened.describe(),
-            PREFIX,
-        )
+        _tell_default(opened.describe())
     return opened
+
+
+@functools.cache
+def _tell_default(described: str) -> None:
+    """Once in a process for each queue, however often it is opened."""
+    logger.info(
+        "%s is not set: using the embedded queue, %s. Set %s=kafka for Kafka.", PREFIX, described, PREFIX
+    )
 
 
 def get_producer_interface(

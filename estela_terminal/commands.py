@@ -15,14 +15,29 @@ from estela_terminal.output import (
     OutputFailed,
     discard_unwritten_errors,
     flush_output,
+    print_line,
     print_lines,
     say,
     say_error,
 )
 from estela_terminal.printable import printable, printable_traceback
 
-_OPTIONS_THAT_NAME = ("group", "jobs_topic")
+_OPTIONS_THAT_NAME = ("group", "jobs_topic", "remove")
 _NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # since click 8.2
+
+
+def version_option(version: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives a command `--version`, which shows its name as called and this."""
+
+    def show(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+        if wanted and not context.resilient_parsing:
+            print_line(f"{context.command_path} {version}")
+            context.exit()
+
+    return click.option(
+        "--version", is_flag=True, is_eager=True, expose_value=False, callback=show,
+        help="Show the version and exit.",
+    )  # fmt: skip
 
 
 class DataCommand(click.Command):

@@ -36,6 +36,8 @@ class ExitCode(enum.IntEnum):
     """What was looked at works, but something about it must be corrected."""
     ACCESS_REFUSED = 16
     """A server has refused the login, or a permission, for as long as it was to be tried."""
+    IN_USE = 17
+    """Refused, and nothing was changed: somebody needs what would be changed or removed."""
     INTERRUPTED = 130
     """Ctrl-C, as shells have it: see `ended_by`."""
 

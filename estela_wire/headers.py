@@ -37,6 +37,9 @@ TRUNCATED_KEY = f"{PREFIX}truncated-key"
 TRUNCATED_HEADERS = f"{PREFIX}truncated-headers"
 UNREADABLE_FROM = f"{PREFIX}unreadable-from"  # the first of the offsets that its raw bytes take
 
+# In the tombstone of a letter that was not replayed: why it never shall be.
+DISCARDED = f"{PREFIX}discarded"
+
 _OF_ORIGIN = (TOPIC, PARTITION, OFFSET, TIMESTAMP)
 _OF_REPLAY = [*_OF_ORIGIN, REPLAYS]
 _NUMBER = re.compile(r"[0-9]{1,18}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from devservers.kafka import KafkaCluster
 from devservers.mongodb import MongoReplicaSet
@@ -21,7 +21,10 @@ pytest_plugins = ["tests.reruns"]
 _SHARED_SERVERS = {"kafka", "mongodb"}  # the fixtures of this file
 _SERVERS = pytest.StashKey[SharedServers]()
 
-settings.register_profile("fast", max_examples=10, deadline=None)  # for `scripts/test --fast`
+# How long an example takes depends on what else the machine does, and says nothing of what it shows.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
+settings.register_profile("fast", max_examples=10)  # for `scripts/test --fast`
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

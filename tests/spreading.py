@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-_MADE_ONCE = re.compile(r'^@pytest\.fixture\(.*scope="(class|module|session)"', re.MULTILINE)
+_MADE_ONCE = re.compile(r'^ *@pytest\.fixture\(.*scope="(class|module|package|session)"', re.MULTILINE)
 
 
 @functools.cache

@@ -235,6 +235,7 @@ def test_the_workflow_and_ci_run_the_test_command_of_contributors() -> None:
     steps = [step.get("run") for step in workflow["jobs"]["test"]["steps"]]
 
     assert "scripts/test" in steps
+    assert workflow["jobs"]["deploy"]["steps"][-1] == {"run": "scripts/test --deploy"}
     ci = (ROOT / ".ci" / "run").read_text().splitlines()
     assert {"scripts/test", "scripts/test --deploy"} <= set(ci)
     assert "`scripts/test`" in (ROOT / "CONTRIBUTING.md").read_text()

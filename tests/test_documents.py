@@ -13,10 +13,13 @@ from pathlib import Path
 import click
 
 from estela_cli.doctor import command as doctor_command
+from estela_cli.queue import command as queue_command
+from estela_cli.queue import opened as queue_opened
 from estela_consumer.cli import consume as consume_command
 from estela_consumer.cli import data as data_command
-from estela_consumer.cli import dead_letters as dead_letters_command
+from estela_consumer.cli import status as status_command
 from estela_consumer.cli import verify as verify_command
+from estela_consumer.cli.dead_letters import command as dead_letters_command
 from estela_consumer.errors import EXIT_MEANINGS, Reason
 from estela_demo import command as demo_command
 from estela_queue_adapter.platforms.embedded.platform import EmbeddedSettings
@@ -117,6 +120,8 @@ COMMANDS = {
     "estela-verify": (verify_command.verify, verify_command.MEANINGS),
     "estela-data": (data_command.data, data_command.MEANINGS),
     "estela-dead-letters": (dead_letters_command.dead_letters, dead_letters_command.MEANINGS),
+    "estela-status": (status_command.status, status_command.MEANINGS),
+    "estela-queue": (queue_command.queue, queue_opened.MEANINGS),
     "estela-outbox": (outbox_command.outbox, outbox_command.MEANINGS),
     "estela-scrapy doctor": (doctor_command.doctor, doctor_command.MEANINGS),
     "estela-scrapy demo": (demo_command.demo, demo_command.MEANINGS),

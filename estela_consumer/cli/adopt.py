@@ -13,8 +13,7 @@ import click
 
 from estela_consumer.adoption import AdoptionFailed, AdoptionReport, Replacement, survey
 from estela_consumer.adoption import adopt as adopt_collection
-from estela_consumer.cli.dataset_argument import dataset_argument
-from estela_consumer.cli.store_options import pass_store
+from estela_consumer.cli.store_options import dataset_argument, pass_store
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Store
 from estela_terminal.commands import DataCommand

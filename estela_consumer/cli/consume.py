@@ -12,6 +12,7 @@ import click
 
 from estela_config.configuration import Configuration
 from estela_config.options import current_configuration, env_file_option, log_notes
+from estela_config.topics import topics_of_settings
 from estela_consumer.cli import estela_variables, logs
 from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
@@ -27,7 +28,8 @@ from estela_queue_adapter.collector import settle_into_consuming
 from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, exit_codes_text
-from estela_wire.published import ITEMS, PREFIX, published_topics, topic
+from estela_terminal.times import seconds_of
+from estela_wire.published import topic
 from estela_wire.topics import JOBS_TOPIC
 
 _EPILOG = (
@@ -56,6 +58,17 @@ class _Number(click.FloatRange):
         if not number <= self._largest:
             self.fail(f"{value} is not a number up to {self._largest:.0f}.", param, ctx)
         return number
+
+
+class _Duration(click.types.StringParamType):
+    """`7d`, in seconds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = super().convert(value, param, ctx)
+        try:
+            return seconds_of(text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 _POSITIVE = click.IntRange(min=1)
@@ -110,8 +123,13 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
          "Seconds from a signal until the process has ended; what is in hand is finished, if it can be.")
 @_option("--auth-max-wait", "ESTELA_AUTH_MAX_WAIT", _SECONDS, 0.0,
          "Seconds after which a refused login or permission ends the consumer; 0: never.")
+@_option("--log-interval", "ESTELA_LOG_INTERVAL", _SECONDS, 10.0,
+         "Seconds between two lines of the log about a topic while its messages flow; 0: none.")
+@_option("--retention", "ESTELA_RETENTION", _Duration(), None,
+         "Remove from the embedded queue what every group has read and what is older: 7d.  "
+         "[default: nothing is removed]", metavar="DURATION")
 @_option("--listen", "ESTELA_LISTEN", str, None,
-         "Answer /livez /readyz /metrics /status.json there: HOST:PORT.  [default: nowhere]",
+         "Answer / (a page), /livez /readyz /metrics /status.json there: HOST:PORT.  [default: nowhere]",
          metavar="ADDRESS")
 @_option("--listen-names", "ESTELA_LISTEN_NAMES", str, None,
          "Names of hosts, with commas between, by which requests may call it beside its addresses.",
@@ -120,7 +138,7 @@ def _flag(*names: str, variable: str, text: str) -> Callable[[_Command], _Comman
 @env_file_option
 @_flag("--json", "as_json", variable="ESTELA_JSON",
        text="The summary as one JSON object on standard output.")
-@_flag("-v", "--verbose", variable="ESTELA_VERBOSE", text="The drivers' log lines too.")
+@_flag("-v", "--verbose", variable="ESTELA_VERBOSE", text="A line for each batch, and the drivers' lines.")
 def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     """Move the messages of each TOPIC into the database, each exactly once.
 
@@ -138,7 +156,7 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     except (UsageError, ListenError, ConfigurationError) as error:
         raise click.UsageError(str(error)) from None
     service = ConsumerService(settings)
-    with live_progress(console, service.progress) as draw:
+    with live_progress(console, service, draining=settings.pipeline.drain) as draw:
         code = service.run(draw)
     if code is not ExitCode.USAGE:
         print_summary(service.progress.snapshot(), code, as_json=as_json)
@@ -160,7 +178,7 @@ def _settings(options: dict[str, Any], configuration: Configuration) -> Consumer
     url = store_url(options["store"], environ)
     estela_variables.check_engine(environ, url)
     return ConsumerSettings(
-        topics=tuple(dict.fromkeys(options["topics"])) or _published_topics(configuration),
+        topics=tuple(dict.fromkeys(options["topics"])) or topics_of_settings(configuration, "consuming"),
         group=options["group"] or "",
         store=store_settings(options["store"], options["tls_ca_file"], environ),
         pipeline=PipelineSettings(
@@ -176,6 +194,8 @@ def _settings(options: dict[str, Any], configuration: Configuration) -> Consumer
         ),
         max_wait=options["max_wait"],
         auth_max_wait=options["auth_max_wait"] or None,
+        log_interval=options["log_interval"],
+        retention=options["retention"],
         monitoring=_monitoring(options, environ),
         environ=environ,
     )
@@ -189,24 +209,8 @@ def _monitoring(options: dict[str, Any], environ: Mapping[str, str]) -> Monitori
         address=ListenAddress.parse(options["listen"], options["listen_names"] or ""),
         jobs_topic=topic("ESTELA_JOBS_TOPIC", environ.get("ESTELA_JOBS_TOPIC", JOBS_TOPIC)),
         shown=shown,
+        group=options["group"] or "",
     )
-
-
-def _published_topics(configuration: Configuration) -> tuple[str, ...]:
-    published = published_topics(configuration.sources(PREFIX), *configuration.given(ITEMS))
-    if not (configuration.project or any(each.origin for each in published)):
-        raise UsageError(
-            "Missing argument 'TOPIC...': name a topic, set ESTELA_ITEMS_TOPIC, or run this in the folder of "
-            "a Scrapy project, whose settings say what it publishes to"
-        )
-    if not published:
-        raise UsageError("the settings switch every stream off, so there is no topic; name one")
-    told = (
-        f"{topic} ({name}, from {origin})" if origin else f"{topic} (the default of {name})"
-        for topic, name, origin in published
-    )
-    logger.info("No topic is named; consuming those that the settings name: %s", ", ".join(told))
-    return tuple(each.topic for each in published)
 
 
 def prepare_process() -> None:

@@ -17,15 +17,15 @@ from rich.cells import cell_len
 from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.adopt import adopt
-from estela_consumer.cli.dataset_argument import dataset_argument
 from estela_consumer.cli.extended_json import extended_json, plain_text
 from estela_consumer.cli.index import index
 from estela_consumer.cli.rekey import rekey
-from estela_consumer.cli.store_options import pass_store, store_settings, store_to_look_into
+from estela_consumer.cli.store_options import dataset_argument, pass_store, store_settings, store_to_look_into
 from estela_consumer.decoding.escaping import unescape_document, unescape_key_beside
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import Store
 from estela_queue_adapter.errors import BadName
+from estela_terminal.bar import Work
 from estela_terminal.commands import DataGroup
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
 from estela_terminal.output import (
@@ -172,7 +172,8 @@ def export(store: Store, dataset: Dataset, *, raw: bool, plain: bool, origin: di
     """DATASET (DATABASE/COLLECTION) as JSON lines on standard output, in the order of scraping."""
     found = False
     with _reachable():
-        for document in _documents(store, dataset, origin):
+        work = Work(logs.console(), "documents", prints=True)
+        for document in work.count(_documents(store, dataset, origin)):
             found = True
             if not raw:
                 document.pop("_id")

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Any
 
 import click
 
-from estela_consumer.cli.dataset_argument import dataset_argument
-from estela_consumer.cli.store_options import pass_store
+from estela_consumer.cli.store_options import dataset_argument, pass_store
 from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import Store
 from estela_consumer.stores.indexes import ASCENDING, DESCENDING, Index, Indexes, check
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import after_the_work, data_table, print_json, print_line, print_table, say_error
+from estela_terminal.times import UNITS, as_duration, shown_duration
 from estela_wire.dataset import Dataset
 
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"([1-9][0-9]{0,9})([smhdw])")
 _LONGEST = 2**31 - 1  # seconds; MongoDB's limit
 
 
@@ -33,16 +30,11 @@ def _fields(_context: click.Context, _parameter: click.Parameter, value: str | N
     return tuple((field[1:], DESCENDING) if field.startswith("-") else (field, ASCENDING) for field in fields)
 
 
-def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+def _seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """`90d` in seconds."""
-    if value is None:
-        return None
-    found = _DURATION.fullmatch(value.strip())
-    if found is None:
-        raise click.BadParameter(f"{value!r} is not a duration such as 90d, 12h, 30m or 60s")
-    seconds = int(found[1]) * _UNITS[found[2]]
-    if seconds > _LONGEST:
-        raise click.BadParameter(f"{value} is longer than MongoDB takes, {_LONGEST // _UNITS['d']:,} days")
+    seconds = as_duration(context, parameter, value)
+    if seconds is not None and seconds > _LONGEST:
+        raise click.BadParameter(f"{value} is longer than MongoDB takes, {_LONGEST // UNITS['d']:,} days")
     return seconds
 
 
@@ -167,7 +159,4 @@ def _shown_fields(index: Index) -> str:
 
 
 def _shown_duration(seconds: int | None) -> str:
-    if seconds is None:
-        return ""
-    unit = next(unit for unit, size in reversed(_UNITS.items()) if seconds % size == 0)
-    return f"{seconds // _UNITS[unit]:,}{unit}"
+    return "" if seconds is None else shown_duration(seconds)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.live import Live
 
 from estela_consumer.cli.summary import running
-from estela_consumer.pipeline.progress import Progress
+from estela_consumer.pipeline.pace import Pace
+from estela_consumer.service import ConsumerService
 from estela_terminal.output import is_terminal
 
 
 @contextlib.contextmanager
-def live_progress(console: Console, progress: Progress) -> Iterator[Callable[[], None]]:
+def live_progress(
+    console: Console, service: ConsumerService, *, draining: bool
+) -> Iterator[Callable[[], None]]:
     """What to call to have the progress drawn again; on anything but a terminal it draws nothing.
 
     A terminal that is gone meanwhile does not end the work.
@@ -25,10 +29,15 @@ def live_progress(console: Console, progress: Progress) -> Iterator[Callable[[],
     live = Live(
         console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
     )
+    pace, most = Pace(), 0
 
     def draw() -> None:
+        nonlocal most
+        snapshot, remaining = service.progress.snapshot(), service.remaining
+        pace.add(time.monotonic(), snapshot.total["read"], remaining)
+        most = max(most, remaining or 0)
         with _gone_is_quiet(console):
-            live.update(running(progress.snapshot()), refresh=True)
+            live.update(running(snapshot, pace, most if draining else None), refresh=True)
 
     with _gone_is_quiet(console):
         live.start()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from estela_consumer.cli.dataset_argument import dataset_of_text
-from estela_consumer.cli.store_options import pass_store
+from estela_consumer.cli.store_options import dataset_of_text, pass_store
 from estela_consumer.errors import StoreUnreachable
 from estela_consumer.rekeying import Rekeying
 from estela_consumer.stores import Store

@@ -1,4 +1,4 @@
-"""The options that name a store, the same for every command."""
+"""The options that name a store, and the argument that names a dataset, the same for every command."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from estela_consumer.stores import StoreSettings, open_store
 from estela_consumer.stores.opening import DEFAULT_URL
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.files.values import SUFFIX, value_of
+from estela_wire.dataset import Dataset
 
 _VARIABLE = "DB_CONNECTION"
 
@@ -73,3 +74,16 @@ def store_settings(url: str | None, tls_ca_file: str | None, environ: Mapping[st
     url, tls_ca_file = store_url(url, environ), tls_ca_file or ""
     tls = url.startswith("mongodb") and estela_variables.wants_tls(environ, tls_ca_file)
     return StoreSettings(url=url, url_from_file=from_file, tls=tls, tls_ca_file=tls_ca_file if tls else "")
+
+
+def dataset_of_text(value: str) -> Dataset:
+    """The dataset that DATABASE/COLLECTION names; raises BadParameter."""
+    database, separator, collection = value.partition("/")
+    if not (separator and database and collection):
+        raise click.BadParameter(
+            f"{value!r} is not DATABASE/COLLECTION; `estela-data list` shows what there is"
+        )
+    return Dataset(database, collection)
+
+
+dataset_argument = click.argument("dataset", type=dataset_of_text, metavar="DATABASE/COLLECTION")

@@ -9,7 +9,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from estela_consumer.pipeline.drain import DrainReport
+from estela_consumer.pipeline.pace import Pace, shown_seconds
 from estela_consumer.pipeline.progress import COUNTS, KINDS, Snapshot
+from estela_terminal.bar import bar
 from estela_terminal.exit_codes import ExitCode
 from estela_terminal.output import (
     DataTable,
@@ -48,12 +50,22 @@ def summary(snapshot: Snapshot, code: ExitCode) -> list[RenderableType]:
     return [*parts, "", *drains, _last_line(snapshot, code)]
 
 
-def running(snapshot: Snapshot) -> RenderableType:
-    """One line for while it runs, and an empty one, where the prompt appears if the process is killed."""
-    total, lag = snapshot.total, sum(snapshot.lag.values())
-    counts = ", ".join(f"{total[name]:,} {_TITLES[name]}" for name in COUNTS if total[name] or name == "read")
-    to_come = f", {lag:,} to come" if snapshot.lag else ""
-    return Group(as_text(f"{counts}, {snapshot.rate:,.0f} a second{to_come}", style="cyan"), "")
+def running(snapshot: Snapshot, pace: Pace, of: int | None) -> RenderableType:
+    """While it runs: a bar, if it is a drain of so many messages, and a line.
+
+    And an empty one, where the prompt appears if the process is killed.
+    """
+    total, remaining, seconds = snapshot.total, pace.remaining, pace.seconds_left
+    counts = [f"{total[name]:,} {_TITLES[name]}" for name in COUNTS if total[name] or name == "read"]
+    parts = [*counts, f"{pace.rate:,.0f} a second"]
+    if remaining is not None:
+        parts.append(f"{remaining:,} to come")
+    if remaining and seconds is not None:
+        parts.append(f"done in {shown_seconds(seconds)}" if of else f"caught up in {shown_seconds(seconds)}")
+    line = as_text(", ".join(parts), style="cyan")
+    if of and remaining is not None:
+        return Group(bar(of - remaining, of), line, "")
+    return Group(line, "")
 
 
 def print_summary(snapshot: Snapshot, code: ExitCode, *, as_json: bool) -> None:

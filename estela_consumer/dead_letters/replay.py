@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any, NamedTuple, TypeAlias
 
 from estela_consumer.decoding.envelope import salvaged_envelope
 from estela_queue_adapter import Message, Outgoing, Platform, Transactions, Unreadable
@@ -56,6 +57,8 @@ class DeadLetter:
     headers: Headers
     """The message's own."""
     data: bytes
+    discarded: str | None = None
+    """Why it was discarded; None if it was not."""
 
     @classmethod
     def of(cls, message: Message) -> DeadLetter | None:
@@ -128,6 +131,7 @@ class DeadLetter:
             "truncated_key": self.truncated_key,
             "truncated_headers": self.truncated_headers,
             "unreadable_from": self.unreadable_from,
+            "discarded": self.discarded,
             "dataset": str(self.dataset) if self.dataset else None,
             "key": None if self.key is None else base64.b64encode(self.key).decode(),
             "headers": [
@@ -143,11 +147,22 @@ class DeadLetter:
     def replayed(self) -> tuple[Outgoing, Outgoing]:
         """The message on its way back, and the tombstone that settles the letter."""
         headers = [*replay_headers(self.origin, self.replays + 1), *self.headers]
-        topic = self.origin.topic
         return (
-            Outgoing(topic, self.data, self.key, headers, self.origin.partition),
-            Outgoing(dead_letter_topic(topic), None, self.letter_key),
+            Outgoing(self.origin.topic, self.data, self.key, headers, self.origin.partition),
+            self._tombstone([]),
         )
+
+    def settled(self, because: str, now: datetime) -> Outgoing:
+        """The tombstone alone, which says why."""
+        return self._tombstone(
+            [
+                (names.DISCARDED, because.encode(errors="replace")),
+                (names.TIME, now.isoformat(timespec="milliseconds").encode()),
+            ]
+        )
+
+    def _tombstone(self, headers: Headers) -> Outgoing:
+        return Outgoing(dead_letter_topic(self.origin.topic), None, self.letter_key, headers)
 
 
 @dataclass(slots=True)
@@ -161,32 +176,70 @@ class ReplayCounts:
     """Not replayed, because the queue refuses the message."""
 
 
-class DeadLetterReader:
-    """The dead letters of one topic. A letter that was replayed, or a second copy of one, is not seen."""
+Wanted: TypeAlias = Callable[[DeadLetter], bool]
+Watch: TypeAlias = "Callable[[Iterator[Message], int | None], Iterator[Message]]"
+"""Sees the messages on their way, and is told how many there are, if that is known."""
 
-    def __init__(self, platform: Platform, topic: str) -> None:
+
+class _LatestCopies(NamedTuple):
+    """Partition and offset of the latest copy of each letter, by the key that its copies share."""
+
+    open: dict[bytes | None, tuple[int, int]]
+    discarded: dict[bytes | None, tuple[int, int]]
+    because: dict[bytes | None, str]
+    """Why, of those that were discarded."""
+
+
+class DeadLetterReader:
+    """The dead letters of one topic. A letter that was replayed, or a second copy of one, is not seen.
+
+    One that was discarded stays so, also if its message is met again: unless it is replayed after all. What
+    is read of their topic, twice for each question, passes through `watch`.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        topic: str,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        watch: Watch = lambda messages, _: messages,
+    ) -> None:
         self._platform = platform
         self._topic = topic
+        self._now = now
+        self._watch = watch
 
-    def letters(self, wanted: Callable[[DeadLetter], bool] = lambda _: True) -> Iterator[DeadLetter]:
-        """Those still open that are `wanted`. Reads the topic twice; raises QueueError."""
-        latest = self._latest_copies()
-        for message in self._messages() if latest else ():
+    def letters(
+        self, wanted: Wanted = lambda _: True, *, discarded: bool | None = False
+    ) -> Iterator[DeadLetter]:
+        """Those still open that are `wanted`; those that were discarded instead, or both if None.
+
+        Reads the topic twice; raises QueueError.
+        """
+        copies, count = self._latest_copies()
+        latest = {} if discarded else copies.open
+        if discarded is not False:
+            latest = {**latest, **copies.discarded}
+        for message in self._watch(self._messages(), count) if latest else ():
             if latest.get(message.key) == (message.partition, message.offset):
                 letter = DeadLetter.of(message)
+                if letter is not None and (because := copies.because.get(message.key)) is not None:
+                    letter = replace(letter, discarded=because)
                 if letter is not None and wanted(letter):
                     yield letter
 
-    def replay(self, wanted: Callable[[DeadLetter], bool]) -> ReplayCounts:
+    def replay(self, wanted: Wanted, *, discarded: bool = False, edited: bytes | None = None) -> ReplayCounts:
         """Send the wanted ones back to their topic, each exactly once even if this is killed meanwhile.
 
-        Raises QueueError; what was not replayed by then is still a letter.
+        With `edited` as their value, if given. Raises QueueError; what was not replayed by then is still a
+        letter.
         """
         counts = ReplayCounts()
         # Opened first: it undoes what a killed replay did by half, and ends one that still runs.
         with self._platform.transactions(f"estela-replay-{self._topic}") as transactions:
             batch: list[DeadLetter] = []
-            for letter in self.letters(wanted):
+            for found in self.letters(wanted, discarded=discarded):
+                letter = found if edited is None else replace(found, data=edited, truncated=None)
                 if letter.not_whole:
                     logger.error(
                         "The dead letter of %s is not replayed: it %s. What %s has at that place stays there "
@@ -201,6 +254,23 @@ class DeadLetterReader:
                     batch = []
             self._send(transactions, batch, counts)
         return counts
+
+    def discard(self, wanted: Wanted, because: str) -> int:
+        """Settle the wanted ones without sending them back, and record why; how many. Raises QueueError.
+
+        They stay in the topic of the letters for as long as that keeps them.
+        """
+        count = 0
+        with self._platform.transactions(f"estela-replay-{self._topic}") as transactions:
+            batch: list[Outgoing] = []
+            for letter in self.letters(wanted):
+                batch.append(letter.settled(because, self._now()))
+                if len(batch) == _REPLAY_COUNT:
+                    transactions.publish(batch)
+                    count, batch = count + len(batch), []
+            if batch:
+                transactions.publish(batch)
+        return count + len(batch)
 
     def _send(self, transactions: Transactions, batch: list[DeadLetter], counts: ReplayCounts) -> None:
         if not batch:
@@ -220,16 +290,18 @@ class DeadLetterReader:
         else:
             counts.replayed += len(batch)
 
-    def _latest_copies(self) -> dict[bytes | None, tuple[int, int]]:
-        """Partition and offset of the latest copy of each open letter."""
-        latest: dict[bytes | None, tuple[int, int]] = {}
-        foreign = 0
-        for message in self._messages():
+    def _latest_copies(self) -> tuple[_LatestCopies, int]:
+        """These, and how many messages the topic has."""
+        copies = _LatestCopies({}, {}, {})
+        foreign = count = 0
+        for message in self._watch(self._messages(), None):
+            count += 1
             if message.data is None:
-                latest.pop(message.key, None)
+                _settle(copies, message)
                 continue
             letter = DeadLetter.of(message)
             if letter is not None and letter.origin.topic == self._topic:
+                latest = copies.discarded if message.key in copies.because else copies.open
                 latest[message.key] = (message.partition, message.offset)
             else:
                 foreign += 1
@@ -238,10 +310,23 @@ class DeadLetterReader:
                 "%d message(s) in %s are not dead letters of %s; they are skipped.",
                 foreign, dead_letter_topic(self._topic), self._topic,
             )  # fmt: skip
-        return latest
+        return copies, count
 
     def _messages(self) -> Iterator[Message]:
         try:
             yield from self._platform.read(dead_letter_topic(self._topic))
         except TopicMissing:  # there never was one
             return
+
+
+def _settle(copies: _LatestCopies, tombstone: Message) -> None:
+    """Note what a tombstone says of the letter with its key."""
+    key = tombstone.key
+    copy = copies.open.pop(key, None) or copies.discarded.pop(key, None)
+    because = header_texts(tombstone.headers).get(names.DISCARDED)
+    if because is None:
+        copies.because.pop(key, None)
+        return
+    copies.because[key] = because
+    if copy is not None:
+        copies.discarded[key] = copy

@@ -9,7 +9,8 @@ from estela_queue_adapter.errors import BadName
 from estela_wire.dataset import Dataset, dataset_of
 from estela_wire.envelope import Envelope
 
-_dataset_of = functools.lru_cache(maxsize=2048)(dataset_of)  # a topic's messages share a few datasets
+remembered_dataset = functools.lru_cache(maxsize=2048)(dataset_of)
+"""`dataset_of` for names of any kind that can be hashed: a topic's messages share a few datasets."""
 
 
 def destination_of(message: Message, envelope: Envelope) -> Dataset:
@@ -18,6 +19,6 @@ def destination_of(message: Message, envelope: Envelope) -> Dataset:
     # With both names the jid decides nothing, and it may be of any kind and size.
     jid = None if database and collection else envelope.jid
     try:
-        return _dataset_of(message.topic, jid, database, collection)
+        return remembered_dataset(message.topic, jid, database, collection)
     except TypeError as error:  # a list or an object in the place of a name
         raise BadName(f"a name is not a string: {error}") from error

@@ -9,14 +9,11 @@ import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.objectid import ObjectId
 
-from estela_consumer.decoding.escaping import Shapes, escape_document, may_hold_backslashes
-from estela_consumer.decoding.metadata import SUBDOCUMENT
 from estela_consumer.decoding.version import Version
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message
 from estela_wire.canonical import canonical
 from estela_wire.dataset import Dataset
-from estela_wire.envelope import Envelope
 from estela_wire.topics import STATS_TOPIC
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit
@@ -24,8 +21,6 @@ OBJECT_ID_ELEMENT = b"\x07_id\x00"
 """How a document whose `_id` is an ObjectId begins behind the 4 bytes of its size; the 12 bytes follow."""
 
 _ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-_refused = Shapes()
-_BACKSLASH = ord("\\")  # a number is found faster in bytes than bytes are
 
 
 class Document(NamedTuple):
@@ -54,43 +49,6 @@ class Document(NamedTuple):
 
 
 make_document = partial(tuple.__new__, Document)  # what the class does, in half the time
-
-
-def document_of(
-    message: Message, envelope: Envelope, dataset: Dataset, identity: bytes | str, last: bytes = b""
-) -> Document:
-    """The document that the message becomes. Raises BadMessage for what MongoDB does not take.
-
-    `last` is one more element, in BSON, at its end.
-    """
-    return make_document((dataset, encoded_document(message, envelope, identity, last), message, None))
-
-
-def encoded_document(message: Message, envelope: Envelope, identity: bytes | str, last: bytes = b"") -> bytes:
-    """The same document in BSON."""
-    payload, data = envelope.payload, message.data or b""
-    try:
-        if (
-            "_id" in payload
-            or SUBDOCUMENT in payload
-            or (_refused and tuple(payload) in _refused)
-            or (_BACKSLASH in data and may_hold_backslashes(data))
-        ):
-            encoded = bson.encode(escape_document(payload))
-        else:
-            try:  # with its check of keys pymongo finds dots as it goes by; there are hardly ever any
-                encoded = bson.encode(payload, True)
-            except bson.errors.InvalidDocument:
-                _refused.remember(payload)  # being refused costs more than escaping
-                encoded = bson.encode(escape_document(payload))
-    except OverflowError as error:
-        raise BadMessage(Reason.BAD_VALUE, "an integer is beyond 64 bits") from error
-    except (bson.errors.BSONError, UnicodeError, ValueError) as error:
-        raise BadMessage(Reason.BAD_VALUE, f"not a BSON value: {error}") from error
-    encoded = with_id(identity, encoded, last)
-    if len(encoded) > MAX_DOCUMENT_BYTES:
-        raise too_large(len(encoded))
-    return encoded
 
 
 def too_large(size: int) -> BadMessage:

@@ -26,7 +26,7 @@ _REMEMBERED = 1_000  # records, whose copies are not counted
 
 _POLL_TIMEOUT = 1.0  # seconds
 _POLL_MESSAGES = 500
-_CATCHING_UP = 0.1  # seconds between two polls while much is to come, as the pipelines need the processor
+_PAUSE = 0.1  # seconds between two polls: if much is to come, the pipelines need the processor
 _RETRY = 30.0  # seconds after an error
 
 logger = logging.getLogger(__name__)
@@ -128,4 +128,4 @@ class ClosedJobsWatch:
             if messages:
                 self._count.add(messages)
                 consumer.commit({message.partition: message.next for message in messages}.values())
-                self._stopped.wait(_CATCHING_UP)
+            self._stopped.wait(_PAUSE)

@@ -78,9 +78,16 @@ class LagWatch:
     """
 
     def __init__(
-        self, platform: Platform, subscription: Subscription, clock: Callable[[], float] = time.monotonic
+        self,
+        platform: Platform,
+        subscription: Subscription,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        only_counts: bool = False,
     ) -> None:
+        """`only_counts`: begin when the first two seconds are over, and do not look how old the lag is."""
         self._platform = platform
+        self._only_counts = only_counts
         self._subscription = subscription
         self._clock = clock
         self._answer: tuple[float, Lag] | None = None  # and when it came, on the clock
@@ -103,6 +110,8 @@ class LagWatch:
     def _watch(self) -> None:
         with contextlib.ExitStack() as closing:
             consumer = peek = None
+            if self._only_counts:
+                self._stopped.wait(_INTERVAL)
             while not self._stopped.is_set():
                 try:
                     if consumer is None or peek is None:
@@ -118,7 +127,7 @@ class LagWatch:
     def _ask(self, consumer: Consumer, peek: Peek) -> None:
         behind = group_lag(consumer)
         now, asked_at = self._clock(), time.time()
-        unread = [at for at, lag in behind.items() if lag]
+        unread = [] if self._only_counts else [at for at, lag in behind.items() if lag]
         try:
             times = peek.times(unread) if unread else {}
         except QueueError as error:

@@ -13,6 +13,7 @@ from estela_consumer.monitoring.collector import CONTENT_TYPE, exposition
 from estela_consumer.monitoring.history import INTERVAL, History
 from estela_consumer.monitoring.lag import LagWatch
 from estela_consumer.monitoring.observation import Observer
+from estela_consumer.monitoring.page import ConsumerPage
 from estela_consumer.monitoring.pages import Pages
 from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.monitoring.status import status
@@ -37,11 +38,15 @@ class Monitor:
         self._closed_jobs_watch: ClosedJobsWatch | None = None
         self._history = History()
         version = estela_queue_adapter.__version__
+        self._page = ConsumerPage(
+            observer.observe, self._history, settings.shown, settings.jobs_topic, settings.group
+        )
         pages = Pages(
             observer.observe,
             exposition(observer.observe, version),
             CONTENT_TYPE,
             partial(status, history=self._history, settings=settings.shown, version=version),
+            self._page.response,
         )
         self._server = PageServer(bind(settings.address), settings.address, pages.by_path)
         self._closed = threading.Event()
@@ -55,6 +60,10 @@ class Monitor:
         """Begin to answer. Call it once."""
         self._server.start()
         threading.Thread(target=self._sample, name="estela-monitoring", daemon=True).start()
+
+    def watch_group(self, platform: Platform, store: Store) -> None:
+        """Let the page ask these about the group, from now on and only if somebody looks at it."""
+        self._page.open(platform, store)
 
     def watch_queue(self, platform: Platform, subscriptions: Iterable[Subscription]) -> None:
         """Ask for the lag of each, and for crawls that end, from now on. Call it once."""
@@ -80,6 +89,7 @@ class Monitor:
             self._closed_jobs_watch.stop()
         for watch in self.observer.lag_watches.values():
             watch.stop()
+        self._page.close()
 
     def close(self) -> None:
         """Answer no more. Blocks for a second at most; twice is fine."""

@@ -82,6 +82,12 @@ class Observer:
     closed_jobs: Callable[[], ClosedJobs] = ClosedJobs
     started_at: float = field(default_factory=time.time)
 
+    def lag_of(self, topic: str) -> int | None:
+        """How many messages of the topic are not committed, as last asked; None if that is not known."""
+        watch = self.lag_watches.get(topic)
+        lag = watch.latest() if watch is not None else None
+        return None if lag is None else lag.total
+
     def observe(self) -> Observation:
         """What is so now."""
         progress = self.progress.snapshot()

@@ -20,12 +20,14 @@ class Pages:
         metrics: Callable[[], bytes],
         metrics_type: str,
         status: Callable[[Observation], dict[str, object]],
+        page: Callable[[], Response],
     ) -> None:
         self._observe = observe
         self._metrics = metrics
         self._metrics_type = metrics_type
         self._status = status
         self.by_path: dict[str, Callable[[], Response]] = {
+            "/": page,
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/metrics": self._metrics_page,

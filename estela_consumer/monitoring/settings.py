@@ -19,3 +19,5 @@ class MonitoringSettings:
     """Where closing records are; empty: nowhere."""
     shown: Mapping[str, Any] = field(default_factory=dict)
     """Options and their values, without secrets."""
+    group: str = ""
+    """As the consumer was told; empty: `group_<topic>`."""

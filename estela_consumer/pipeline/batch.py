@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
@@ -33,6 +33,11 @@ class ChunkLimits:
         """Bytes of BSON in a batch: a bound for the memory however many datasets are mixed."""
         return _BYTES_PER_BATCH * self.bytes
 
+    @property
+    def batch_messages(self) -> int:
+        """Messages in a batch, whatever they become."""
+        return _MESSAGES_PER_BATCH * self.count
+
 
 class Chunk(list[Document]):
     """The documents that one insert carries, and their size."""
@@ -58,36 +63,54 @@ class Batch:
         self.bytes = 0
         self.full = False
         self._limits = limits
-        self._max_bytes = limits.batch_bytes
-        self._max_messages = _MESSAGES_PER_BATCH * limits.count
         self._opened_at = opened_at
+        self._longest = self._largest = 0  # documents, and bytes, of a chunk
         self._last_messages: dict[int, Message] = {}  # of each partition
+
+    @property
+    def room(self) -> int:
+        """How many messages it can take before it may be full, whatever their datasets; one at least."""
+        return max(1, min(self._limits.count - self._longest, self._limits.batch_messages - self.messages))
 
     def add(self, message: Message, decoded: Document | BadMessage | None) -> None:
         """Take a message and what it was decoded to: a document, a reason against it, or a tombstone."""
-        self._last_messages[message.partition] = message
-        self.messages += 1
-        if message.headers or message.key:  # they stay in memory with the message
-            self.bytes += len(message.key or b"") + sum(len(value or b"") for _, value in message.headers)
-        limits = self._limits
-        if type(decoded) is Document:
-            dataset, encoded, _, _ = decoded
-            chunk = self.chunks.get(dataset)
-            if chunk is None:
-                chunk = self.chunks[dataset] = Chunk()
-            chunk.append(decoded)
-            size = len(encoded)
-            chunk.bytes += size
-            self.bytes += size
-            if len(chunk) >= limits.count or chunk.bytes >= limits.bytes:
-                self.full = True
-        elif isinstance(decoded, BadMessage):
-            self.rejected.append(RejectedMessage(message, decoded))
-            self.bytes += len(message.data or b"")
-        else:
-            self.tombstones += 1
-        if self.bytes >= self._max_bytes or self.messages >= self._max_messages:
-            self.full = True
+        self.add_all((message,), (decoded,))
+
+    def add_all(self, messages: Sequence[Message], decoded: Sequence[Document | BadMessage | None]) -> None:
+        """Take messages and what each was decoded to."""
+        chunks, last, size = self.chunks, self._last_messages, 0
+        longest, largest = self._longest, self._largest
+        for message, one in zip(messages, decoded, strict=True):
+            _, partition, _, _, key, data, headers = message
+            last[partition] = message
+            if headers or key:  # they stay in memory with the message
+                size += len(key or b"") + sum(len(value or b"") for _, value in headers)
+            if type(one) is Document:
+                dataset, encoded, _, _ = one
+                chunk = chunks.get(dataset)
+                if chunk is None:
+                    chunk = chunks[dataset] = Chunk()
+                chunk.append(one)
+                chunk.bytes += len(encoded)
+                size += len(encoded)
+                if len(chunk) > longest:
+                    longest = len(chunk)
+                if chunk.bytes > largest:
+                    largest = chunk.bytes
+            elif isinstance(one, BadMessage):
+                self.rejected.append(RejectedMessage(message, one))
+                size += len(data or b"")
+            else:
+                self.tombstones += 1
+        self.messages += len(messages)
+        self.bytes += size
+        self._longest, self._largest = longest, largest
+        self.full = (
+            longest >= self._limits.count
+            or largest >= self._limits.bytes
+            or self.bytes >= self._limits.batch_bytes
+            or self.messages >= self._limits.batch_messages
+        )
 
     @property
     def positions(self) -> dict[int, Position]:

@@ -6,13 +6,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 
-from estela_consumer.decoding.decoder import decode
-from estela_consumer.errors import BadMessage
+from estela_consumer.decoding.decoder import decode_all
+from estela_consumer.decoding.drafts import MOST_TOGETHER
 from estela_consumer.pipeline.batch import Batch, ChunkLimits
 from estela_consumer.pipeline.rate_limit import RateLimiter
 from estela_queue_adapter import Consumer, Message
 
 _POLL_TIMEOUT = 0.2  # seconds the longest poll takes, so that everything else gets its turn
+
+_BYTES_TOGETHER = 64 * 1024  # of messages that are decoded together
 
 
 class Gathering:
@@ -76,11 +78,18 @@ class Gathering:
             self._batch = Batch(self._limits, self._clock())
         polled, batch = self._polled, self._batch
         while polled and not batch.full:
+            together = self._some_polled(min(MOST_TOGETHER, batch.room))
+            batch.add_all(together, decode_all(together))
+
+    def _some_polled(self, count: int) -> list[Message]:
+        """Take the next `count` of those polled, fewer if they are large, and one at least."""
+        taken: list[Message] = []
+        size, polled, limit = 0, self._polled, min(_BYTES_TOGETHER, self._limits.bytes)
+        while polled and len(taken) < count and size < limit:
             message = polled.popleft()
-            try:
-                batch.add(message, decode(message))
-            except BadMessage as error:
-                batch.add(message, error)
+            taken.append(message)
+            size += len(message[5] or b"")
+        return taken
 
     def poll_paused(self) -> None:
         """Take nothing, but stay a member of the group. Blocks in `poll`."""

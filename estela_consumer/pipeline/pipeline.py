@@ -305,7 +305,7 @@ class Pipeline(PartitionListener):
     def _log(self, written: WrittenBatch) -> None:
         batch, result, seconds = written
         upto = ", ".join(f"{at.partition}:{at.offset}" for at in batch.positions.values())
-        logger.info(
+        logger.debug(
             "%s: %d messages up to %s in %.3f s: %d stored, %d already there, %d superseded, %d dead letters",
             self._topic,
             batch.messages,

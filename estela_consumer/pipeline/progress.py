@@ -36,6 +36,8 @@ class Snapshot:
     """By topic; None if nothing was to be drained."""
     stopped: bool = False
     """Whether a signal ended it."""
+    recent_datasets: tuple[str, ...] = ()
+    """The names in `datasets`, the one that was written to last first."""
 
     @property
     def total(self) -> dict[str, int]:
@@ -158,4 +160,5 @@ class Progress:
                 self._clock() - self._started_at,
                 self._drains,
                 self._stopped,
+                tuple(reversed(self._datasets)),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,8 +55,14 @@ def _open(settings: StoreSettings) -> Store:
     opener: Callable[[StoreSettings], Store] = registered[scheme].load()
     store = opener(settings)
     if not settings.url:
-        logger.warning(
-            "DB_CONNECTION is not set: using the embedded store, %s. Set it to mongodb://... for MongoDB.",
-            store.describe(),
-        )
+        _tell_default(store.describe())
     return store
+
+
+@functools.cache
+def _tell_default(described: str) -> None:
+    """Once in a process for each store, however often it is opened."""
+    logger.info(
+        "DB_CONNECTION is not set: using the embedded store, %s. Set it to mongodb://... for MongoDB.",
+        described,
+    )

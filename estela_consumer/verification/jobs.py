@@ -80,21 +80,36 @@ class Jobs:
         """Those of which something is known since then, whole, the latest first. Raises QueueError."""
         recent = self._histories((), moment - _CLOCKS_DIFFER)
         recent = {jid: each for jid, each in recent.items() if each.time >= moment}
-        if recent and (earliest := _earliest(recent)) < moment - _CLOCKS_DIFFER:
-            before = self._histories(recent, earliest)
-            recent = {jid: before.get(jid, each) for jid, each in recent.items()}
+        old = [jid for jid in recent if not began_since(jid, moment - _CLOCKS_DIFFER)]
+        for jid, before in self.whole(old).items():
+            recent[jid].closed = before.closed | recent[jid].closed
         return sorted(recent.values(), key=lambda each: each.time, reverse=True)
 
-    def _histories(self, jobs: Collection[str], since: float) -> dict[str, JobHistory]:
+    def whole(self, jids: Collection[str]) -> dict[str, JobHistory]:
+        """The closing records of these jobs, all that are on the topic, in one reading. Raises QueueError."""
+        if not jids:
+            return {}
+        found = self._histories(jids, _earliest(jids), heartbeats=False)
+        return {jid: found[jid] for jid in jids if jid in found}
+
+    def _histories(
+        self, jobs: Collection[str], since: float, *, heartbeats: bool = True
+    ) -> dict[str, JobHistory]:
         found: dict[str, JobHistory] = {}
         reader = JobsTopicReader(self._platform, self._topic, since)
         try:
-            for told in reader.read_on(jobs):
+            for told in reader.read_on(jobs, heartbeats=heartbeats):
                 jid = told.jid if isinstance(told, Alive) else told.record.jid
                 found.setdefault(jid, JobHistory(jid)).add(told)
         finally:
             reader.close()
         return found
+
+
+def began_since(jid: str, moment: float) -> bool:
+    """Whether the job's name tells that it began then or later: so nothing was said of it before."""
+    began = time_of_job(jid.partition(".")[0])
+    return began is not None and began <= time.time() and began >= moment
 
 
 def _earliest(jobs: Collection[str]) -> float:

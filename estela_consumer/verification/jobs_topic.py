@@ -16,6 +16,7 @@ from estela_wire.heartbeat import KIND, Heartbeat, kind_of
 from estela_wire.jid import parse_jid
 
 _NAMES = re.compile(rb'"(?:job|jid)":\s*"([^"\\]*)"')  # of a record, as far as they are plain
+_HEARTBEAT = b'"kind":"heartbeat"'  # as crawls write it
 _PLAIN = re.compile(r"[ !#-\[\]-~]+")
 
 logger = logging.getLogger(__name__)
@@ -52,16 +53,18 @@ class JobsTopicReader:
         """How often the topic was another one than before: what was read until then is out of date."""
         return self._reader.begun_again
 
-    def read_on(self, jobs: Collection[str] = ()) -> Iterator[Closed | Alive]:
+    def read_on(self, jobs: Collection[str] = (), *, heartbeats: bool = True) -> Iterator[Closed | Alive]:
         """What has come since the last time.
 
-        With `jobs`, which are jids or their first parts, at least what is about these. Blocks; raises
-        QueueError. A topic that is missing has nothing: no crawl has ended yet.
+        With `jobs`, which are jids or their first parts, at least what is about these; without `heartbeats`,
+        hardly any of them. Blocks; raises QueueError. A topic that is missing has nothing.
         """
         names = _names(jobs)
         malformed: list[str] = []
         for message in self._messages():
-            if message.data is None or (names and names.isdisjoint(_NAMES.findall(message.data))):
+            if message.data is None or (names and names.isdisjoint(_named_in(message.data))):
+                continue
+            if not heartbeats and _HEARTBEAT in message.data:
                 continue
             place = f"{message.partition}:{message.offset}"
             try:
@@ -90,9 +93,14 @@ class JobsTopicReader:
 
 
 def _names(jobs: Collection[str]) -> set[bytes]:
-    """What a record of one of them has in it; nothing if JSON may have written it in more than one way."""
-    names = {name for job in jobs for name in (job, job.partition(".")[0])}
+    """Their first parts; nothing if JSON may have written one of them in more than one way."""
+    names = {job.partition(".")[0] for job in jobs}
     return {name.encode() for name in names} if all(map(_PLAIN.fullmatch, names)) else set()
+
+
+def _named_in(data: bytes) -> set[bytes]:
+    """The first parts of all that a record may name as its job."""
+    return {name.partition(b".")[0] for name in _NAMES.findall(data)}
 
 
 def _read(data: bytes, place: str) -> Closed | Alive | None:

@@ -130,7 +130,7 @@ def _about(stream: StreamCount) -> Iterator[str]:
             f"what {stream.group} has consumed is stored or a dead letter"
         )
     if stream.dead_letters:
-        yield f"{topic}: estela-dead-letters list {topic} shows the dead letters"
+        yield f"{topic}: estela-dead-letters list {topic} shows the dead letters, or with --discarded"
     if stream.failed:
         yield f"{topic}: what could not be published is named in the crawl's log"
     if stream.missing and stream.lag:

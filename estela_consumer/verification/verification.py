@@ -89,6 +89,12 @@ class Verification:
         return not self.total("missing")
 
     @property
+    def only_missing(self) -> bool:
+        """Whether nothing is wrong but that messages are missing, which may be still to come."""
+        others = [count for count in _INCOMPLETE if count != "missing"]
+        return not self.cut_short and not self.unrecorded_runs and not any(map(self.total, others))
+
+    @property
     def cut_short(self) -> bool:
         """Whether the last run ended before it was finished; an earlier one may have been paused."""
         return self.finish_reason != FINISHED

@@ -14,6 +14,7 @@ from estela_consumer.decoding.envelope import salvaged_envelope
 from estela_consumer.stores import Store
 from estela_consumer.verification.jobs import JobHistory, Jobs
 from estela_consumer.verification.keyed_messages import KeyedMessages
+from estela_consumer.verification.listing import VerifiedJob
 from estela_consumer.verification.stream_runs import StreamRuns, by_stream
 from estela_consumer.verification.topic_scan import ConsumedCount
 from estela_consumer.verification.verification import StreamCount, Verification, total_of
@@ -68,6 +69,15 @@ class Verifier:
         [verification] = self.verify_all([found])
         return verification
 
+    def verify_since(self, moment: float) -> list[VerifiedJob]:
+        """The jobs of which something is known since then, seconds since the epoch; the latest first.
+
+        Blocks. Raises StoreUnreachable, QueueError.
+        """
+        jobs = self.jobs.since(moment)
+        verdicts = iter(self.verify_all([job for job in jobs if job.records]))
+        return [VerifiedJob(job, next(verdicts) if job.records else None) for job in jobs]
+
     def verify_all(self, jobs: Sequence[JobHistory]) -> list[Verification]:
         """The same for several that have closing records, in their order."""
         streams = [by_stream(job.records) for job in jobs]
@@ -116,7 +126,7 @@ class Verifier:
             for ids in looked.runs.ranges:
                 owners[looked.runs.first.topic][looked.runs.first.jid, ids.nonce] = looked
         for topic, owner in owners.items():
-            for letter in DeadLetterReader(self._platform, topic).letters():
+            for letter in DeadLetterReader(self._platform, topic).letters(discarded=None):
                 sender = _sender(letter)
                 if sender in owner:
                     owner[sender].dead_letters += 1
@@ -159,7 +169,7 @@ class Verifier:
         with_key = [looked for looked in streams if looked.runs.first.key]
         if not with_key:
             return {}
-        letters = DeadLetterReader(self._platform, topic).letters()
+        letters = DeadLetterReader(self._platform, topic).letters(discarded=None)
         dead_lettered = {identity for letter in letters if (identity := _id_of(letter))}
         found: dict[IdRange, KeyedMessages] = {}
         for looked in with_key:

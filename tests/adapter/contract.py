@@ -27,6 +27,7 @@ from estela_queue_adapter import (
     Subscription,
 )
 from estela_queue_adapter.errors import PermanentError, QueueError, SerializationError, TopicMissing
+from tests.adapter.administration_contract import AdministrationContract
 from tests.adapter.loops_contract import LoopsContract, Reader
 from tests.adapter.shutdown_contract import ShutdownContract
 from tests.adapter.transactions_contract import TransactionsContract
@@ -45,7 +46,9 @@ def take(consumer: Consumer, count: int) -> list[Message]:
     return messages
 
 
-class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract, WatchingContract):
+class PlatformContract(
+    AdministrationContract, LoopsContract, ShutdownContract, TransactionsContract, WatchingContract
+):
     """A platform's test class gives the fixture `platform`: that is all, if the queue lives in one process.
 
     Other queues also give `arguments`, those of `open_platform` that open the same queue in another process.
@@ -56,6 +59,9 @@ class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract, Wa
     """Whether other processes reach the queue; False skips what needs them."""
     has_transactions: ClassVar[bool] = True
     """Whether `Platform.transactions` works; False skips what needs it, once it has said so clearly."""
+
+    has_administration: ClassVar[bool] = True
+    """Whether `Platform.administration` works; False skips what needs it, once it has said so clearly."""
 
     @pytest.fixture
     def unique(self) -> str:
@@ -77,6 +83,15 @@ class PlatformContract(LoopsContract, ShutdownContract, TransactionsContract, Wa
             with pytest.raises(PermanentError, match="no transactions"):
                 platform.transactions("any")
             pytest.skip("declared: this platform has no transactions")
+        return platform
+
+    @pytest.fixture
+    def operated(self, platform: Platform) -> Platform:
+        """The platform, if it has an administration."""
+        if not self.has_administration:
+            with pytest.raises(PermanentError, match="does not tell of its topics and groups"):
+                platform.administration()
+            pytest.skip("declared: this platform has no administration")
         return platform
 
     @pytest.fixture

@@ -235,6 +235,9 @@ def test_a_misspelt_variable_is_told_with_what_was_meant(caplog: pytest.LogCaptu
 def test_the_embedded_platform_is_announced_with_its_file(
     workdir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
+
+    get_producer_interface().close()
     get_producer_interface().close()
 
     [record] = caplog.records

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from estela_queue_adapter import __version__
+from estela_scrapy.cli.outbox import outbox as outbox_command
 from tests.cli.projects import make_project, run
 
 pytestmark = pytest.mark.processes
@@ -31,6 +34,57 @@ def test_it_shows_its_version_and_each_command_that_has_a_script_of_its_own(tmp_
     }
     for script in scripts - {"estela-scrapy"}:
         assert f"\n  {script.removeprefix('estela-')} " in told.stdout
+
+
+@pytest.mark.parametrize("name", ["demo", "doctor", "consume", "verify", "queue"])
+def test_each_command_has_its_version_under_both_names(tmp_path: Path, name: str) -> None:
+    called: list[tuple[str, ...]] = [("estela-scrapy", name)]
+    if name not in ("demo", "doctor"):
+        called.append((f"estela-{name}",))
+
+    for words in called:
+        told = run(tmp_path, words[0], *words[1:], "--version")
+
+        assert (told.returncode, told.stdout) == (0, f"{' '.join(words)} {__version__}\n"), told.stderr
+
+
+@pytest.mark.parametrize("name", ["data", "dead-letters", "outbox"])
+def test_each_group_of_commands_has_its_version(name: str) -> None:
+    [script] = entry_points(group="console_scripts", name=f"estela-{name}")
+    command = script.load().__globals__[name.replace("-", "_")] if name != "outbox" else outbox_command
+
+    assert "--version" in [option for each in command.params for option in each.opts]
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "offered"),
+    [
+        ("estela-queue", ["re"], {"reset"}),
+        ("estela-scrapy", ["d"], {"demo", "doctor", "data", "dead-letters"}),
+        ("estela-consume", ["--reten"], {"--retention"}),
+        ("estela-dead-letters", ["discard", "--be"], {"--because"}),
+    ],
+)
+def test_bash_completes_as_the_documents_say(
+    tmp_path: Path, script: str, words: list[str], offered: set[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    [line] = re.findall(r"^eval .*bash_source estela-scrapy\)\"", page, re.MULTILINE)
+    line = line.replace("ESTELA_SCRAPY", script.upper().replace("-", "_")).replace("estela-scrapy", script)
+    function = f"_{script.replace('-', '_')}_completion"
+    program = (
+        f"{line}\nCOMP_WORDS=({script} {' '.join(words)}); COMP_CWORD={len(words)}; "
+        f"{function} {script}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    )
+
+    done = subprocess.run(
+        ["bash", "-c", program],
+        cwd=tmp_path,
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert set(done.stdout.split()) == offered, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ class Background:
         self._log = log
 
     def has_stored(self) -> bool:
-        return " stored, " in self._log.read_text()
+        return re.search(r": [1-9][0-9,]* stored, ", self._log.read_text()) is not None
 
     def says(self, text: str) -> Callable[[], bool]:
         return lambda: text in self._log.read_text()
@@ -31,7 +32,7 @@ def background(
     flags = [flag for flag, wanted in (("--drain", drain), ("--json", as_json)) if wanted]
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            [*command("estela-consume"), topic, *options, *flags],
+            [*command("estela-consume"), topic, "--log-interval", "0.2", *options, *flags],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -26,8 +26,15 @@ USERS = {  # of the broker, to what the documents call the command
     "consume": ["`estela-consume`"],
     "watch": ["`estela-consume`", "`estela-consume --listen`"],
     "verify": ["`estela-verify`"],
+    "status": ["`estela-status`"],
     "look": ["`estela-dead-letters`"],
-    "replay": ["`estela-dead-letters`", "`estela-dead-letters replay`"],
+    "replay": [
+        "`estela-dead-letters`",
+        "`estela-dead-letters replay`, `edit`",
+        "`estela-dead-letters replay`, `edit`, `discard`",
+    ],
+    "operate": ["`estela-queue`", "`estela-queue reset`", "`estela-queue groups --remove`"],
+    "stranger": [],
 }
 KINDS = {
     "topic": ResourceType.TOPIC,
@@ -80,6 +87,8 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     consumed = drain(unique)
     come_as("verify")
     verified = run("estela-verify", job.jid, "--json")
+    come_as("status")
+    status = run("estela-status", unique, "--json")
     examined = {}
     for user in ("crawl", "consume", "verify"):
         come_as(user)
@@ -107,6 +116,21 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     replayed = run("estela-dead-letters", "replay", unique)
     come_as("consume")
     again = drain(unique)
+    come_as("replay")
+    discarded = run("estela-dead-letters", "discard", unique, "--because", "a test", "--yes")
+    come_as("stranger")
+    denied = [
+        run("estela-queue", *arguments)
+        for arguments in (("lag", unique), ("reset", unique, "--to", "end", "--yes"))
+    ]
+    come_as("operate")
+    operated = [
+        run("estela-queue", *arguments, "--json")
+        for arguments in (
+            ("topics",), ("lag", unique), ("reset", unique, "--to", "earliest", "--yes"),
+            ("groups", "--remove", f"group_{unique}", "--yes"),
+        )
+    ]  # fmt: skip
 
     for user, permitted, state in (
         ("crawl", "this login may not read it", "problem"),
@@ -121,9 +145,18 @@ def test_each_command_works_with_the_permissions_that_the_documents_name(
     assert consumed.code == 3, consumed.err
     assert consumed.summary["topics"][unique]["stored"] == 1
     assert [stream["stored"] for stream in json.loads(verified.out)["streams"]] == [1], verified.err
+    assert status.code == 0, status.err
+    found_by_status = json.loads(status.out)
+    assert [each["letters"] for each in found_by_status["dead_letters"]] == [1]
+    assert [len(each["members"]) for each in found_by_status["topics"]] == [0]
     assert json.loads(listed.out)["letters"] == 1, listed.err
     assert replayed.code == 0, replayed.err
     assert again.summary["topics"][unique]["dead_lettered"] == 1, again.err
+    assert discarded.code == 0, discarded.err
+    assert [(each.code, "Traceback" in each.err) for each in denied] == [(16, False)] * 2, denied
+    assert all("no permission for the topic" in each.err for each in denied)
+    assert [each.code for each in operated] == [0] * 4, operated
+    assert json.loads(operated[2].out)["again"] == 4  # with the mark of the transaction of the replay
 
 
 @pytest.mark.usefixtures("workdir")

@@ -11,18 +11,11 @@ from typing import Any
 
 import yaml
 
-from devservers import go_modules
+from tests.deploy import fetched
+from tests.deploy.prometheus_rule import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 EXAMPLE = KUBERNETES / "example"
-KUSTOMIZE = ("sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1")
-KEDA = ("github.com/kedacore/keda/v2", "v2.21.0", "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=")
-OPERATOR = (
-    "github.com/prometheus-operator/prometheus-operator",
-    "v0.92.1",
-    "h1:rHWuFo6SVya4FBSCNg2DCzyc4xAv54zk3eDTzp5mQZc=",
-)
 
 Resource = dict[str, Any]
 
@@ -30,7 +23,7 @@ Resource = dict[str, Any]
 def kustomize(folder: Path) -> str:
     """The resources of a folder, as YAML; an error of kustomize's is an AssertionError."""
     done = subprocess.run(
-        [go_modules.program(*KUSTOMIZE), "build", folder],
+        [fetched.kustomize(), "build", folder],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -58,8 +51,8 @@ def pod_of(resource: Resource) -> Resource:
 @functools.cache
 def definitions() -> dict[str, Resource]:
     """The schemas of KEDA's and the operator's resources that we use, with no room for anything else."""
-    keda = go_modules.module(*KEDA) / "config" / "crd" / "bases"
-    operator = go_modules.module(*OPERATOR) / "example" / "prometheus-operator-crd"
+    keda = fetched.keda() / "config" / "crd" / "bases"
+    operator = fetched.prometheus_operator() / "example" / "prometheus-operator-crd"
     found = {}
     for file in (
         keda / "keda.sh_scaledobjects.yaml",

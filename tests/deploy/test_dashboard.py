@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devservers.kafka import create_topic
 from devservers.ports import free_port, wait_until
 from devservers.prometheus import Prometheus, promtool
 from estela_consumer.monitoring.metrics import METRICS
@@ -81,6 +82,8 @@ def test_a_consumer_under_load_has_an_answer_to_each_query_and_no_false_alarm(
     monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", kafka)
     monkeypatch.setenv("DB_CONNECTION", mongodb)
     monkeypatch.setenv("ESTELA_JOBS_TOPIC", jobs_topic)
+    create_topic(kafka, unique, 4)
+    create_topic(kafka, jobs_topic, 2)
     at = f"127.0.0.1:{free_port()}"
     with or_skip("Prometheus"):
         prometheus = Prometheus(workdir / "prometheus", [at], [ALERTS])

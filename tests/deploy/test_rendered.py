@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -13,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from devservers import go_modules
-from tests.deploy.rendered import EXAMPLE, KEDA, KUBERNETES, definitions, pod_of, resources
+from tests.deploy.fetched import KEDA, OPERATOR, keda
+from tests.deploy.prometheus_rule import ROOT
+from tests.deploy.rendered import EXAMPLE, KUBERNETES, definitions, pod_of, resources
 
 pytestmark = [pytest.mark.deploy, pytest.mark.processes]
 
@@ -70,7 +72,7 @@ def test_a_field_that_no_definition_knows_is_a_problem(tmp_path: Path) -> None:
 
 def test_kedas_scaler_knows_each_value_of_the_triggers() -> None:
     """They are text to the definition; the scaler's own source names them."""
-    source = (go_modules.module(*KEDA) / "pkg" / "scalers" / "kafka_scaler.go").read_text()
+    source = (keda() / "pkg" / "scalers" / "kafka_scaler.go").read_text()
     known = dict(re.findall(r'keda:"name=(\w+),order=([^"]*)"', source))
     [scaled] = resources(EXAMPLE, "ScaledObject")
     [login] = resources(EXAMPLE, "TriggerAuthentication")
@@ -117,6 +119,9 @@ def test_secrets_are_files_in_the_pods_that_need_them() -> None:
     }
     [login] = resources(EXAMPLE, "TriggerAuthentication")
 
+    for each in resources(EXAMPLE, "Secret"):
+        for value in each["data"].values():
+            assert b"\n" not in base64.b64decode(value)  # KEDA would log in with it
     store, queue = sorted(secrets, reverse=True)
     assert re.fullmatch(r"estela-store-\w{10}", store)
     assert re.fullmatch(r"estela-queue-\w{10}", queue)
@@ -171,6 +176,24 @@ def test_each_component_can_stand_alone(name: str, tmp_path: Path) -> None:
         "monitoring": {"PodMonitor", "PrometheusRule"},
         "network-policy": {"NetworkPolicy"},
     }[name]  # fmt: skip
+
+
+def test_the_document_names_the_versions_and_its_patch_applies(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    [patches] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    example = os.path.relpath(EXAMPLE, tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [{example}]\n{patches}")
+
+    [patched] = (
+        each
+        for each in resources(tmp_path, "NetworkPolicy")
+        if each["metadata"]["name"] == "estela-to-mongodb"
+    )
+
+    assert patched["spec"]["egress"][0]["to"] == [{"ipBlock": {"cidr": "203.0.113.0/24"}}]
+    of_keda, of_operator = (each[1].removeprefix("v").rpartition(".")[0] for each in (KEDA, OPERATOR))
+    kubernetes = f"Kubernetes {OLDEST} and {NEWEST}, KEDA {of_keda}"
+    assert f"{kubernetes} and version {of_operator} of the Prometheus operator" in " ".join(page.split())
 
 
 def is_custom(resource: dict[str, Any]) -> bool:

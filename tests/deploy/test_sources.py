@@ -70,11 +70,12 @@ def test_each_command_and_option_is_one_that_there_is() -> None:
     assert {"estela-consume =", "estela-outbox ="} <= set(re.findall(r"estela-\w+ =", scripts))
 
 
-def test_each_setting_is_one_that_we_read_and_opens_kafka() -> None:
+def test_each_setting_is_one_that_we_read_and_opens_kafka(tmp_path: Path) -> None:
     environ = {**settings(BASE / "settings.env"), **settings(KUBERNETES / "example" / "settings.env")}
-    secret = KUBERNETES / "example" / "secrets" / "QUEUE_PLATFORM_SASL_PASSWORD"
-    assert environ["QUEUE_PLATFORM_SASL_PASSWORD_FILE"] == f"/run/secrets/queue/{secret.name}"
-    environ["QUEUE_PLATFORM_SASL_PASSWORD_FILE"] = str(secret)
+    [(name, value)] = settings(KUBERNETES / "example" / "secrets" / "queue.env").items()
+    assert environ[f"{name}_FILE"] == f"/run/secrets/queue/{name}"
+    (tmp_path / name).write_text(value)
+    environ[f"{name}_FILE"] = str(tmp_path / name)
     options = {name for option in consume.params for name in variables(option)}
     own = {each["name"] for each in consumer()["env"]}
 
@@ -84,6 +85,8 @@ def test_each_setting_is_one_that_we_read_and_opens_kafka() -> None:
     assert platform.describe().startswith("Kafka at kafka-bootstrap.kafka:9093")
     assert {name for name in environ if not name.startswith("QUEUE_PLATFORM")} <= options
     assert {name.removesuffix("_FILE") for name in own} <= options
+    [store] = settings(KUBERNETES / "example" / "secrets" / "store.env")
+    assert {"name": f"{store}_FILE", "value": f"/run/secrets/store/{store}"} in consumer()["env"]
 
 
 def test_the_brokers_stand_with_their_ports_as_keda_wants_them() -> None:

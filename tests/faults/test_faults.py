@@ -49,7 +49,7 @@ def check_row(name: str, client: str, started: Servers, workdir: Path) -> None:
     assert outcome.promises_kept, f"seed {seed}: {outcome}"
     assert outcome.produced >= (1 if fault.world is CrawlWorld else MESSAGES)
     # Whoever waits for the network in the reactor stands still for five seconds or more.
-    assert (outcome.reactor_pause or 0) < 1_000
+    assert (outcome.reactor_pause or 0) < 4_000  # ms
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS, key=lambda row: (FAULTS[str(row)].servers, row)))
@@ -68,7 +68,7 @@ def test_a_signal_ends_the_consumer_within_its_grace_whatever_is_frozen(
     for name, value in one_of_each.environ.items():
         monkeypatch.setenv(name, value)
     [broker], [mongod] = one_of_each.kafka.brokers, one_of_each.mongodb.members
-    log, grace, noise = workdir / "log", 4.0, 1.0
+    log, grace, noise = workdir / "log", 4.0, 4.0  # what hangs would wait for ten seconds or more
     with get_producer_interface() as producer, log.open("w") as stderr:
         producer.send(unique, envelope({"n": 0}))
         producer.flush()

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from estela_consumer.cli.consume import consume
 from estela_consumer.cli.data import data
-from estela_consumer.cli.dead_letters import dead_letters
+from estela_consumer.cli.dead_letters.command import dead_letters
 from estela_consumer.cli.verify import verify
 from estela_queue_adapter import open_platform
 from estela_scrapy.cli.outbox import outbox

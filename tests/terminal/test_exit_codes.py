@@ -23,7 +23,7 @@ def test_the_numbers_are_those_that_scripts_know() -> None:
         "OK": 0, "FAILED": 1, "USAGE": 2, "DEAD_LETTERS": 3, "QUEUE_UNREACHABLE": 4, "STORE_UNREACHABLE": 5,
         "TOPIC_MISSING": 6, "INCOMPLETE": 7, "NO_CLOSING_RECORD": 8, "STOPPED": 9, "COMMITTED_BEYOND_END": 10,
         "MESSAGES_GONE": 11, "OPEN_TRANSACTION": 12, "OUTPUT_FAILED": 13, "CUT_SHORT": 14,
-        "PROBLEMS_FOUND": 15, "ACCESS_REFUSED": 16, "INTERRUPTED": 130,
+        "PROBLEMS_FOUND": 15, "ACCESS_REFUSED": 16, "IN_USE": 17, "INTERRUPTED": 130,
     }  # fmt: skip
 
 

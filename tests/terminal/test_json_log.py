@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estela_cli.doctor import command as doctor
-from estela_consumer.cli import consume, data, dead_letters, verify
+from estela_consumer.cli import consume, data, verify
+from estela_consumer.cli.dead_letters import command as dead_letters
 from estela_scrapy.cli import outbox
 from estela_terminal.json_log import JsonFormatter
 from tests.consumer.commands import envelope, publish, run
@@ -84,7 +85,7 @@ class TestCommands:
     def test_topic_and_offsets_are_fields(self) -> None:
         publish("t", [envelope({"n": n}) for n in range(5)])
 
-        result = run("estela-consume", "t", "--drain", "--json", "--log-format", "json")
+        result = run("estela-consume", "t", "--drain", "--json", "--verbose", "--log-format", "json")
 
         lines = [json.loads(line) for line in result.err.splitlines()]
         assert [(line["topic"], line["offsets"]) for line in lines if "offsets" in line] == [("t", {"0": 5})]

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure
 
 _MAX_BYTES = 40_000_000  # of one message; a server takes 48,000,000
 _MAX_DOCUMENTS = 100_000  # in one command, as servers say
+# An error names the key that was refused, and may hold a date that Python has no datetime for.
+_REPLIES: CodecOptions[dict[str, Any]] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
+)
 
 
 class Encoded(RawBSONDocument):
@@ -44,7 +49,8 @@ def insert(collection: Collection[Any], documents: Sequence[bytes]) -> None:
                     "ordered": False,
                     "writeConcern": collection.write_concern.document,
                     "documents": encoded,
-                }
+                },
+                codec_options=_REPLIES,
             )
         except (ConnectionFailure, OperationFailure):
             pass

@@ -129,7 +129,7 @@ class EmbeddedConsumer(Consumer):
             self._lose_turn(log)
             if not self._turn.acquire():
                 return False
-            self._offset = log.position(self._group, self._topic)
+            self._offset = log.enter(self._group, self._topic)
             self._turn.begin(log)
         self._listener.partitions_assigned([PARTITION])
         return True

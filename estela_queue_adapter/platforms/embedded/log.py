@@ -34,15 +34,17 @@ class EmbeddedLog:
         CREATE TABLE IF NOT EXISTS epochs (name TEXT PRIMARY KEY, epoch INTEGER) WITHOUT ROWID;
     """
     _SQL_ADD_TOPIC = "INSERT OR IGNORE INTO topics (name, next_offset) VALUES (?, 0)"
-    _SQL_TOPIC = "SELECT id, next_offset FROM topics WHERE name = ?"
+    SQL_TOPIC = "SELECT id, next_offset FROM topics WHERE name = ?"
     _SQL_ADVANCE = "UPDATE topics SET next_offset = next_offset + 1 WHERE id = ?"
     _SQL_APPEND = "INSERT INTO messages (id, time, key, data, headers) VALUES (?, ?, ?, ?, ?)"
     _SQL_READ = (
         "SELECT id, time, key, data, headers FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
     )
+    _SQL_FIRST = "SELECT id FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"
     _SQL_POSITION = "SELECT offset FROM positions WHERE group_id = ? AND topic = ?"
     _SQL_EPOCH = "SELECT epoch FROM epochs WHERE name = ?"
     _SQL_NEXT_EPOCH = "INSERT INTO epochs VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1"
+    _SQL_ENTER = "INSERT OR IGNORE INTO positions (group_id, topic, offset) VALUES (?, ?, ?)"
     _SQL_COMMIT = "INSERT OR REPLACE INTO positions (group_id, topic, offset) VALUES (?, ?, ?)"
 
     @classmethod
@@ -53,13 +55,13 @@ class EmbeddedLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = SqliteFile(path, self._SQL_SCHEMA, busy_timeout=_BUSY_TIMEOUT)
-        with self._connection():
+        with self.connection():
             pass  # what cannot be used is an error now
 
     @property
     def generation(self) -> int:
         """Another number after the file was removed or replaced: offsets start again at 0 then."""
-        with self._connection():
+        with self.connection():
             return self._file.generation
 
     def append(self, messages: Sequence[Outgoing], *, epoch: tuple[str, int] | None = None) -> None:
@@ -68,7 +70,7 @@ class EmbeddedLog:
         `epoch` is a name and its epoch: raises PermanentError if the name has a later one.
         """
         now = time.time()
-        with self._transaction() as db:
+        with self.transaction() as db:
             if epoch and db.execute(self._SQL_EPOCH, epoch[:1]).fetchone() != epoch[1:]:
                 raise PermanentError(
                     f"transactions as {epoch[0]} were begun by another process, or in another file"
@@ -77,11 +79,11 @@ class EmbeddedLog:
                 packed = _pack(headers) if headers else None
                 topic_id, offset = self._topic(db, topic)
                 db.execute(self._SQL_ADVANCE, (topic_id,))
-                db.execute(self._SQL_APPEND, (self._row_id(topic_id, offset), now, key, data, packed))
+                db.execute(self._SQL_APPEND, (self.row_id(topic_id, offset), now, key, data, packed))
 
     def open_epoch(self, name: str) -> int:
         """Begin a new epoch of `name`, which ends those before; returns its number."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(self._SQL_NEXT_EPOCH, (name,))
             return int(db.execute(self._SQL_EPOCH, (name,)).fetchone()[0])
 
@@ -89,11 +91,11 @@ class EmbeddedLog:
         """Up to `limit` messages of `topic` from `offset` on; fewer if they are large."""
         messages: list[Message] = []
         size = 0
-        with self._connection() as db:
-            row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+        with self.connection() as db:
+            row = db.execute(self.SQL_TOPIC, (topic,)).fetchone()
             if row is None or offset >= row[1]:
                 return messages
-            first, end = self._row_id(row[0], 0), self._row_id(row[0] + 1, 0)
+            first, end = self.row_id(row[0], 0), self.row_id(row[0] + 1, 0)
             for id_, stamp, key, data, headers in db.execute(self._SQL_READ, (first + offset, end, limit)):
                 messages.append(
                     Message(
@@ -107,26 +109,37 @@ class EmbeddedLog:
 
     def end(self, topic: str) -> int:
         """The offset after the last message; raises TopicMissing."""
-        with self._connection() as db:
-            row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+        with self.connection() as db:
+            row = db.execute(self.SQL_TOPIC, (topic,)).fetchone()
         if row is None:
             raise TopicMissing(f"there is no topic {topic} in {self._path}: nothing was ever sent to it")
         return int(row[1])
 
+    def beginning(self, topic: str) -> int:
+        """The offset of the first message that is still there; the end if none is, 0 without a topic."""
+        with self.connection() as db:
+            return self._beginning(db, topic)
+
     def position(self, group_id: str, topic: str) -> int:
         """The offset that the group reads next."""
-        with self._connection() as db:
-            row = db.execute(self._SQL_POSITION, (group_id, topic)).fetchone()
-        return 0 if row is None else int(row[0])
+        with self.connection() as db:
+            return self._position(db, group_id, topic)
+
+    def enter(self, group_id: str, topic: str) -> int:
+        """The same. The group is known from now on: what it has not read is kept for it."""
+        with self.transaction() as db:
+            offset = self._position(db, group_id, topic)
+            db.execute(self._SQL_ENTER, (group_id, topic, offset))
+        return offset
 
     def commit(self, group_id: str, topic: str, offset: int) -> None:
         """Set the offset that the group reads next, durably."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(self._SQL_COMMIT, (group_id, topic, offset))
 
     def sync(self) -> None:
         """Have everything so far survive a power cut too, not only the end of the process."""
-        with self._connection() as db:
+        with self.connection() as db:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
@@ -136,22 +149,38 @@ class EmbeddedLog:
 
     def _topic(self, db: sqlite3.Connection, topic: str) -> tuple[int, int]:
         """The topic's id and next offset; it is created if it is missing."""
-        row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+        row = db.execute(self.SQL_TOPIC, (topic,)).fetchone()
         if row is None:
             db.execute(self._SQL_ADD_TOPIC, (topic,))
-            row = db.execute(self._SQL_TOPIC, (topic,)).fetchone()
+            row = db.execute(self.SQL_TOPIC, (topic,)).fetchone()
         return row[0], row[1]
 
-    def _row_id(self, topic_id: int, offset: int) -> int:
-        return (topic_id << self._TOPIC_SHIFT) + offset
+    def _position(self, db: sqlite3.Connection, group_id: str, topic: str) -> int:
+        row = db.execute(self._SQL_POSITION, (group_id, topic)).fetchone()
+        return self._beginning(db, topic) if row is None else int(row[0])
+
+    def _beginning(self, db: sqlite3.Connection, topic: str) -> int:
+        row = db.execute(self.SQL_TOPIC, (topic,)).fetchone()
+        if row is None:
+            return 0
+        first = self.row_id(row[0], 0)
+        found = db.execute(self._SQL_FIRST, (first, self.row_id(row[0] + 1, 0))).fetchone()
+        return int(row[1] if found is None else found[0] - first)
+
+    @classmethod
+    def row_id(cls, topic_id: int, offset: int) -> int:
+        """The id of the row of one message."""
+        return (topic_id << cls._TOPIC_SHIFT) + offset
 
     @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """The file, for this thread alone meanwhile. Raises QueueUnreachable."""
         with self._errors(), self._file.connection() as db:
             yield db
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The same in a write transaction, which an error undoes."""
         with self._errors(), self._file.transaction() as db:
             yield db
 

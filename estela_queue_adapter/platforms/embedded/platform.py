@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from estela_queue_adapter.access import TopicAccess
+from estela_queue_adapter.administration import Administration
 from estela_queue_adapter.errors import ConfigurationError
 from estela_queue_adapter.files.location import located
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Message, Outgoing
+from estela_queue_adapter.platforms.embedded.administration import EmbeddedAdministration
 from estela_queue_adapter.platforms.embedded.consumer import EmbeddedConsumer
 from estela_queue_adapter.platforms.embedded.log import PARTITION, EmbeddedLog
 from estela_queue_adapter.platforms.embedded.peek import EmbeddedPeek
@@ -91,6 +93,9 @@ class EmbeddedPlatform(Platform):
 
     def transactions(self, name: str) -> Transactions:
         return EmbeddedTransactions(self._path, name)
+
+    def administration(self) -> Administration:
+        return EmbeddedAdministration(self._path)
 
     def describe(self) -> str:
         return f"the file {self._path}"

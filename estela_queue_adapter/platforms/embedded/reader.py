@@ -26,6 +26,10 @@ class EmbeddedReader(TopicReader):
 
     def read_on(self) -> Iterator[Message]:
         if not self._path.exists():
+            if why := EmbeddedLog.why_unusable(self._path):
+                raise QueueUnreachable(
+                    f"the queue's file {self._path} (QUEUE_PLATFORM_PATH) cannot be used: {why}"
+                )
             raise TopicMissing(f"there is no topic {self._topic}: {self._path} does not exist")
         if self._log is None:
             self._log = EmbeddedLog(self._path)

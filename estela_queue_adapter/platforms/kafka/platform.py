@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from estela_queue_adapter.access import TopicAccess
+from estela_queue_adapter.administration import Administration
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Platform, Producer, Transactions
 from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Message
+from estela_queue_adapter.platforms.kafka.administration import KafkaAdministration
 from estela_queue_adapter.platforms.kafka.client import client_for
 from estela_queue_adapter.platforms.kafka.groups import members_of
 from estela_queue_adapter.platforms.kafka.reading import KafkaPeek, KafkaReader
@@ -51,6 +53,9 @@ class KafkaPlatform(Platform):
 
     def transactions(self, name: str) -> Transactions:
         return self._client.transactions(name)
+
+    def administration(self) -> Administration:
+        return KafkaAdministration(self._settings)
 
     def describe(self) -> str:
         return f"Kafka at {','.join(self._settings.bootstrap_servers)}"

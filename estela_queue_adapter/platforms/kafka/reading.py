@@ -23,6 +23,7 @@ from estela_queue_adapter.topic_reader import Peek, TopicReader
 _ANSWER_TIMEOUT_MS = 10_000
 _SILENT_POLLS = 6  # of 5 s each without a step forward, before the queue counts as unavailable
 _POLL = 5.0  # seconds
+_FETCH_WAIT_MS = 20  # that a broker may wait at an end: a question behind that fetch waits too
 _PEEK = 1.0  # seconds that a message may take which is there
 _CLOSE_TIMEOUT_MS = 1_000
 
@@ -71,7 +72,13 @@ class KafkaReader(TopicReader):
 
     def _connected(self) -> KafkaConsumer:
         if self._client is None:
-            self._client = connect_reader(self._settings, self._brokers, None, auto_offset_reset="earliest")
+            self._client = connect_reader(
+                self._settings,
+                self._brokers,
+                None,
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=_FETCH_WAIT_MS,
+            )
             self._reader = interface_for(self._settings).reader(self._client)
         return self._client
 

@@ -11,8 +11,9 @@ from bson.objectid import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estela_consumer.decoding.decoder import decode
+from estela_consumer.decoding.decoder import decode, decode_all
 from estela_consumer.decoding.document import Document, same_content
+from estela_consumer.decoding.drafts import MOST_TOGETHER
 from estela_consumer.decoding.escaping import escape_document, unescape_document
 from estela_consumer.errors import BadMessage, Reason
 from estela_queue_adapter import Message
@@ -224,3 +225,44 @@ def test_every_input_is_a_document_or_a_bad_message(data: bytes) -> None:
 
     assert document is not None
     assert next(iter(bson.decode(document.bson))) == "_id"
+
+
+MESSAGES = st.one_of(
+    st.none(),
+    st.binary(max_size=20),
+    st.builds(
+        lambda payload, fields: json.dumps({"jid": "1.s.p", **fields, "payload": payload}).encode(),
+        st.one_of(PAYLOADS, st.just({"n": 2**70}), st.just({"text": "\ud800"}), st.just(7)),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "id": st.sampled_from(["0" * 24, "no id", 5]),
+                "unique": st.sampled_from(["True", "False", True, []]),
+                "jid": st.sampled_from(["2.s.p", "no jid", [], None]),
+                "dataset_name": st.sampled_from(["c", "", []]),
+                "types": st.just("bson"),
+                "key": st.sampled_from([["a"], ["n"], "n", []]),
+                "on_existing": st.sampled_from(["replace", "nothing"]),
+                "metadata": st.sampled_from([{"url": "u"}, [], 5]),
+            },
+        ),
+    ),
+)
+
+
+def decoded_alone(one: Message) -> Document | tuple[Reason, str] | None:
+    try:
+        return decode(one)
+    except BadMessage as error:
+        return error.reason, str(error)
+
+
+@given(st.lists(MESSAGES, max_size=MOST_TOGETHER + 3), st.sampled_from(["job_items", "job_stats"]))
+def test_a_message_becomes_the_same_whatever_its_neighbours_are(sent: list[bytes | None], topic: str) -> None:
+    messages = [message(data, topic=topic, offset=offset) for offset, data in enumerate(sent)]
+
+    together = [
+        (one.reason, str(one)) if isinstance(one, BadMessage) else one for one in decode_all(messages)
+    ]
+
+    assert together == [decoded_alone(one) for one in messages]

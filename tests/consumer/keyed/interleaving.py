@@ -146,7 +146,7 @@ def write_at_random(
             while waiting and len(working) < writers:
                 chunk = waiting.pop(0)
                 working[Writer(functools.partial(write, chunk))] = chunk
-            if late and chance.random() < 0.1:
+            if late and chance.random() < 0.03:
                 _execute_next(late, chance)
             writer = chance.choice(list(working))
             if kills and not writer.finished and chance.random() < 0.15:

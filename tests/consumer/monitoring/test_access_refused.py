@@ -28,13 +28,13 @@ class LockedStore:
             client.admin.command("createUser", "crawler", pwd="one", roles=["root"])
 
     def uri(self, password: str = "one") -> str:
-        return f"mongodb://crawler:{password}@{self._server.address}/?serverSelectionTimeoutMS=2000"
+        return f"mongodb://crawler:{password}@{self._server.address}/?serverSelectionTimeoutMS=800"
 
     def rotate(self, old: str, new: str) -> None:
         """Change the password; who has logged in before has to do it again."""
         with MongoClient[dict[str, object]](self.uri(old)) as client:
-            client.admin.command("updateUser", "crawler", pwd=new)
-        self._server.stop()
+            client.admin.command("updateUser", "crawler", pwd=new, writeConcern={"w": 1, "j": True})
+        self._server.kill()
         self._server.start()
 
     def stop(self) -> None:
@@ -54,7 +54,7 @@ def test_a_password_that_is_rotated_at_run_time_is_seen_and_ends_only_who_was_to
 ) -> None:
     publish(unique, [envelope({"n": 0}, jid=f"1.s.{unique}")])
     store = ("--store", locked.uri())
-    others = ("--group", "others", "--auth-max-wait", "3")
+    others = ("--group", "others", "--auth-max-wait", "1")
     with seen(unique, workdir, *store) as patient, seen(unique, workdir / "2", *store, *others) as other:
         for view in (patient, other):
             wait_until(view.is_ready, "the consumer to be ready")

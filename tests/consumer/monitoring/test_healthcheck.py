@@ -37,9 +37,9 @@ def test_without_an_address_there_is_nothing_to_ask(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "not asked: ESTELA_LISTEN is not set\n"
 
 
-@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:99999", f"127.0.0.1:{free_port()}"])
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:99999", "127.0.0.1:{free}"])
 def test_nobody_there_is_unhealthy_and_one_line(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([], {"ESTELA_LISTEN": address}) == 1
+    assert main([], {"ESTELA_LISTEN": address.replace("{free}", str(free_port()))}) == 1
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 

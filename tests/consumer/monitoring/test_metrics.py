@@ -37,6 +37,42 @@ def test_what_is_told_is_the_closed_list_in_every_state() -> None:
             assert metric.name.endswith("_total")
 
 
+# What dashboards and alerts of others rely on: no release takes one away, or a label of it.
+PROMISED = {
+    "estela_consumer_messages_read_total": {"topic"},
+    "estela_consumer_read_bytes_total": {"topic"},
+    "estela_consumer_messages_gone_total": {"topic"},
+    "estela_consumer_messages_done_total": {"topic", "outcome"},
+    "estela_consumer_dead_letters_total": {"topic", "reason"},
+    "estela_consumer_rebalances_total": {"topic", "event"},
+    "estela_consumer_commits_total": {"topic", "result"},
+    "estela_consumer_store_retries_total": set(),
+    "estela_consumer_outage_seconds_total": {"part"},
+    "estela_consumer_outage": {"part"},
+    "estela_consumer_lag_messages": {"topic", "partition"},
+    "estela_consumer_oldest_unread_timestamp_seconds": {"topic"},
+    "estela_consumer_last_commit_timestamp_seconds": {"topic"},
+    "estela_consumer_last_turn_timestamp_seconds": {"topic"},
+    "estela_consumer_assigned_partitions": {"topic"},
+    "estela_consumer_in_flight_batches": {"topic"},
+    "estela_consumer_in_flight_bytes": {"topic"},
+    "estela_consumer_info": {"topic", "group", "assignment"},
+    "estela_build_info": {"version"},
+    "estela_consumer_write_duration_seconds": {"topic"},
+    "estela_consumer_latency_seconds": {"topic"},
+    "estela_consumer_batch_messages": {"topic"},
+    "estela_jobs_closed_total": {"spider", "finish_reason"},
+    "estela_job_last_closed_timestamp_seconds": {"spider"},
+}
+
+
+def test_what_was_promised_is_in_the_list() -> None:
+    labels = {metric.name: set(metric.labels) for metric in METRICS}
+
+    assert PROMISED.keys() <= labels.keys()
+    assert [name for name, promised in PROMISED.items() if not promised <= labels[name]] == []
+
+
 def test_each_reason_is_there_before_its_first_dead_letter() -> None:
     text = scraped(Watched("t").observer)
 

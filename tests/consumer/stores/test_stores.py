@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 from pymongo import MongoClient
 
 from estela_consumer.errors import Reason, StoreUnreachable, UsageError
@@ -60,6 +61,16 @@ class TestMongoDB(StoreContract):
     def client(self, mongodb: str) -> Iterator[MongoClient[Any]]:
         with MongoClient[Any](mongodb) as client:
             yield client
+
+    def test_a_refused_key_that_is_a_date_beyond_pythons_costs_its_message_alone(
+        self, store: Store, dataset: Dataset, client: MongoClient[Any]
+    ) -> None:
+        client[dataset.database][dataset.collection].create_index("at", unique=True)
+        far = DatetimeMS(2**60)
+
+        verdicts = store.write(dataset, [document(dataset, {"at": far}), document(dataset, {"at": far})])
+
+        assert reasons(verdicts) == [Outcome.STORED, Reason.DUPLICATE_KEY]
 
     def test_each_document_gets_its_own_verdict(
         self, store: Store, dataset: Dataset, client: MongoClient[Any]

@@ -337,7 +337,6 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "told"),
         [
-            ([], "JOB"),
             (["1", "--store", "postgres://x"], "mongodb://"),
             (["1", "--wait", "-1"], "--wait"),
         ],

@@ -107,7 +107,8 @@ class Intake:
         messages: list[Message] = []
         moved: dict[int, int] = {}  # partitions that go on elsewhere: what follows here is read again
         failure = self._assignment.take_failure()
-        following = self._assignment.next
+        following, topic = self._assignment.next, self._topic
+        new = tuple.__new__  # what the class of messages does, in half the time
         for event in events:
             number = event.partition()
             if number in moved:
@@ -116,7 +117,22 @@ class Intake:
                 if (error := event.error()) is not None:
                     self._on_error(event, error, messages, moved, max_messages)
                 elif number in following:
-                    self._on_message(event, messages, moved)
+                    offset = event.offset()
+                    try:
+                        _, timestamp = event.timestamp()
+                        message = new(
+                            Message,
+                            (
+                                topic, number, offset, timestamp / 1000,
+                                event.key(), event.value(), event.headers() or (),
+                            ),
+                        )  # fmt: skip
+                    except SystemError:  # a header's name that is not UTF-8
+                        moved[number] = offset  # if it cannot be read now
+                        moved[number] = self._salvaged(number, offset, messages, 1)
+                    else:
+                        messages.append(message)
+                        following[number] = offset + 1
             except (QueueError, SessionRefused) as raised:
                 failure = failure or raised
         if moved:
@@ -131,16 +147,6 @@ class Intake:
         """Our error for one of the group's or the topic's."""
         ours = translate(error, self._brokers, reading=True, about=self._group)
         return translate(error, self._brokers, about=self._topic) if isinstance(ours, TopicDenied) else ours
-
-    def _on_message(self, event: Any, messages: list[Message], moved: dict[int, int]) -> None:
-        number, offset = event.partition(), event.offset()
-        try:
-            messages.append(_message(event))
-        except SystemError:  # a header's name that is not UTF-8
-            moved[number] = offset  # if it cannot be read now
-            moved[number] = self._salvaged(number, offset, messages, 1)
-        else:
-            self._assignment.next[number] = offset + 1
 
     def _on_error(
         self,
@@ -200,15 +206,3 @@ class Intake:
 
 def _is_offset(offset: int | None) -> bool:
     return offset is not None and offset >= 0
-
-
-def _message(event: Any) -> Message:
-    return Message(
-        event.topic(),
-        event.partition(),
-        event.offset(),
-        event.timestamp()[1] / 1000,
-        event.key(),
-        event.value(),
-        event.headers() or (),
-    )

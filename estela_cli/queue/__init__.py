@@ -1,0 +1,1 @@
+"""`estela-queue`: the queue as its operator sees it."""

@@ -1,0 +1,1 @@
+"""`estela-dead-letters`."""

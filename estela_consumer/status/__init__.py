@@ -1,0 +1,1 @@
+"""How a consumer group, its jobs and its store stand: collected without taking part, and shown."""
