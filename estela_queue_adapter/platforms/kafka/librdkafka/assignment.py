@@ -40,6 +40,8 @@ class Assignment:
         """Where each partition goes on behind what was handed out; what is negative is not known yet."""
         self.held: list[Message] = []
         """What was taken and not handed out, as the reader was paused."""
+        self.paused_since: float | None = None
+        """When a poll first found the reader paused, on the monotonic clock."""
         self.stopped = False
         """Whether nothing is fetched."""
         self.failure: BaseException | None = None

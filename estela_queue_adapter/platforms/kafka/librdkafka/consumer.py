@@ -71,7 +71,6 @@ class LibrdkafkaGroupConsumer(Consumer):
         )
         self._commits = Commits(self._brokers, self._health)
         self._handle: Handle | None = None
-        self._paused_since: float | None = None  # when a poll first found it paused
         watch(self)
 
     @property
@@ -132,19 +131,20 @@ class LibrdkafkaGroupConsumer(Consumer):
         Most pauses are short, and to stop drops what was fetched. So the first message that comes is kept
         here, and fetching is stopped only if the pause lasts.
         """
-        now = time.monotonic()
-        self._paused_since = self._paused_since or now
-        if not self._assignment.stopped and now >= self._paused_since + _SHORT_PAUSE:
-            self._assignment.stop(client)
-        if self._assignment.held and not self._assignment.stopped:
+        assignment, now = self._assignment, time.monotonic()
+        assignment.paused_since = assignment.paused_since or now
+        if not assignment.stopped and now >= assignment.paused_since + _SHORT_PAUSE:
+            assignment.stop(client)
+        if assignment.held and not assignment.stopped:
             time.sleep(wait)
         else:
             taken = self._intake.take(client, client.consume(1, wait), 1)  # which may drop what is held
-            self._assignment.held += taken
+            assignment.held += taken
 
     def _go_on(self, client: Any, max_messages: int) -> list[Message]:
         """What a pause has held up."""
-        assignment, self._paused_since = self._assignment, None
+        assignment = self._assignment
+        assignment.paused_since = None
         if assignment.stopped:
             assignment.start(client)
         held, assignment.held = assignment.held[:max_messages], assignment.held[max_messages:]
