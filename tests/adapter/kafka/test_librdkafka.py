@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import configparser
+import itertools
 import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import KafkaConsumer
 
 from devservers.kafka import create_topic
 from devservers.ports import wait_until
@@ -121,6 +123,31 @@ def test_what_a_build_of_librdkafka_lacks_is_said_at_the_start(monkeypatch: pyte
 
     with pytest.raises(ConfigurationError, match=r"COMPRESSION_TYPE=zstd cannot be had .*not available"):
         open_platform("kafka", listeners="host", client="librdkafka", compression_type="zstd")
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_both_clients_send_the_same_records(arguments: dict[str, Any], unique: str, compression: str) -> None:
+    """Read by kafka-python itself: keys to the same partitions, the same bytes, the same kind of time."""
+    headers = [("plain", b"1"), ("empty", b""), ("none", None), ("été", b"\xff"), ("plain", b"2")]
+    create_topic(arguments["listeners"], f"{unique}-a", 4)
+    create_topic(arguments["listeners"], f"{unique}-b", 4)
+    sent = {}
+    for topic, client in ((f"{unique}-a", "kafka-python"), (f"{unique}-b", "librdkafka")):
+        platform = open_platform(**{**arguments, "client": client}, compression_type=compression)
+        with platform.producer() as producer:
+            for number in range(50):
+                producer.send(topic, {"n": number, "é": None}, key=b"key %d" % number, headers=headers)
+        reader = KafkaConsumer(
+            topic, bootstrap_servers=arguments["listeners"], auto_offset_reset="earliest", group_id=None
+        )
+        records = list(itertools.islice(reader, 50))
+        reader.close()
+        sent[client] = sorted(
+            (each.partition, each.offset, each.key, each.value, each.headers, each.timestamp_type)
+            for each in records
+        )
+
+    assert sent["librdkafka"] == sent["kafka-python"]
 
 
 @pytest.mark.parametrize("name", ["soci\udce9t\udce9", "a\0b"])
