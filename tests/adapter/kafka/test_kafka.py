@@ -198,7 +198,8 @@ class KafkaContract(PlatformContract):
         slow = reader(listener=gaps)
         take(slow, 1)
         slow.pause()
-        for _ in range(3):  # whatever it has fetched by itself is behind it then
+        until = time.monotonic() + 3.0
+        while time.monotonic() < until:  # it fetches nothing by itself any more
             slow.poll(0.2, 1)
         for number in range(1, 10):
             producer.send(unique, number)

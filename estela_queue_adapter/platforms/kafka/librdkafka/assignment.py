@@ -11,6 +11,7 @@ from confluent_kafka import OFFSET_STORED, KafkaError, KafkaException, TopicPart
 
 from estela_queue_adapter.errors import QueueError
 from estela_queue_adapter.interfaces import PartitionListener
+from estela_queue_adapter.messages import Message
 
 _ANSWER_TIMEOUT = 10.0  # seconds
 _BETWEEN_RESTARTS = 1.0  # seconds
@@ -26,19 +27,21 @@ class Assignment:
         self,
         topic: str,
         listener: PartitionListener,
-        is_paused: Callable[[], bool],
         beginnings: Callable[[Collection[int]], Mapping[int, int]],
         *,
         cooperative: bool,
     ) -> None:
         self._topic = topic
         self._listener = listener
-        self._is_paused = is_paused
         self._beginnings = beginnings
         self._cooperative = cooperative
         self._restarted_at = float("-inf")
         self.next: dict[int, int] = {}
         """Where each partition goes on behind what was handed out; what is negative is not known yet."""
+        self.held: list[Message] = []
+        """What was taken and not handed out, as the reader was paused."""
+        self.stopped = False
+        """Whether nothing is fetched."""
         self.failure: BaseException | None = None
 
     def subscribe(self, client: Any) -> None:
@@ -55,15 +58,22 @@ class Assignment:
         failure, self.failure = self.failure, None
         return failure
 
-    def pause(self, client: Any) -> None:
-        """Fetch nothing of all that is owned."""
+    def position(self, partition: int) -> int:
+        """What is handed out next; negative if that is not known yet."""
+        held = (message.offset for message in self.held if message.partition == partition)
+        return next(held, self.next.get(partition, OFFSET_STORED))
+
+    def stop(self, client: Any) -> None:
+        """Fetch nothing of all that is owned. What was fetched is dropped."""
+        self.stopped = True
         client.pause(self._partitions(self.next))
 
-    def resume(self, client: Any) -> None:
+    def start(self, client: Any) -> None:
         """Fetch again, from where each goes on.
 
         That has to be said: librdkafka may hand out again what was taken by `consume` before the pause.
         """
+        self.stopped = False
         client.resume(self._partitions(self.next))
         self.go_on_at(client, {partition: at for partition, at in self.next.items() if at >= 0})
 
@@ -100,8 +110,8 @@ class Assignment:
         else:
             client.assign(self._positions(self.next))
         self._restarted_at = time.monotonic()
-        if self._is_paused():
-            self.pause(client)
+        if self.stopped:
+            self.stop(client)
 
     def _guarded(self, call: Callable[[Any, Any], None], client: Any, partitions: list[Any]) -> None:
         try:
@@ -119,7 +129,7 @@ class Assignment:
             client.incremental_assign(given)
         else:
             client.assign(given)
-        if self._is_paused():
+        if self.stopped:
             client.pause(given)
         self._listener.partitions_assigned([partition.partition for partition in given])
 
@@ -147,6 +157,7 @@ class Assignment:
     def _forget(self, taken: list[Any]) -> None:
         for partition in taken:
             self.next.pop(partition.partition, None)
+        self.held = [message for message in self.held if message.partition in self.next]
 
     def _partitions(self, partitions: Collection[int]) -> list[Any]:
         return [TopicPartition(self._topic, partition) for partition in partitions]

@@ -6,8 +6,8 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from confluent_kafka import OFFSET_STORED, TopicPartition
 from confluent_kafka import Consumer as ConfluentConsumer
+from confluent_kafka import TopicPartition
 from kafka import TopicPartition as KafkaPythonPartition
 from kafka import errors as kafka_errors
 
@@ -37,6 +37,7 @@ from estela_terminal.printable import printable_logger
 _CLOSE_TIMEOUT = 3.0  # seconds for leaving the group in good order; else the session's end leaves it
 _LOOK_AGAIN = 0.5  # seconds before a topic that is not there is looked for again
 _NOT_OURS = "Offset commit cannot be completed since the partition is not assigned to this consumer"
+_SHORT_PAUSE = 2.0  # seconds in which what was fetched is kept, and the group may have to wait for us
 _SLICE = 0.1  # seconds of one wait, in which neither signals nor `close` are seen
 
 logger = printable_logger(__name__)
@@ -62,7 +63,6 @@ class LibrdkafkaGroupConsumer(Consumer):
         self._assignment = Assignment(
             self._topic,
             LoopsThenListener(self, listener),
-            lambda: self.iteration.paused,
             self._beginnings,
             cooperative=settings.partition_assignment == "cooperative-sticky",
         )
@@ -71,6 +71,7 @@ class LibrdkafkaGroupConsumer(Consumer):
         )
         self._commits = Commits(self._brokers, self._health)
         self._handle: Handle | None = None
+        self._paused_since: float | None = None  # when a poll first found it paused
         watch(self)
 
     @property
@@ -116,9 +117,38 @@ class LibrdkafkaGroupConsumer(Consumer):
             self._intake.undone_by_interrupts(),
         ):
             self._intake.put_back(client)
+            if self.iteration.paused:
+                self._hold(client, wait)
+                return []
+            if held := self._go_on(client, max_messages):
+                return held
             # For n messages it waits until all have come, or the time is up.
             events = client.consume(max_messages, 0) or client.consume(1, wait)
             return self._intake.take(client, events, max_messages)
+
+    def _hold(self, client: Any, wait: float) -> None:
+        """Stay in the group and hand out nothing.
+
+        Most pauses are short, and to stop drops what was fetched. So the first message that comes is kept
+        here, and fetching is stopped only if the pause lasts.
+        """
+        now = time.monotonic()
+        self._paused_since = self._paused_since or now
+        if not self._assignment.stopped and now >= self._paused_since + _SHORT_PAUSE:
+            self._assignment.stop(client)
+        if self._assignment.held and not self._assignment.stopped:
+            time.sleep(wait)
+        else:
+            taken = self._intake.take(client, client.consume(1, wait), 1)  # which may drop what is held
+            self._assignment.held += taken
+
+    def _go_on(self, client: Any, max_messages: int) -> list[Message]:
+        """What a pause has held up."""
+        assignment, self._paused_since = self._assignment, None
+        if assignment.stopped:
+            assignment.start(client)
+        held, assignment.held = assignment.held[:max_messages], assignment.held[max_messages:]
+        return held
 
     def commit(self, positions: Iterable[Position]) -> None:
         wanted = {(topic, partition): offset for topic, partition, offset in positions}
@@ -135,11 +165,9 @@ class LibrdkafkaGroupConsumer(Consumer):
 
     def pause(self) -> None:
         self.iteration.paused = True
-        self._tell(self._assignment.pause)
 
     def resume(self) -> None:
         self.iteration.paused = False
-        self._tell(self._assignment.resume)
 
     def positions(self) -> Sequence[Position]:
         positions = []
@@ -199,11 +227,6 @@ class LibrdkafkaGroupConsumer(Consumer):
     def _closed(self) -> QueueError:
         return ConsumerClosed(f"the consumer of {self._topic} is closed")
 
-    def _tell(self, call: Any) -> None:
-        if self._handle is not None:
-            with self._handle.use() as client:
-                call(client)
-
     def _take_another_session(self, error: SessionRefused) -> None:
         """Connect again with a session that these brokers may take."""
         refused = self._session.seconds
@@ -237,7 +260,7 @@ class LibrdkafkaGroupConsumer(Consumer):
         number = partition.partition
         offset = self.iteration.next_offset(number)
         if offset is None:
-            offset = self._assignment.next.get(number, OFFSET_STORED)
+            offset = self._assignment.position(number)
         return self._queries.committed(partition) if offset < 0 else offset
 
     def _beginnings(self, numbers: Collection[int]) -> dict[int, int]:

@@ -6,7 +6,7 @@ import logging
 
 from estela_terminal.printable import printable_logger
 
-# About brokers that cannot be reached, which our errors tell once, with what to do; or what is tried again.
+# About brokers that cannot be reached, which our errors tell, once, and with what to do; or tried again.
 _OURS = ("FAIL", "ERROR", "GETPID", "METADATAUPDATE")
 
 _logger = printable_logger("librdkafka")
