@@ -96,7 +96,7 @@ def test_a_document_or_a_change_that_somebody_removed_is_missing(
 
     with MongoClient[Any](mongodb) as client:
         database = client[unique]
-        changes = list(database["shop_changes"].find().sort("_id", 1))
+        changes = list(database["shop_changes"].find().sort("before.price", 1))
         database["shop"].delete_one({"sku": "s0"})
         database["shop_changes"].delete_one({"_id": changes[0]["_id"]})
         results = [verified(job) for job in jobs]
