@@ -10,12 +10,17 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _MADE_ONCE = re.compile(r'^ *@pytest\.fixture\(.*scope="(class|module|package|session)"', re.MULTILINE)
+_TOGETHER = re.compile(r"^pytestmark = .*\bpytest\.mark\.together\b", re.MULTILINE)
 
 
 @functools.cache
 def is_together(path: Path) -> bool:
-    """Whether the tests of a module share what is made once, so that one process must run them all."""
-    return _MADE_ONCE.search(path.read_text()) is not None
+    """Whether one process must run all tests of a module, one after the other.
+
+    They share what is made once, or, if the module is marked `together`, a name on the shared servers.
+    """
+    text = path.read_text()
+    return any(pattern.search(text) for pattern in (_MADE_ONCE, _TOGETHER))
 
 
 def place(item: pytest.Item) -> int:

@@ -19,6 +19,8 @@ from bench.table import goals
 from bench.world import World
 from estela_scrapy.payloads import ItemSerializer
 
+pytestmark = pytest.mark.together  # each drops the database of benches
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text()
 MESSAGES = 1_200
