@@ -38,7 +38,7 @@ def test_nothing_is_committed_that_is_not_in_the_files_that_are_there(
     send(0, 100)
     with (workdir / "log").open("w") as log:
         consumer = subprocess.Popen(
-            [*command("estela-consume"), "items", "--chunk-age", "0.1"],
+            [*command("estela-consume"), "items", "--chunk-age", "0.1", "--verbose"],
             env={**os.environ},
             stdout=subprocess.DEVNULL,
             stderr=log,

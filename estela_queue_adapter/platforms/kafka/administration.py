@@ -6,10 +6,8 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, OffsetAndMetadata, OffsetSpec, TopicPartition
 from kafka import errors as kafka_errors
-from kafka.admin import OffsetSpec
-from kafka.structs import OffsetAndMetadata
 
 from estela_queue_adapter.administration import Administration, Group, PartitionRange, Topic
 from estela_queue_adapter.errors import ConfigurationError, GroupInUse, QueueUnreachable, TopicMissing

@@ -111,21 +111,28 @@ def test_a_partition_that_is_taken_away_and_comes_back_is_read_from_the_committe
     first, second = consumer(platform, unique), consumer(platform, unique)
     take(first, 40)  # and commits none of them
 
-    joining = threading.Thread(target=second.poll, args=(30.0, 1000), daemon=True)
-    joining.start()
     again: list[Message] = []
+    taken: list[Message] = []
+    over = threading.Event()
+
+    def go_on() -> None:  # a member that does not poll would hold up the next rebalance
+        while not over.is_set():
+            taken.extend(second.poll(0.5, 1000))
 
     def read_again() -> set[int]:
+        again.extend(first.poll(0.5, 1000))
         return {message.partition for message in again if message.offset == 0}
 
-    # The second member can have its messages before the first knows of its new partitions.
-    def joined() -> bool:
-        again.extend(first.poll(0.5, 1000))
-        return not joining.is_alive() and len(read_again()) >= 2
+    joining = threading.Thread(target=go_on, daemon=True)
+    joining.start()
+    try:
+        wait_until(lambda: len(read_again()) >= 2 and bool(taken), "each of the two members")
+    finally:
+        over.set()
+        joining.join(30)
+        first.close()
+        second.close()
 
-    wait_until(joined, "the second member, and what the first one reads again")
-    first.close()
-    second.close()
-
-    # It had all four partitions before, and now has two of them again.
-    assert len(read_again()) == 2
+    # It had all four partitions before, and has two of them again.
+    first_offsets = {message.partition: message.offset for message in reversed(again)}
+    assert set(first_offsets.values()) == {0}
