@@ -126,6 +126,7 @@ class ClosedJobsWatch:
         while not self._stopped.is_set():
             messages = consumer.poll(_POLL_TIMEOUT, _POLL_MESSAGES)
             if messages:
-                self._count.add(messages)
+                # First the commit: if it is refused, the member that has the partition now counts them.
                 consumer.commit({message.partition: message.next for message in messages}.values())
+                self._count.add(messages)
             self._stopped.wait(_PAUSE)
