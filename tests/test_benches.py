@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text()
 MESSAGES = 1_200
 # These start Java or many processes, or tell small differences of large figures; scripts/bench runs them.
-ELSEWHERE = {"drain", "listen", "profile", "typed", "keyed"}
+ELSEWHERE = {"drain", "extension", "listen", "profile", "typed", "keyed"}
 
 
 @pytest.fixture
