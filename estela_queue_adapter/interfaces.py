@@ -8,14 +8,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
-
-from typing_extensions import Self
 
 from estela_queue_adapter.access import TopicAccess
 from estela_queue_adapter.errors import PermanentError, QueueError, TopicMissing
 from estela_queue_adapter.iteration import Iteration
+from estela_queue_adapter.lifecycle import Closing
 from estela_queue_adapter.members import GroupMember
 from estela_queue_adapter.messages import Headers, Message, Outgoing, Position
 from estela_queue_adapter.subscription import Subscription
@@ -50,23 +48,7 @@ class PartitionListener:
         """
 
 
-class _Closing(ABC):
-    """A context manager that closes on the way out."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release what is held. Calling it twice is fine."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Producer(_Closing):
+class Producer(Closing):
     """Publishes messages. `send` and `flush` may be called from several threads.
 
     Guaranteed: a message is either acknowledged by the queue (by every in-sync replica, if there
@@ -125,7 +107,7 @@ class Producer(_Closing):
         """
 
 
-class Consumer(_Closing):
+class Consumer(Closing):
     """Reads one topic as a member of a consumer group, from the first message on.
 
     Guaranteed: each message is delivered until its position is committed, to one member of the
@@ -224,7 +206,7 @@ class Consumer(_Closing):
         return self.iteration.loop(self.fetch, self.commit)
 
 
-class Transactions(_Closing):
+class Transactions(Closing):
     """Publishes groups of messages, each wholly or not at all, even when the process is killed meanwhile."""
 
     @abstractmethod

@@ -12,13 +12,33 @@ import sys
 import threading
 import time
 import weakref
+from abc import ABC, abstractmethod
+from types import TracebackType
 from typing import Protocol
+
+from typing_extensions import Self
 
 from estela_terminal.printable import printable_logger
 
 _END_TIMEOUT = 10.0  # seconds for all that is open together: for messages that are not acknowledged yet
 
 logger = printable_logger(__name__)
+
+
+class Closing(ABC):
+    """A context manager that closes on the way out."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held. Calling it twice is fine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Open(Protocol):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 
-from typing_extensions import Self
-
+from estela_queue_adapter.lifecycle import Closing
 from estela_queue_adapter.messages import Message, Position
 
 
-class TopicReader(ABC):
+class TopicReader(Closing):
     """Reads one topic again and again, and gives each message once. Nothing is committed.
 
     Not thread-safe. After an error it may be used again: it goes on behind what it has given.
@@ -32,14 +30,6 @@ class TopicReader(ABC):
     def close(self) -> None:
         """Release what is held. Calling it twice is fine."""
         return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class RereadingReader(TopicReader):
@@ -65,7 +55,7 @@ class RereadingReader(TopicReader):
             yield from self.read_on()
 
 
-class Peek:
+class Peek(Closing):
     """Looks at single messages of one topic; connects at the first question. Not thread-safe.
 
     This one knows nothing: it is that of a platform which cannot look.
@@ -82,11 +72,3 @@ class Peek:
     def close(self) -> None:
         """Release what is held. Calling it twice is fine."""
         return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
