@@ -44,6 +44,7 @@ from estela_queue_adapter.platforms.kafka.producer_client import (
     closed_too_soon,
 )
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_terminal.printable import printable_logger
 
 _BUFFER_KBYTES = 32 * 1024  # as kafka-python's
 _BUFFER_MESSAGES = 1_000_000  # the bytes above are the bound
@@ -52,6 +53,8 @@ _FULL = 0.005  # seconds between two tries of a buffer that is full
 _POLL = 0.1  # seconds
 _topic_of = attrgetter("topic")
 _OVERHEAD = 70  # bytes of a batch and a record around its fields
+
+logger = printable_logger(__name__)
 
 
 class LibrdkafkaProducer(ProducerClient):
@@ -256,6 +259,8 @@ def _serve(handle: Handle, answers: Answers, released: threading.Event) -> None:
                 client.poll(_POLL)
         except QueueError:
             return
+        except Exception:  # a fault of somebody's `on_delivery`: all others are to be called all the same
+            logger.exception("A report of a delivery failed.")
         answers.tell(_POLL)
 
 
