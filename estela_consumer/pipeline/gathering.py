@@ -84,7 +84,8 @@ class Gathering:
     def _some_polled(self, count: int) -> list[Message]:
         """Take the next `count` of those polled, fewer if they are large, and one at least."""
         taken: list[Message] = []
-        size, polled, limit = 0, self._polled, min(_BYTES_TOGETHER, self._limits.bytes)
+        size, polled = 0, self._polled
+        limit = min(_BYTES_TOGETHER, self._limits.bytes, self._limits.batch_bytes)
         while polled and len(taken) < count and size < limit:
             message = polled.popleft()
             taken.append(message)
