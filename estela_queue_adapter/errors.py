@@ -11,6 +11,14 @@ class ConfigurationError(QueueError):
     """A setting is wrong or missing; its message names the setting and the valid choices."""
 
 
+class PackageNeeded(ConfigurationError):
+    """A setting needs a package, or another version of it; `install` is the command that installs it."""
+
+    def __init__(self, needs: str, install: str) -> None:
+        super().__init__(f"{needs}: {install}")
+        self.install = install
+
+
 class BadName(QueueError):
     """A jid, or the name of a database or collection, that nobody can have."""
 

@@ -214,8 +214,9 @@ class Transactions(Closing):
         """Publish all of them or none. Blocks until that is decided.
 
         Raises ConfigurationError if no topic can have such a name, MessageRejected when the queue refuses one
-        of them, and any other QueueError when it is unavailable or when another has opened transactions under
-        the same name; then none is published.
+        of them or one is a tombstone without a key, and any other QueueError when it is unavailable or when
+        another has opened transactions under the same name; then none is published. A platform calls
+        `Outgoing.check` on each of them first.
         """
 
 
@@ -316,6 +317,11 @@ class Platform(ABC):
                     partitions = 0
             found.append(TopicAccess(topic, partitions))
         return found
+
+    @property
+    def client_library(self) -> str:
+        """What carries its messages, with the version, for people; empty if that is this package itself."""
+        return ""
 
     @property
     def assignment(self) -> str:

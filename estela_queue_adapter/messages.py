@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from typing_extensions import Self
 
-from estela_queue_adapter.errors import SerializationError
+from estela_queue_adapter.errors import MessageRejected, SerializationError
 from estela_queue_adapter.serialization import deserialize
+from estela_queue_adapter.topic_names import checked_topic
 
 Headers: TypeAlias = Sequence[tuple[str, "bytes | None"]]
 """In their order; a name may come twice, and a value may be missing. A name that is not UTF-8 is decoded with
@@ -78,3 +79,11 @@ class Outgoing(NamedTuple):
     headers: Headers = ()
     partition: int | None = None
     """Where it has to go, if the topic has that partition; the platform chooses if None."""
+
+    def check(self) -> None:
+        """Raise ConfigurationError if no topic can have that name, MessageRejected if it says nothing."""
+        checked_topic(self.topic)
+        if self.data is None and self.key is None:
+            raise MessageRejected(
+                f"a message to {self.topic} has neither data nor a key: a tombstone removes what has its key"
+            )

@@ -36,7 +36,7 @@ def open_platform(
     """
     environ = os.environ if environ is None else environ
     name = platform or environ.get(PREFIX) or ""
-    cls = _platform_class(name or "embedded")
+    cls = platform_class(name or "embedded")
     refuse_unknown(arguments, cls.settings_class)
     set_names = [name for name, value in environ.items() if value]
     for told in unread_settings(
@@ -82,6 +82,16 @@ def get_consumer_interface(
     return open_platform(platform, environ=environ, **arguments).consumer(subscription, listener)
 
 
+def platform_class(name: str) -> type[Platform]:
+    """The platform that is registered under the name. Raises ConfigurationError."""
+    registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in registered:
+        choices = ", ".join(sorted(registered)) or "none: is estela-scrapy or estela-consumer installed?"
+        raise ConfigurationError(f"{PREFIX}={name} is not a known platform; the valid choices are: {choices}")
+    loaded: type[Platform] = registered[name].load()
+    return loaded
+
+
 @functools.cache
 def queue_variables() -> frozenset[str]:
     """Every QUEUE_PLATFORM* variable that some registered platform reads. Imports each platform."""
@@ -92,12 +102,3 @@ def queue_variables() -> frozenset[str]:
         except Exception as error:  # noqa: BLE001  (another's package, which is not the one that is used)
             logger.debug("The platform %s cannot be loaded: %s", point.name, error)
     return frozenset(variables_of(*classes))
-
-
-def _platform_class(name: str) -> type[Platform]:
-    registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if name not in registered:
-        choices = ", ".join(sorted(registered)) or "none: is estela-scrapy or estela-consumer installed?"
-        raise ConfigurationError(f"{PREFIX}={name} is not a known platform; the valid choices are: {choices}")
-    loaded: type[Platform] = registered[name].load()
-    return loaded

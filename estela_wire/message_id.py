@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 COUNTS = 2**24
 """How many ids of one nonce and second there are."""
 
-_BYTES = 12
-_HEX_DIGITS = 2 * _BYTES
+BYTES = 12
+"""Of an id."""
+HEX_DIGITS = 2 * BYTES
+"""Of an id in an envelope."""
 _NONCE = slice(4, 9)
 _COUNT = slice(9, 12)
 _LAST_COUNT = COUNTS - 1
@@ -28,7 +30,7 @@ def id_bytes(given: Any) -> bytes | None:
     except (ValueError, TypeError):
         return None
     # `fromhex` passes over spaces.
-    return identity if len(identity) == _BYTES and len(given) == _HEX_DIGITS else None
+    return identity if len(identity) == BYTES and len(given) == HEX_DIGITS else None
 
 
 def make_id(seconds: int, nonce: bytes, count: int) -> bytes:

@@ -11,9 +11,15 @@ from estela_config.configuration import Configuration
 from estela_config.names import is_secret
 from estela_queue_adapter import Platform, Subscription, open_platform
 from estela_queue_adapter.access import CREATE, READ, WRITE, TopicAccess
-from estela_queue_adapter.errors import AccessDenied, ConfigurationError, QueueError, TopicMissing
+from estela_queue_adapter.errors import (
+    AccessDenied,
+    ConfigurationError,
+    PackageNeeded,
+    QueueError,
+    TopicMissing,
+)
 from estela_queue_adapter.files.location import located
-from estela_queue_adapter.registry import queue_variables
+from estela_queue_adapter.registry import platform_class, queue_variables
 from estela_queue_adapter.settings import PREFIX, first_given, unread_settings, variable, variables_of
 from estela_wire.topics import dead_letter_topic
 
@@ -22,13 +28,11 @@ _CHECK_IT = "check that the queue is running, and the QUEUE_PLATFORM settings ab
 
 
 def queue_values(configuration: Configuration) -> Iterator[Value]:
-    """The settings of the queue that are set, and the platform. Raises ConfigurationError."""
-    yield Value(
-        PREFIX, configuration.environ.get(PREFIX) or "embedded", configuration.origin(PREFIX) or DEFAULT
-    )
-    platform = open_platform(environ=configuration.environ)
+    """The settings of the queue that are set, right or wrong, and the platform. Raises ConfigurationError."""
+    name = configuration.environ.get(PREFIX) or "embedded"
+    yield Value(PREFIX, name, configuration.origin(PREFIX) or DEFAULT)
     sources = configuration.sources(PREFIX, files=True)
-    for field in dataclasses.fields(platform.settings_class):
+    for field in dataclasses.fields(platform_class(name).settings_class):
         given = first_given(field, sources)
         name = variable(field.name)
         if given is not None:
@@ -75,8 +79,12 @@ class QueueCheck:
     def findings(self, waiting: Callable[[str, int], None]) -> Iterator[Finding]:
         """Blocks. `waiting` is told of each topic how many messages the group has not been given."""
         if self._platform is None or self._error is not None:
-            yield problem("queue", self._error, "correct the setting that it names")
+            error = self._error
+            correct = "correct the setting that it names"
+            yield problem("queue", error, error.install if isinstance(error, PackageNeeded) else correct)
             return
+        if library := self._platform.client_library:
+            yield ok("client", f"messages are carried by {library}")
         where = self._platform.describe()
         try:
             accesses = self._access.answer()

@@ -13,8 +13,9 @@ import click
 
 from estela_consumer.adoption import AdoptionFailed, AdoptionReport, Replacement, survey
 from estela_consumer.adoption import adopt as adopt_collection
+from estela_consumer.cli.errors import ended_by_errors
 from estela_consumer.cli.store_options import dataset_argument, pass_store
-from estela_consumer.errors import StoreUnreachable, UsageError
+from estela_consumer.errors import UsageError
 from estela_consumer.stores import Store
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, ended_by
@@ -76,22 +77,20 @@ def _adopt(
     store: Store, dataset: Dataset, *, dry_run: bool, unique: bool, cancel: bool, as_json: bool
 ) -> None:
     try:
-        replacement = _replacement(store, dataset)
-        if cancel:
-            undone = replacement.cancel()
-            print_line(
-                f"{dataset}: cancelled; it is as it was." if undone else f"{dataset}: nothing to cancel."
-            )
-            return
-        if not dry_run:
-            _check_unique(dataset, unique)
-        report = _run(replacement, dataset, dry_run=dry_run)
-    except UsageError as error:
-        raise click.UsageError(str(error)) from None
-    except (StoreUnreachable, AdoptionFailed) as error:
+        with ended_by_errors():
+            replacement = _replacement(store, dataset)
+            if cancel:
+                undone = replacement.cancel()
+                print_line(
+                    f"{dataset}: cancelled; it is as it was." if undone else f"{dataset}: nothing to cancel."
+                )
+                return
+            if not dry_run:
+                _check_unique(dataset, unique)
+            report = _run(replacement, dataset, dry_run=dry_run)
+    except AdoptionFailed as error:
         say_error(error)
-        unreachable = isinstance(error, StoreUnreachable)
-        sys.exit(ExitCode.STORE_UNREACHABLE if unreachable else ExitCode.FAILED)
+        sys.exit(ExitCode.FAILED)
     with after_the_work():
         _print(dataset, report, dry_run=dry_run, as_json=as_json)
 

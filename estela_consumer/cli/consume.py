@@ -14,19 +14,19 @@ from estela_config.configuration import Configuration
 from estela_config.options import current_configuration, env_file_option, log_notes
 from estela_config.topics import topics_of_settings
 from estela_consumer.cli import estela_variables, logs
+from estela_consumer.cli.errors import ended_by_errors
 from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
 from estela_consumer.cli.summary import print_summary
-from estela_consumer.errors import EXIT_MEANINGS, UsageError
+from estela_consumer.errors import EXIT_MEANINGS
 from estela_consumer.heap import share_heap
 from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.pipeline.batch import ChunkLimits
 from estela_consumer.pipeline.pipeline import PipelineSettings
 from estela_consumer.service import ConsumerService, ConsumerSettings
 from estela_consumer.stores.opening import DEFAULT_URL
-from estela_pages.address import ListenAddress, ListenError
+from estela_pages.address import ListenAddress
 from estela_queue_adapter.collector import settle_into_consuming
-from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import ExitCode, exit_codes_text
 from estela_terminal.times import seconds_of
@@ -152,10 +152,8 @@ def consume(*, as_json: bool, verbose: bool, **options: Any) -> None:
     """
     console = logs.set_up(verbose=verbose)
     log_notes()
-    try:
+    with ended_by_errors():
         settings = _settings(options, current_configuration())
-    except (UsageError, ListenError, ConfigurationError) as error:
-        raise click.UsageError(str(error)) from None
     service = ConsumerService(settings)
     with live_progress(console, service, draining=settings.pipeline.drain) as draw:
         code = service.run(draw)

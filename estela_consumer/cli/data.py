@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -17,12 +15,12 @@ from rich.cells import cell_len
 from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
 from estela_consumer.cli.adopt import adopt
+from estela_consumer.cli.errors import ended_by_errors
 from estela_consumer.cli.extended_json import extended_json, plain_text
 from estela_consumer.cli.index import index
 from estela_consumer.cli.rekey import rekey
 from estela_consumer.cli.store_options import dataset_argument, pass_store, store_settings, store_to_look_into
 from estela_consumer.decoding.escaping import unescape_document, unescape_key_beside
-from estela_consumer.errors import StoreUnreachable
 from estela_consumer.stores import Store
 from estela_queue_adapter.errors import BadName
 from estela_terminal.bar import Work
@@ -36,7 +34,6 @@ from estela_terminal.output import (
     print_json_text,
     print_line,
     print_table,
-    say_error,
 )
 from estela_wire.dataset import Dataset
 from estela_wire.jid import parse_jid
@@ -101,7 +98,7 @@ def data(context: click.Context, store: str | None, tls_ca_file: str | None) -> 
 @pass_store
 def list_(store: Store, as_json: bool) -> None:
     """Every dataset and how many documents it holds."""
-    with _reachable():
+    with ended_by_errors():
         summaries = list(store.datasets())
     if as_json:
         for dataset, documents in summaries:
@@ -126,7 +123,7 @@ def list_(store: Store, as_json: bool) -> None:
 @pass_store
 def show(store: Store, dataset: Dataset, number: int, *, plain: bool, origin: dict[str, str]) -> None:
     """The first documents of DATASET (DATABASE/COLLECTION) as a table, or each as its own if it is wide."""
-    with _reachable():
+    with ended_by_errors():
         documents = list(_documents(store, dataset, origin, number))
     _must_exist(documents, dataset, origin)
     if plain:
@@ -171,7 +168,7 @@ def _one_below_the_other(document: dict[str, Any]) -> DataTable:
 def export(store: Store, dataset: Dataset, *, raw: bool, plain: bool, origin: dict[str, str]) -> None:
     """DATASET (DATABASE/COLLECTION) as JSON lines on standard output, in the order of scraping."""
     found = False
-    with _reachable():
+    with ended_by_errors():
         work = Work(logs.console(), "documents", prints=True)
         for document in work.count(_documents(store, dataset, origin)):
             found = True
@@ -192,15 +189,6 @@ def _documents(
 data.add_command(adopt)
 data.add_command(index)
 data.add_command(rekey)
-
-
-@contextlib.contextmanager
-def _reachable() -> Iterator[None]:
-    try:
-        yield
-    except StoreUnreachable as error:
-        say_error(error)
-        sys.exit(ExitCode.STORE_UNREACHABLE)
 
 
 def _must_exist(found: object, dataset: Dataset, origin: dict[str, str]) -> None:

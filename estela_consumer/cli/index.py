@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
+from estela_consumer.cli.errors import ended_by_errors
 from estela_consumer.cli.store_options import dataset_argument, pass_store
-from estela_consumer.errors import StoreUnreachable, UsageError
+from estela_consumer.errors import UsageError
 from estela_consumer.stores import Store
 from estela_consumer.stores.indexes import ASCENDING, DESCENDING, Index, Indexes, check
 from estela_terminal.commands import DataCommand
-from estela_terminal.exit_codes import ExitCode
-from estela_terminal.output import after_the_work, data_table, print_json, print_line, print_table, say_error
+from estela_terminal.output import after_the_work, data_table, print_json, print_line, print_table
 from estela_terminal.times import UNITS, as_duration, shown_duration
 from estela_wire.dataset import Dataset
 
@@ -74,13 +73,8 @@ def index(
     if expire_after is not None and fields is not None and len(fields) != 1:
         raise click.UsageError("--expire-after needs one field in --on, with a date in it")
     wanted = None if fields is None else Index(fields, unique, expire_after)
-    try:
+    with ended_by_errors():
         told, found = _work(_indexes(store, dataset), wanted, drop)
-    except UsageError as error:
-        raise click.UsageError(str(error)) from None
-    except StoreUnreachable as error:
-        say_error(error)
-        sys.exit(ExitCode.STORE_UNREACHABLE)
     with after_the_work():
         _print(found, told, as_json=as_json)
 

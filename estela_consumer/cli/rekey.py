@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
+from estela_consumer.cli.errors import ended_by_errors
 from estela_consumer.cli.store_options import dataset_of_text, pass_store
-from estela_consumer.errors import StoreUnreachable
 from estela_consumer.rekeying import Rekeying
 from estela_consumer.stores import Store
 from estela_queue_adapter.errors import BadName
 from estela_terminal.exit_codes import ExitCode
-from estela_terminal.output import print_line, say_error
+from estela_terminal.output import print_line
 from estela_wire.dataset import Dataset
 from estela_wire.keys import OnExisting, changes_of, checked_key
 
@@ -54,11 +54,8 @@ def rekey(store: Store, source: Dataset, target: Dataset, key: tuple[str, ...], 
     if source in (target, changes):
         raise click.UsageError(f"{target} must be another dataset than {source}")
     rekeying = Rekeying(store, key, mode)
-    try:
+    with ended_by_errors():
         rekeying.run(source, target)
-    except StoreUnreachable as error:
-        say_error(error)
-        raise SystemExit(ExitCode.STORE_UNREACHABLE) from None
     counts = rekeying.outcomes
     if not counts:
         raise click.UsageError(f"there is no dataset {source}; `estela-data list` shows what there is")

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -16,16 +15,15 @@ import click
 from estela_config.options import current_configuration, log_notes
 from estela_config.topics import topics_of_settings
 from estela_consumer.cli import logs
+from estela_consumer.cli.errors import ended_by_errors
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
-from estela_consumer.errors import UsageError
 from estela_consumer.status.as_json import as_json
 from estela_consumer.status.collector import STORE, StatusCollector
 from estela_consumer.status.model import Status
 from estela_consumer.status.tables import as_tables
 from estela_consumer.stores import open_store
-from estela_pages.address import ListenAddress, ListenError
+from estela_pages.address import ListenAddress
 from estela_queue_adapter import open_platform
-from estela_queue_adapter.errors import ConfigurationError
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, ended_by, exit_codes_text
 from estela_terminal.output import print_json, print_table
@@ -105,7 +103,7 @@ def status(
     log_notes()
     if listen and (once or as_json_):
         raise click.UsageError("--listen goes on, while --once and --json print and end: choose one")
-    with _usage_errors(), contextlib.ExitStack() as closing:
+    with ended_by_errors(), contextlib.ExitStack() as closing:
         configuration = current_configuration()
         topics = tuple(dict.fromkeys(topics)) or topics_of_settings(configuration, "looking at")
         opened = open_store(store_settings(store, tls_ca_file, configuration.environ))
@@ -161,14 +159,6 @@ def _code(found: Status) -> ExitCode:
     if parts - {STORE}:
         return ExitCode.QUEUE_UNREACHABLE
     return ExitCode.STORE_UNREACHABLE if parts else ExitCode.OK
-
-
-@contextlib.contextmanager
-def _usage_errors() -> Iterator[None]:
-    try:
-        yield
-    except (UsageError, ListenError, ConfigurationError) as error:
-        raise click.UsageError(str(error)) from None
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import click
 
 from estela_config.options import env_file_option
 from estela_consumer.cli import estela_variables
+from estela_consumer.cli.errors import ended_by_errors
 from estela_consumer.errors import UsageError
 from estela_consumer.stores import StoreSettings, open_store
 from estela_consumer.stores.opening import DEFAULT_URL
@@ -48,10 +49,8 @@ def pass_store(command: _Command) -> _Command:
     @functools.wraps(command)
     def with_store(*arguments: Any, **options: Any) -> Any:
         context = click.get_current_context()
-        try:
+        with ended_by_errors():
             store = open_store(context.obj())
-        except UsageError as error:
-            raise click.UsageError(str(error)) from None
         context.call_on_close(store.close)
         return command(store, *arguments, **options)
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
 from functools import partial
 
 import click
 
 from estela_config.options import current_configuration, log_notes
 from estela_consumer.cli import logs
+from estela_consumer.cli.errors import ended_by_errors
 from estela_consumer.cli.store_options import store_settings, store_to_look_into
-from estela_consumer.cli.watched_platform import WatchedPlatform
-from estela_consumer.errors import StoreUnreachable, UsageError
 from estela_consumer.stores import open_store
 from estela_consumer.verification.jobs import JobHistory
 from estela_consumer.verification.listing import (
@@ -29,12 +27,12 @@ from estela_consumer.verification.report import as_json, as_table
 from estela_consumer.verification.verification import Verification
 from estela_consumer.verification.verifier import Verifier
 from estela_consumer.verification.waiting import verify_until
+from estela_consumer.verification.watched_platform import WatchedPlatform
 from estela_queue_adapter import open_platform
-from estela_queue_adapter.errors import ConfigurationError, QueueError
 from estela_terminal.bar import Work
 from estela_terminal.commands import DataCommand
 from estela_terminal.exit_codes import OUTPUT_MEANINGS, ExitCode, exit_codes_text
-from estela_terminal.output import after_the_work, print_json, print_line, print_table, say_error
+from estela_terminal.output import after_the_work, print_json, print_line, print_table
 from estela_wire.topics import JOBS_TOPIC
 
 MEANINGS = {
@@ -109,7 +107,7 @@ def verify(
         raise click.UsageError("--failed is for the list of jobs: leave JOB out")
     environ = current_configuration().environ
     with (
-        _exit_on_errors(),
+        ended_by_errors(),
         contextlib.closing(open_store(store_settings(store, tls_ca_file, environ))) as opened,
     ):
         platform = WatchedPlatform(open_platform(environ=environ), work.count)
@@ -154,18 +152,6 @@ def _print_unknown(job: str, history: JobHistory | None, jobs_topic: str, *, as_
         print_json({"jid": job, "told": message, "exit": code.name, "exit_code": int(code)})
     else:
         print_line(message)
-
-
-@contextlib.contextmanager
-def _exit_on_errors() -> Iterator[None]:
-    try:
-        yield
-    except (UsageError, ConfigurationError) as error:
-        raise click.UsageError(str(error)) from None
-    except (QueueError, StoreUnreachable) as error:
-        say_error(error)
-        is_store = isinstance(error, StoreUnreachable)
-        sys.exit(ExitCode.STORE_UNREACHABLE if is_store else ExitCode.QUEUE_UNREACHABLE)
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
+from operator import contains
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -26,20 +28,22 @@ from estela_wire.dataset import Dataset
 MOST_TOGETHER = 64
 """Payloads that are encoded together; more would spare nothing."""
 
+INT32 = Struct("<i")
+HEAD = Struct(f"<i{len(OBJECT_ID_ELEMENT)}s12s")
+"""Of a document whose `_id` is an ObjectId."""
+ID_BYTES = HEAD.size - INT32.size
+"""By which such an `_id` makes a document longer."""
+BEFORE_LIST = 4 + len(b"\x04\x00") + 4
+"""Bytes of a document with a list that has no name, up to its elements."""
+BEFORE_ELEMENT = tuple(2 + len(str(number)) for number in range(MOST_TOGETHER))
+"""Bytes in front of each element: its type, and its number as text."""
+NOT_BSON = (OverflowError, RecursionError, bson.errors.BSONError, UnicodeError, ValueError)
+"""What `bson.encode` raises for what cannot be BSON."""
+
 _new = tuple.__new__  # what a named tuple's class does, in half the time
 _refused = Shapes()
 _BACKSLASH = ord("\\")  # a number is found faster in bytes than bytes are
 _SMALL = MAX_DOCUMENT_BYTES // 2
-_INT32 = Struct("<i")
-_HEAD = Struct(f"<i{len(OBJECT_ID_ELEMENT)}s12s")  # of a document whose `_id` is an ObjectId
-_ID_BYTES = len(OBJECT_ID_ELEMENT) + 12
-_BEFORE_LIST = (
-    4 + len(b"\x04\x00") + 4
-)  # bytes: of a document with a list that has no name, up to its elements
-_BEFORE_ELEMENT = tuple(
-    2 + len(str(number)) for number in range(MOST_TOGETHER)
-)  # its type, and its number as text
-_NOT_BSON = (OverflowError, RecursionError, bson.errors.BSONError, UnicodeError, ValueError)
 
 
 class Draft(NamedTuple):
@@ -55,6 +59,16 @@ class Draft(NamedTuple):
     """One more element, in BSON, at its end."""
     version: Version | None
     """Without the end of the content, which is not known yet."""
+
+
+def must_escape_any(payloads: Sequence[dict[str, Any]], texts: Sequence[bytes]) -> bool:
+    """Whether a key in these payloads, whose messages are `texts`, must be escaped or may have to be."""
+    return (
+        any(map(contains, payloads, repeat("_id")))
+        or any(map(contains, payloads, repeat(SUBDOCUMENT)))
+        or (bool(_refused) and any(tuple(payload) in _refused for payload in payloads))
+        or any(may_hold_backslashes(text) for text in texts if _BACKSLASH in text)
+    )
 
 
 def draft_of(
@@ -93,11 +107,11 @@ def _encoded_together(drafts: Sequence[Draft]) -> list[Document | BadMessage]:
         return []
     try:  # with its check of keys pymongo finds dots as it goes by; there are hardly ever any
         encoded = bson.encode({"": [draft[1] for draft in drafts]}, not drafts[0][2])
-    except _NOT_BSON:
+    except NOT_BSON:
         return [_encoded_alone(draft) for draft in drafts]
     documents: list[Document | BadMessage] = []
-    at, unpack, pack, new = _BEFORE_LIST, _INT32.unpack_from, _HEAD.pack, _new
-    for before, draft in zip(_BEFORE_ELEMENT, drafts, strict=False):
+    at, unpack, pack, new = BEFORE_LIST, INT32.unpack_from, HEAD.pack, _new
+    for before, draft in zip(BEFORE_ELEMENT, drafts, strict=False):
         at += before
         (size,) = unpack(encoded, at)
         end = at + size
@@ -105,7 +119,7 @@ def _encoded_together(drafts: Sequence[Draft]) -> list[Document | BadMessage]:
         if last or size > _SMALL or type(identity) is not bytes:
             documents.append(_finished(draft, encoded[at + 4 : end]))
         else:  # nearly always
-            document = pack(size + _ID_BYTES, OBJECT_ID_ELEMENT, identity) + encoded[at + 4 : end]
+            document = pack(size + ID_BYTES, OBJECT_ID_ELEMENT, identity) + encoded[at + 4 : end]
             documents.append(new(Document, (dataset, document, message, None)))
         at = end
     return documents
@@ -125,7 +139,7 @@ def _encoded_alone(draft: Draft) -> Document | BadMessage:
         return BadMessage(Reason.BAD_VALUE, "an integer is beyond 64 bits")
     except RecursionError:
         return BadMessage(Reason.BAD_VALUE, "nested too deeply")
-    except _NOT_BSON as error:
+    except NOT_BSON as error:
         return BadMessage(Reason.BAD_VALUE, f"not a BSON value: {error}")
     return _finished(draft, encoded[4:])
 
@@ -136,7 +150,7 @@ def _finished(draft: Draft, body: bytes) -> Document | BadMessage:
     if last or type(identity) is not bytes:
         encoded = with_id(identity, b"\x00\x00\x00\x00" + body, last)
     else:
-        encoded = _HEAD.pack(_HEAD.size + len(body), OBJECT_ID_ELEMENT, identity) + body
+        encoded = HEAD.pack(HEAD.size + len(body), OBJECT_ID_ELEMENT, identity) + body
     if len(encoded) > MAX_DOCUMENT_BYTES:
         return too_large(len(encoded))
     if version is not None:

@@ -15,14 +15,16 @@ _MAX_DEPTH = 300  # levels of nesting; MongoDB takes 200
 MAY_BE_DEEP = 2 * _MAX_DEPTH
 """Bytes: what is shorter has fewer levels."""
 
-_parse = msgspec.json.Decoder(Envelope).decode
+parse_envelope = msgspec.json.Decoder(Envelope).decode
+"""The envelope in a message of standard JSON; raises NOT_READ."""
+NOT_READ = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_envelope(data: bytes) -> Envelope:
     """The envelope in a message. Raises BadMessage."""
     try:
-        return _parse(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return parse_envelope(data)
+    except NOT_READ:
         return _read_slowly(data)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
+from estela_consumer.decoding.decoder import Decoded
 from estela_consumer.decoding.document import Document
 from estela_consumer.errors import BadMessage
 from estela_queue_adapter import Message, Position
@@ -98,10 +100,37 @@ class Batch:
 
     def add(self, message: Message, decoded: Document | BadMessage | None) -> None:
         """Take a message and what it was decoded to: a document, a reason against it, or a tombstone."""
-        self.add_all((message,), (decoded,))
+        self.add_all((message,), Decoded((decoded,)))
 
-    def add_all(self, messages: Sequence[Message], decoded: Sequence[Document | BadMessage | None]) -> None:
+    def add_all(self, messages: Sequence[Message], decoded: Decoded) -> None:
         """Take messages and what each was decoded to."""
+        if decoded.dataset is None:
+            size = self._add_each(messages, decoded)
+        else:
+            size = self._add_alike(messages, cast(list[Document], decoded), decoded.dataset)
+        self.messages += len(messages)
+        self.bytes += size
+        self.full = (
+            self._longest >= self._limits.count
+            or self._largest >= self._limits.bytes
+            or self.bytes >= self._limits.batch_bytes
+            or self.messages >= self._limits.batch_messages
+        )
+
+    def _add_alike(self, messages: Sequence[Message], documents: Sequence[Document], dataset: Dataset) -> int:
+        """Take documents of one dataset at once; the bytes they take."""
+        chunk = self.chunks.get(dataset)
+        if chunk is None:
+            chunk = self.chunks[dataset] = Chunk()
+        size = sum([len(document[1]) for document in documents])
+        chunk += documents
+        chunk.bytes += size
+        self._last_messages.update([(message[1], message) for message in messages])
+        self._longest, self._largest = max(self._longest, len(chunk)), max(self._largest, chunk.bytes)
+        return size
+
+    def _add_each(self, messages: Sequence[Message], decoded: Decoded) -> int:
+        """Take whatever there is; the bytes it takes."""
         chunks, last, size = self.chunks, self._last_messages, 0
         longest, largest = self._longest, self._largest
         for message, one in zip(messages, decoded, strict=True):
@@ -126,15 +155,8 @@ class Batch:
                 size += len(data or b"")
             else:
                 self.tombstones += 1
-        self.messages += len(messages)
-        self.bytes += size
         self._longest, self._largest = longest, largest
-        self.full = (
-            longest >= self._limits.count
-            or largest >= self._limits.bytes
-            or self.bytes >= self._limits.batch_bytes
-            or self.messages >= self._limits.batch_messages
-        )
+        return size
 
     @property
     def positions(self) -> dict[int, Position]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Collection
+from itertools import accumulate
 
 from estela_consumer.decoding.decoder import decode_all
 from estela_consumer.decoding.drafts import MOST_TOGETHER
@@ -36,7 +36,7 @@ class Gathering:
         self._limits = limits
         self._clock = clock
         self._rate_limiter = RateLimiter(rate, clock())
-        self._polled: deque[Message] = deque()
+        self._polled: list[Message] = []
         self._batch = Batch(limits, clock())
         self._caught_up = False
 
@@ -83,13 +83,12 @@ class Gathering:
 
     def _some_polled(self, count: int) -> list[Message]:
         """Take the next `count` of those polled, fewer if they are large, and one at least."""
-        taken: list[Message] = []
-        size, polled = 0, self._polled
-        limit = min(_BYTES_TOGETHER, self._limits.bytes, self._limits.batch_bytes)
-        while polled and len(taken) < count and size < limit:
-            message = polled.popleft()
-            taken.append(message)
-            size += len(message[5] or b"")
+        limit = min(_BYTES_TOGETHER, self._limits.bytes)
+        sizes = [len(message[5] or b"") for message in self._polled[:count]]
+        if sum(sizes) > limit:
+            sizes = [size for size, before in zip(sizes, accumulate(sizes, initial=0)) if before < limit]  # noqa: B905
+        taken = self._polled[: len(sizes)]
+        del self._polled[: len(sizes)]
         return taken
 
     def poll_paused(self) -> None:
@@ -112,5 +111,5 @@ class Gathering:
 
     def forget(self, partitions: Collection[int]) -> None:
         """Decode nothing more of these, and commit nothing that was."""
-        self._polled = deque(message for message in self._polled if message.partition not in partitions)
+        self._polled = [message for message in self._polled if message.partition not in partitions]
         self._batch.forget(partitions)

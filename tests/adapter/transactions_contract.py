@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from devservers.ports import wait_until
 from estela_queue_adapter import Outgoing, Platform, Subscription
-from estela_queue_adapter.errors import ConfigurationError, QueueError, TopicMissing
+from estela_queue_adapter.errors import ConfigurationError, MessageRejected, QueueError, TopicMissing
 from estela_queue_adapter.messages import Headers
 
 _NO_NAMES = ["", "a/b", ".", "é", "x" * 300, 5, None, ["t"]]  # of topics
@@ -62,6 +63,16 @@ class TransactionsContract:
             pytest.raises(ConfigurationError, match="not a name for a topic"),
         ):
             transactions.publish([Outgoing(unique, b"1"), Outgoing(name, b"2")])
+
+    def test_a_tombstone_without_a_key_is_refused_with_all_of_its_group(
+        self, transactional: Platform, unique: str
+    ) -> None:
+        with transactional.transactions(f"tx-{unique}") as transactions:
+            with pytest.raises(MessageRejected, match=f"a message to {unique} has neither data nor a key"):
+                transactions.publish([Outgoing(unique, b"0"), Outgoing(unique, None)])
+            transactions.publish([Outgoing(unique, b"1"), Outgoing(unique, None, b"")])
+
+        assert Counter(message.data for message in transactional.read(unique)) == {b"1": 1, None: 1}
 
     def test_a_transaction_is_published_whole_and_a_reader_gets_past_it(
         self, transactional: Platform, unique: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,30 @@ def test_servers_that_do_not_answer_are_given_up_in_time(tmp_path: Path) -> None
 
     assert code == 15
     assert {"queue", "store"} <= problems(report).keys()
+
+
+def test_the_client_of_kafka_is_told_with_its_version_and_what_it_lacks_with_how_to_install_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "confluent_kafka.py").write_text("raise ModuleNotFoundError(__name__)")
+    kafka = {
+        "QUEUE_PLATFORM": "kafka", "QUEUE_PLATFORM_LISTENERS": "127.0.0.1:1",
+        "QUEUE_PLATFORM_CLIENT": "librdkafka",
+    }  # fmt: skip
+
+    _, there = doctor(tmp_path, "--timeout", "1", **kafka)
+    code, not_there = doctor(tmp_path, PYTHONPATH=str(tmp_path / "without"), **kafka)
+
+    told = {check["subject"]: check["told"] for check in there["checks"]}
+    version = metadata.version("confluent-kafka")
+    assert re.fullmatch(
+        rf"messages are carried by librdkafka [\d.]+ \(confluent-kafka {version}\)", told["client"]
+    )
+    assert code == 15
+    assert problems(not_there)["queue"][1] == "pip install 'estela-scrapy[librdkafka]'"
+    values = {setting["name"]: setting["value"] for setting in not_there["settings"]}
+    assert values.items() >= kafka.items()
 
 
 def test_the_advice_for_a_refused_login_is_not_that_of_a_server_that_is_down(

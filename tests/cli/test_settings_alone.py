@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
+from estela_queue_adapter import open_platform
+from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON, LIBRDKAFKA
 from tests.cli.projects import make_project, run
 
 pytestmark = pytest.mark.processes
@@ -18,12 +20,13 @@ pytestmark = pytest.mark.processes
 EXTENSION = 'EXTENSIONS = {"estela_scrapy.QueueExtension": 500}\n'
 
 
-def settings_of(kafka: str, mongodb: str, unique: str) -> str:
+def settings_of(kafka: str, mongodb: str, unique: str, client: str) -> str:
     return EXTENSION + "\n".join(
         f"{name} = {value!r}"
         for name, value in {
             "QUEUE_PLATFORM": "kafka",
             "QUEUE_PLATFORM_LISTENERS": kafka.split(","),
+            "QUEUE_PLATFORM_CLIENT": client,
             "DB_CONNECTION": mongodb,
             "ESTELA_ITEMS_TOPIC": f"items_{unique}",
             "ESTELA_REQUESTS_TOPIC": f"requests_{unique}",
@@ -33,20 +36,26 @@ def settings_of(kafka: str, mongodb: str, unique: str) -> str:
     )
 
 
+@pytest.mark.parametrize("client", [KAFKA_PYTHON, LIBRDKAFKA])
 def test_kafka_and_mongodb_in_settings_alone_serve_the_crawl_and_every_command(
-    tmp_path: Path, kafka: str, mongodb: str, unique: str
+    tmp_path: Path, kafka: str, mongodb: str, unique: str, client: str
 ) -> None:
-    project = make_project(tmp_path / "project", unique, settings_of(kafka, mongodb, unique))
+    project = make_project(tmp_path / "project", unique, settings_of(kafka, mongodb, unique, client))
 
     crawled = run(project, "scrapy", "crawl", "things")
     [job] = re.findall(r"Publishing job (\S+) to Kafka", crawled.stderr)
+    with open_platform("kafka", listeners=kafka, client=client).producer() as producer:
+        producer.send(f"items_{unique}", b"not an envelope")
     consumed = run(project, "estela-consume", "--drain", "--json")
     verified = run(project, "estela-verify", job, "--json")
     listed = run(project, "estela-data", "list")
-    letters = run(project, "estela-dead-letters", "list", f"items_{unique}")
+    lags = run(project, "estela-queue", "lag", f"items_{unique}", "--json")
+    stands = run(project, "estela-status", "--json")
+    letters = run(project, "estela-dead-letters", "list", f"items_{unique}", "--json")
     examined = run(project, "estela-scrapy", "doctor", "--json")
+    replayed = run(project, "estela-dead-letters", "replay", f"items_{unique}")
 
-    assert consumed.returncode == 0, consumed.stderr
+    assert consumed.returncode == 3, consumed.stderr
     topics = json.loads(consumed.stdout)["topics"]
     assert {topic: counts["stored"] for topic, counts in topics.items()} == {
         f"items_{unique}": 20,
@@ -56,7 +65,10 @@ def test_kafka_and_mongodb_in_settings_alone_serve_the_crawl_and_every_command(
     assert f"items_{unique} (ESTELA_ITEMS_TOPIC, from {unique}.settings)" in consumed.stderr
     assert verified.returncode == 0, verified.stdout
     assert f"{unique}/things " in listed.stdout
-    assert letters.stdout == f"items_{unique} has no dead letters.\n"
+    assert json.loads(letters.stdout)["reason"] == "undecodable"
+    assert replayed.returncode == 0, replayed.stderr
+    assert [json.loads(line)["lag"] for line in lags.stdout.splitlines()] == [0] * 4, lags.stdout
+    assert stands.returncode == 0, stands.stderr
     assert examined.returncode == 0, examined.stdout
     report = json.loads(examined.stdout)
     assert {"name": "QUEUE_PLATFORM_LISTENERS", "value": kafka, "from": f"{unique}.settings"} in report[
@@ -65,6 +77,7 @@ def test_kafka_and_mongodb_in_settings_alone_serve_the_crawl_and_every_command(
     told = {check["subject"]: check["told"] for check in report["checks"]}
     assert told[f"topic items_{unique}"].endswith("this login may read and write it")
     assert told[f"group group_items_{unique}"] == f"messages of items_{unique} that wait for it: 0"
+    assert told["client"].startswith(f"messages are carried by {client} ")
     assert told["store"].endswith(" answers")
     assert not (project / ".estela").exists()
 

@@ -263,6 +263,34 @@ def test_a_command_that_needs_scrapy_says_so_and_the_others_stand_under_the_one_
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("consume topic --drain", 2),
+        ("verify job", 2),
+        ("status topic", 2),
+        ("dead-letters list topic", 2),
+        ("queue topics", 2),
+        ("doctor", 15),
+    ],
+)
+def test_each_command_says_how_to_install_librdkafka_where_it_is_not(
+    lean: Lean, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, code: int
+) -> None:
+    monkeypatch.setenv("QUEUE_PLATFORM", "kafka")
+    monkeypatch.setenv("QUEUE_PLATFORM_LISTENERS", "127.0.0.1:1")
+    monkeypatch.setenv("QUEUE_PLATFORM_CLIENT", "librdkafka")
+
+    done = lean.run("estela-scrapy", *command.split(), cwd=tmp_path)
+
+    told = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == code, told
+    assert "QUEUE_PLATFORM_CLIENT=librdkafka needs confluent-kafka, which is not installed" in told
+    assert "pip install 'estela-consumer[librdkafka]'" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.processes
 def test_each_module_of_the_consumer_is_imported_where_there_is_no_scrapy(lean: Lean, tmp_path: Path) -> None:
     packages = Project(ROOT, derived(PROJECT)).packages()
     code = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -11,13 +10,11 @@ import click
 
 from estela_config.options import current_configuration
 from estela_consumer.cli import logs
+from estela_consumer.cli.errors import ended_by_errors
 from estela_consumer.dead_letters.replay import DeadLetter, DeadLetterReader, Wanted
 from estela_consumer.errors import Reason
 from estela_queue_adapter import open_platform
-from estela_queue_adapter.errors import ConfigurationError, QueueError
 from estela_terminal.bar import Work
-from estela_terminal.exit_codes import ExitCode
-from estela_terminal.output import say_error
 from estela_terminal.times import as_moment, time_of_iso
 from estela_wire.topics import DEAD_LETTERS_SUFFIX
 
@@ -91,12 +88,7 @@ def opened_reader(topic: str, *, prints: bool = False) -> Iterator[DeadLetterRea
     """
     if topic.endswith(DEAD_LETTERS_SUFFIX):
         raise click.UsageError(f"name the topic they came from: {topic.removesuffix(DEAD_LETTERS_SUFFIX)}")
-    try:
+    with ended_by_errors():
         platform = open_platform(environ=current_configuration().environ)
         watch = Work(logs.console(), "messages", prints=prints).count
         yield DeadLetterReader(platform, topic, watch=watch)
-    except ConfigurationError as error:
-        raise click.UsageError(str(error)) from None
-    except QueueError as error:
-        say_error(error)
-        sys.exit(ExitCode.QUEUE_UNREACHABLE)

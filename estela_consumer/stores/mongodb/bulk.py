@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
@@ -10,6 +10,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from estela_consumer.errors import BadMessage, StoreUnreachable
+from estela_consumer.stores.mongodb.encoded import Encoded, insert
 from estela_consumer.stores.mongodb.outages import plain_text
 from estela_consumer.stores.mongodb.replacement import held, is_held
 from estela_consumer.stores.mongodb.rules import (
@@ -47,14 +48,14 @@ def write_all(collection: Collection[Any], operations: Sequence[Operation]) -> t
         return _after_refusal(collection, operations, error)
 
 
-def insert_all(collection: Collection[Any], documents: Sequence[Mapping[str, Any]]) -> dict[int, Failure]:
-    """Insert all, in any order; the failures by index. Raises the driver's errors as above."""
+def insert_all(collection: Collection[Any], documents: Sequence[bytes]) -> dict[int, Failure]:
+    """Insert BSON documents, in any order; the failures by index. Raises the driver's errors as above."""
     try:
-        collection.insert_many(documents, ordered=False)
+        insert(collection, documents)
     except BulkWriteError as error:
         return _failures(collection, error)
     except OperationFailure as error:
-        return _after_refusal(collection, [InsertOne(document) for document in documents], error)[0]
+        return _after_refusal(collection, [InsertOne(Encoded(document)) for document in documents], error)[0]
     return {}
 
 

@@ -42,7 +42,7 @@ class ChangesCollection:
         wanted = [change for of_one in changes.values() for change in of_one.values()]
         if not wanted:
             return {}
-        encoded = [Encoded(bson.encode(change)) for change in wanted]
+        encoded = [bson.encode(change) for change in wanted]
         refusal = self._clustered.prepare(self._dataset)
         failures = insert_all(self._collection, encoded)
         there = [index for index, failure in failures.items() if isinstance(failure, Taken)]
@@ -61,6 +61,6 @@ class ChangesCollection:
         }
 
 
-def _replacement(change: Mapping[str, Any], encoded: Encoded) -> ReplaceOne[Any]:
+def _replacement(change: Mapping[str, Any], encoded: bytes) -> ReplaceOne[Any]:
     older = {"_id": change["_id"], "document": change["document"], "revision": {"$lt": change["revision"]}}
-    return ReplaceOne(older, encoded)
+    return ReplaceOne(older, Encoded(encoded))

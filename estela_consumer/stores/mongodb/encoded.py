@@ -8,7 +8,12 @@ from typing import Any
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
 
 _MAX_BYTES = 40_000_000  # of one message; a server takes 48,000,000
 _MAX_DOCUMENTS = 100_000  # in one command, as servers say
@@ -52,6 +57,8 @@ def insert(collection: Collection[Any], documents: Sequence[bytes]) -> None:
                 },
                 codec_options=_REPLIES,
             )
+        except ServerSelectionTimeoutError:  # nothing was sent, and to ask again is to wait as long again
+            raise
         except (ConnectionFailure, OperationFailure):
             pass
         else:

@@ -131,7 +131,7 @@ class KeyedChunk:
         if not lone:
             return others
         self._asked = len(lone)
-        failures = insert_all(self._to.documents, [Encoded(document.bson) for document in lone])
+        failures = insert_all(self._to.documents, [document.bson for document in lone])
         self._verdicts = dict.fromkeys(map(id, lone), Outcome.STORED)
         for index, failure in failures.items():
             self._found += isinstance(failure, Taken)
@@ -157,8 +157,7 @@ class KeyedChunk:
         ]
         done: list[_Step] = []
         if inserts := [step for step in steps if step.stored is None]:
-            encoded = [Encoded(step.plan.document or b"") for step in inserts]
-            failures = insert_all(self._to.documents, encoded)
+            failures = insert_all(self._to.documents, [step.plan.document or b"" for step in inserts])
             done += self._sort_out(inserts, failures)
         if others := [step for step in steps if step.stored is not None]:
             failures, matched = write_all(self._to.documents, [_operation(step) for step in others])

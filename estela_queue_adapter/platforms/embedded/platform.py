@@ -42,7 +42,7 @@ class EmbeddedTransactions(Transactions):
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         for message in messages:
-            checked_topic(message.topic)
+            message.check()
         self._log.append(messages, epoch=(self._name, self._epoch))
 
     def close(self) -> None:

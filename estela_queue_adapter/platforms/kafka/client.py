@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import kafka
+
 from estela_queue_adapter.interfaces import Consumer, PartitionListener, Producer, Transactions
 from estela_queue_adapter.platforms.kafka.kafka_python.consumer import KafkaGroupConsumer
 from estela_queue_adapter.platforms.kafka.kafka_python.producer_client import KafkaPythonProducer
 from estela_queue_adapter.platforms.kafka.kafka_python.transactions import KafkaTransactions
-from estela_queue_adapter.platforms.kafka.librdkafka.installation import check_installation
+from estela_queue_adapter.platforms.kafka.librdkafka.installation import check_installation, installed
 from estela_queue_adapter.platforms.kafka.producer import IdempotentProducer
 from estela_queue_adapter.platforms.kafka.settings import LIBRDKAFKA, KafkaSettings
 from estela_queue_adapter.subscription import Subscription
@@ -19,6 +21,11 @@ class Client(ABC):
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+
+    @property
+    @abstractmethod
+    def library(self) -> str:
+        """See `Platform.client_library`."""
 
     @abstractmethod
     def producer(self) -> Producer:
@@ -34,6 +41,10 @@ class Client(ABC):
 
 
 class _KafkaPython(Client):
+    @property
+    def library(self) -> str:
+        return f"kafka-python {kafka.__version__}"
+
     def producer(self) -> Producer:
         return IdempotentProducer(self._settings, KafkaPythonProducer)
 
@@ -50,6 +61,10 @@ class _Librdkafka(Client):
         from estela_queue_adapter.platforms.kafka.librdkafka.options import check_settings
 
         check_settings(settings)
+
+    @property
+    def library(self) -> str:
+        return installed()
 
     def producer(self) -> Producer:
         from estela_queue_adapter.platforms.kafka.librdkafka.producer_client import (

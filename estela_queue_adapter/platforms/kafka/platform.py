@@ -66,6 +66,10 @@ class KafkaPlatform(Platform):
         return f"Kafka at {','.join(self._settings.bootstrap_servers)}"
 
     @property
+    def client_library(self) -> str:
+        return self._client.library
+
+    @property
     def assignment(self) -> str:
         return self._settings.partition_assignment
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from kafka.admin import ACLOperation, ResourceType
 
 from devservers.ports import wait_until
-from devservers.secure_kafka import OWNER, SecureKafka
+from devservers.secure_kafka import MECHANISMS, OWNER, SecureKafka
 from estela_queue_adapter import Message, Platform, Subscription, open_platform
-from estela_queue_adapter.errors import AccessDenied, QueueUnreachable, TopicDenied
+from estela_queue_adapter.errors import AccessDenied, QueueError, QueueUnreachable, TopicDenied
 from tests.adapter.contract import take
 
 pytestmark = pytest.mark.servers
 
 GUEST = "guest"
+CLIENTS = ("kafka-python", "librdkafka")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
         kafka.stop()
 
 
-@pytest.fixture(params=["kafka-python", "librdkafka"])
+@pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -75,6 +76,62 @@ def test_a_wrong_password_is_said_so_without_telling_it(secure: dict[str, Any], 
 def test_a_broker_that_nobody_vouches_for_is_not_talked_to(secure: dict[str, Any], unique: str) -> None:
     with pytest.raises(QueueUnreachable):
         open_platform(**{**secure, "ssl_cafile": ""}).producer().send(unique, 1)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_by_each_mechanism_messages_come_and_both_clients_refuse_in_the_same_words(
+    broker: SecureKafka, mechanism: str, unique: str
+) -> None:
+    ours, told = f"open-{unique}", {}
+    for client in CLIENTS:
+        owner, guest = (
+            open_platform(**broker.settings(user, mechanism), client=client) for user in (OWNER, GUEST)
+        )
+        with owner.producer() as producer:
+            producer.send(unique, client)
+        with guest.producer() as producer:
+            producer.send(ours, client)
+        stranger = open_platform(
+            **{**broker.settings(OWNER, mechanism), "sasl_password": "Mellon-7"}, client=client
+        )
+        told[client] = [*refusals(stranger, ours, "open-group"), *refusals(guest, unique, "open-group")]
+        with guest.consumer(Subscription(topic=ours, group="theirs")) as consumer:
+            told[client].append(refusal(AccessDenied, lambda: consumer.poll(5, 1)))
+        with guest.consumer(Subscription(topic=ours, group=f"open-{client}")) as consumer:
+            read = take(consumer, len(told))
+            consumer.commit([read[-1].next])
+        assert {message.value for message in read} == told.keys()
+
+    assert told["librdkafka"] == told["kafka-python"]
+    assert "Mellon-7" not in f"{told}"
+
+
+def refusals(platform: Platform, topic: str, group: str) -> list[str]:
+    """What is said to one who may neither write nor read the topic."""
+    subscription = Subscription(topic=topic, group=group)
+    with platform.producer() as producer, platform.consumer(subscription) as consumer:
+
+        def send() -> None:
+            errors: list[QueueError | None] = []
+            producer.send(topic, 1, on_delivery=errors.append)
+            producer.flush(30)
+            raise errors[0] or AssertionError("it was delivered")
+
+        ways = [
+            send,
+            lambda: take(consumer, 1),
+            consumer.end_positions,
+            consumer.lag,
+            lambda: next(platform.read(topic)),
+        ]
+        return [refusal(AccessDenied, way) for way in ways]
+
+
+def refusal(kind: type[QueueError], work: Callable[[], Any]) -> str:
+    """What is said where this is refused."""
+    with pytest.raises(kind) as told:
+        work()
+    return f"{type(told.value).__name__}: {told.value}"
 
 
 def test_a_topic_without_permission_is_denied_and_the_others_go_on(

@@ -17,7 +17,9 @@ from typing import Any, TypeAlias
 import pytest
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
-from pymongo.results import BulkWriteResult, InsertManyResult
+from pymongo.results import BulkWriteResult
+
+from estela_consumer.stores.mongodb import bulk, encoded
 
 _PATIENCE = 60.0  # seconds for one request, on a machine with much else to do
 
@@ -87,7 +89,7 @@ def requests_wait_for_their_turn() -> Iterator[None]:
     bulk_write, find = Collection.bulk_write, Collection.find
 
     def executed(collection: Any, operations: Sequence[Any], execute: Callable[..., Any]) -> int:
-        in_flight = [functools.partial(execute, collection, [one], ordered=False) for one in operations]
+        in_flight = [functools.partial(execute, collection, [one]) for one in operations]
         matched, errors = 0, []
         for index, one in enumerate(in_flight):
             _current.writer.turn(in_flight[index:])
@@ -104,24 +106,24 @@ def requests_wait_for_their_turn() -> Iterator[None]:
     def one_by_one(collection: Any, operations: Sequence[Any], ordered: bool = True) -> Any:
         if not hasattr(_current, "writer"):
             return bulk_write(collection, operations, ordered=ordered)
-        matched = executed(collection, operations, bulk_write)
+        matched = executed(collection, operations, functools.partial(bulk_write, ordered=False))
         return BulkWriteResult({"nMatched": matched}, acknowledged=True)
 
-    def inserted_one_by_one(collection: Any, documents: Sequence[Any], ordered: bool = True) -> Any:
+    def inserted_one_by_one(collection: Any, documents: Sequence[bytes]) -> None:
         if not hasattr(_current, "writer"):
-            return insert_many(collection, documents, ordered=ordered)
-        executed(collection, documents, insert_many)
-        return InsertManyResult([], acknowledged=True)
+            insert(collection, documents)
+        else:
+            executed(collection, documents, insert)
 
     def found(collection: Any, *arguments: Any, **options: Any) -> Any:
         if hasattr(_current, "writer"):
             _current.writer.turn([])
         return find(collection, *arguments, **options)
 
-    insert_many = Collection.insert_many
+    insert = encoded.insert
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Collection, "bulk_write", one_by_one)
-        patch.setattr(Collection, "insert_many", inserted_one_by_one)
+        patch.setattr(bulk, "insert", inserted_one_by_one)
         patch.setattr(Collection, "find", found)
         yield
 

@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.errors import ConfigurationError, PackageNeeded
 from estela_queue_adapter.platforms.kafka.connections.oauth import ClientCredentials, NamedProvider
 
 _WITH_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -59,9 +59,9 @@ def check_login(settings: LoginSettings) -> None:
             )
         return
     if mechanism in _WITH_PACKAGE and not _is_installed(mechanism):
-        raise ConfigurationError(
-            f"QUEUE_PLATFORM_SASL_MECHANISM={mechanism} needs a package that is not installed: "
-            f"pip install {_WITH_PACKAGE[mechanism]}"
+        raise PackageNeeded(
+            f"QUEUE_PLATFORM_SASL_MECHANISM={mechanism} needs a package that is not installed",
+            f"pip install {_WITH_PACKAGE[mechanism]}",
         )
     if mechanism not in mechanisms():
         raise ConfigurationError(

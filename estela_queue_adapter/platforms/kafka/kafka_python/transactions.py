@@ -15,7 +15,6 @@ from estela_queue_adapter.platforms.kafka.connections.clients import connect
 from estela_queue_adapter.platforms.kafka.errors import translated
 from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
-from estela_queue_adapter.topic_names import checked_topic
 
 _TRANSACTION_TIMEOUT_MS = 10_000  # after which the broker undoes what a killed process left open
 _DELIVERY_TIMEOUT = 30.0  # seconds for one message
@@ -32,7 +31,7 @@ class KafkaTransactions(Transactions):
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         for message in messages:
-            checked_topic(message.topic)
+            message.check()
         if self._client is None:
             self._client = self._open()
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.metadata import PackageNotFoundError, distribution, version
 
-from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.errors import PackageNeeded
 from estela_queue_adapter.platforms.kafka.settings import LIBRDKAFKA
 
 LOWEST, BELOW = (2, 12, 1), (2, 16)  # of confluent-kafka, as in setup.cfg; see docs/architecture.md
@@ -13,25 +13,32 @@ _PACKAGE = "confluent-kafka"
 
 
 def check_installation() -> None:
-    """Raise ConfigurationError, with the line that installs it."""
+    """Raise PackageNeeded if it is not."""
     needs = f"QUEUE_PLATFORM_CLIENT={LIBRDKAFKA} needs {_PACKAGE}"
     try:
         import confluent_kafka  # noqa: F401
 
-        installed = version(_PACKAGE)
+        found = version(_PACKAGE)
     except PackageNotFoundError:
         return  # it is here all the same, put there by somebody who knows why
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{needs}, which is not installed: {_install()}") from error
+        raise PackageNeeded(f"{needs}, which is not installed", _install()) from error
     except ImportError as error:
-        raise ConfigurationError(
-            f"{needs}, and the one that is installed cannot be loaded ({error}): {_install()}"
+        raise PackageNeeded(
+            f"{needs}, and the one that is installed cannot be loaded ({error})", _install()
         ) from error
-    if not LOWEST <= _numbers(installed) < BELOW:
-        raise ConfigurationError(
-            f"{needs} from {_told(LOWEST)} on and below {_told(BELOW)}, and {installed} is installed: "
-            f"{_install()}"
+    if not LOWEST <= _numbers(found) < BELOW:
+        raise PackageNeeded(
+            f"{needs} from {_told(LOWEST)} on and below {_told(BELOW)}, and {found} is installed",
+            _install(),
         )
+
+
+def installed() -> str:
+    """The versions, for people, once it is checked."""
+    import confluent_kafka
+
+    return f"librdkafka {confluent_kafka.libversion()[0]} ({_PACKAGE} {confluent_kafka.__version__})"
 
 
 def _install() -> str:

@@ -22,9 +22,7 @@ _FETCH_WAIT_MS = 500  # that a broker waits for messages
 _FETCH_AHEAD = 100_000  # messages; the bytes are the bound
 _LONGEST_ANSWER = 2**31 - 1  # bytes; a single message may be longer than a fetch
 _HEARTBEAT = 3.0  # seconds at most; the brokers want three of them in a session
-_FULL_WAIT_MS = (
-    10  # before the next fetch if so much waits in the client; a second by default, most of it idle
-)
+_FULL_WAIT_MS = 10  # until the next fetch if so much waits here; librdkafka idles a second if not told
 _MESSAGE_BYTES = 1_000_000  # as by default, which a fetch must not be below; longer ones are read
 _UNKNOWN_MECHANISMS = ("AWS_MSK_IAM",)
 _FEATURES = {  # what a build of librdkafka may lack, by the setting that needs it
