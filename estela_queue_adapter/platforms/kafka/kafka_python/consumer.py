@@ -29,7 +29,6 @@ _LOOK_AGAIN = 0.5  # seconds before a topic that is not there is looked for agai
 _SILENCE = (
     15.0  # seconds without a message before brokers are asked whether they answer, if nothing else tells
 )
-_FETCH_BYTES = 16 * 1024 * 1024  # what one fetch may bring over all partitions: bounds the memory
 
 
 class KafkaGroupConsumer(GroupConsumer):
@@ -146,7 +145,8 @@ class KafkaGroupConsumer(GroupConsumer):
                 self._subscription.group_id,
                 auto_offset_reset="none",  # so that we see, and can say, which messages are gone
                 partition_assignment_strategy=self._settings.assignors,
-                fetch_max_bytes=_FETCH_BYTES,
+                fetch_max_bytes=self._settings.fetch_max_bytes,
+                max_partition_fetch_bytes=self._settings.partition_fetch_bytes,
                 **self._session.options(),
                 **self._max_poll_interval,
             )
