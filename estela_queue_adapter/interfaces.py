@@ -292,6 +292,14 @@ class Platform(ABC):
         Raises ConfigurationError if no topic can have that name.
         """
 
+    def shared_by(self, readers: int) -> Platform:
+        """The same queue for so many consumers of one process that read at the same time.
+
+        What they have fetched and not handed out, all together, is no more than one alone may have. The
+        platform itself if its consumers fetch nothing ahead.
+        """
+        return self
+
     @abstractmethod
     def read(self, topic: str) -> Iterator[Message]:
         """What is in `topic` now, from its first message to what was its end at the first step.

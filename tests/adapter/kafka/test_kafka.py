@@ -251,7 +251,11 @@ class KafkaContract(PlatformContract):
 
         assert [message.value for message in take(reader(listener=gaps), 2)] == [3, 4]
         assert gaps.told == []
-        told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        told = [
+            record.getMessage()
+            for record in caplog.records  # kafka-python warns of its own slowness on a busy machine
+            if record.levelname == "WARNING" and record.name.startswith("estela_")
+        ]
         assert [text for text in told if text.startswith(f"{unique} partition 0: ")] == told
         assert len(told) == 1
         assert "no longer has what was before offset 3." in told[0]
