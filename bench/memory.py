@@ -10,7 +10,7 @@ from bench.world import CLIENTS, World
 LIMIT = 150.0  # megabytes
 _TOPICS = 8
 _EIGHT = "eight topics in one process, {}"
-_WHY = "each topic has batches of its own in its pipeline and in the writers"
+_WHY = "each topic has clients, a fetch under way and two batches of its own"
 
 
 def run(world: World, messages: int, rounds: int) -> Outcome:

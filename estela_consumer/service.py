@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +24,7 @@ from estela_consumer.monitoring.lag import LagWatch, final_lag
 from estela_consumer.monitoring.observation import Observer
 from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.pipeline.drain import DrainReport
+from estela_consumer.pipeline.in_flight import BatchSlots
 from estela_consumer.pipeline.pipeline import Pipeline, PipelineSettings
 from estela_consumer.pipeline.progress import Progress
 from estela_consumer.pipeline.stop_request import StopRequest
@@ -192,16 +193,24 @@ class ConsumerService:
         return monitor
 
     def _open(self) -> _Parts:
-        platform = open_platform(environ=self._settings.environ)
+        count = len(self._settings.topics)
+        platform = open_platform(environ=self._settings.environ).shared_by(count)
         store = open_store(self._settings.store)
         producer = platform.producer()
         writer = BatchWriter(store, DeadLetterPublisher(producer), self._retry)
-        settings, writers = self._settings.pipeline, []
+        settings, writers, slots = self._settings.pipeline, [], BatchSlots()
+        settings = replace(settings, limits=settings.limits.shared_by(count))
         for topic in self._settings.topics:
             writers.append(WriterThreads(writer, settings.writers))
             self._pipelines.append(
                 Pipeline(
-                    platform, self._subscription(topic), writers[-1], settings, self._retry, self.progress
+                    platform,
+                    self._subscription(topic),
+                    writers[-1],
+                    settings,
+                    self._retry,
+                    self.progress,
+                    slots=slots,
                 )
             )
         warn_of_shortened(self._settings.topics)  # now that their names are known to be some

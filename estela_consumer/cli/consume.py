@@ -19,6 +19,7 @@ from estela_consumer.cli.live_progress import live_progress
 from estela_consumer.cli.store_options import store_settings, store_url, tls_ca_file_option
 from estela_consumer.cli.summary import print_summary
 from estela_consumer.errors import EXIT_MEANINGS
+from estela_consumer.heap import share_heap
 from estela_consumer.monitoring.settings import MonitoringSettings
 from estela_consumer.pipeline.batch import ChunkLimits
 from estela_consumer.pipeline.pipeline import PipelineSettings
@@ -213,6 +214,7 @@ def _monitoring(options: dict[str, Any], environ: Mapping[str, str]) -> Monitori
 
 def prepare_process() -> None:
     """Set up this process for nothing but consuming; before the command, as its caller may be a test."""
+    share_heap()
     settle_into_consuming()
     sys.setswitchinterval(_SWITCH_INTERVAL)
 

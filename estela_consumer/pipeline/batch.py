@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
@@ -14,9 +14,20 @@ from estela_consumer.errors import BadMessage
 from estela_queue_adapter import Message, Position
 from estela_wire.dataset import Dataset
 
+OWN_SLOTS = 2
+"""Batches that each pipeline may always have in hand: one is written while the next is gathered."""
+SHARED_SLOTS = 1
+"""Those that all may have beside: a pipeline that is alone has two written while it gathers the third."""
+
 # What a batch may carry over all its datasets, in chunks. A thousand of them still make inserts of dozens.
 _BYTES_PER_BATCH = 8
 _MESSAGES_PER_BATCH = 20
+_CHUNKS_IN_HAND = 8  # over all pipelines, if a chunk is a batch: for more than that, chunks are smaller
+
+
+def slots_for(pipelines: int) -> int:
+    """How many batches so many pipelines of a process may have in hand, all together."""
+    return OWN_SLOTS * pipelines + SHARED_SLOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +40,29 @@ class ChunkLimits:
     """Bytes of BSON; a single larger document is a chunk of its own."""
     age: float = 1.0
     """Seconds from the arrival of the first message until it is written."""
+    share: float = 1.0
+    """What of a batch's usual number of chunks it may carry."""
+
+    def shared_by(self, pipelines: int) -> ChunkLimits:
+        """The same for so many pipelines of a process: what they have in hand is bounded for all together."""
+        batches = slots_for(pipelines)
+        of_chunk, of_batch = min(1.0, _CHUNKS_IN_HAND / batches), slots_for(1) / batches
+        return replace(
+            self,
+            count=max(1, int(self.count * of_chunk)),
+            bytes=max(1, int(self.bytes * of_chunk)),
+            share=of_batch / of_chunk,
+        )
 
     @property
     def batch_bytes(self) -> int:
         """Bytes of BSON in a batch: a bound for the memory however many datasets are mixed."""
-        return _BYTES_PER_BATCH * self.bytes
+        return max(1, int(_BYTES_PER_BATCH * self.bytes * self.share))
 
     @property
     def batch_messages(self) -> int:
         """Messages in a batch, whatever they become."""
-        return _MESSAGES_PER_BATCH * self.count
+        return max(1, int(_MESSAGES_PER_BATCH * self.count * self.share))
 
 
 class Chunk(list[Document]):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, wait
 from typing import NamedTuple
 
-from estela_consumer.pipeline.batch import Batch
+from estela_consumer.pipeline.batch import OWN_SLOTS, SHARED_SLOTS, Batch
 from estela_consumer.pipeline.writers import WriteResult
 from estela_queue_adapter import Position
-
-_BATCHES_AHEAD = 2  # so many are written while the next is gathered
 
 
 class WrittenBatch(NamedTuple):
@@ -28,6 +27,31 @@ class _Submitted(NamedTuple):
     batch: Batch
     future: Future[WriteResult]
     submitted_at: float
+
+
+class BatchSlots:
+    """The slots that the pipelines of a process share, beside those that each has of its own.
+
+    While many pipelines wait for the store, one more batch for each would cost memory and bring no speed:
+    the store has enough to do. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the count
+        self._free = SHARED_SLOTS
+
+    def take(self) -> bool:
+        """Take a slot, if one is free; whether it was."""
+        with self._lock:
+            if not self._free:
+                return False
+            self._free -= 1
+            return True
+
+    def give_back(self) -> None:
+        """Have the slot that was taken be another's."""
+        with self._lock:
+            self._free += 1
 
 
 class InFlight:
@@ -46,9 +70,12 @@ class InFlight:
         submit: Callable[[Batch], Future[WriteResult]],
         max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
+        slots: BatchSlots | None = None,
     ) -> None:
         self._submit = submit
         self._max_bytes = max_bytes
+        self._slots = slots or BatchSlots()
+        self._has_shared_slot = False
         self._clock = clock
         self._batches: deque[_Submitted] = deque()
         self._owned: set[int] = set()  # partitions
@@ -59,13 +86,16 @@ class InFlight:
         """How many batches are not known to be written."""
         return len(self._batches)
 
-    @property
-    def backpressured(self) -> bool:
-        """Whether enough is being written that no more should be gathered."""
-        if len(self._batches) <= 1:
+    def has_room(self) -> bool:
+        """Whether one more batch may be gathered; for a third it takes the slot that all pipelines share."""
+        if len(self._batches) < OWN_SLOTS:
+            return True
+        if len(self._batches) > OWN_SLOTS:
             return False
-        in_flight = sum(submitted.batch.bytes for submitted in self._batches)
-        return len(self._batches) > _BATCHES_AHEAD or in_flight >= self._max_bytes
+        if sum(submitted.batch.bytes for submitted in self._batches) >= self._max_bytes:
+            return False
+        self._has_shared_slot = self._has_shared_slot or self._slots.take()
+        return self._has_shared_slot
 
     @property
     def partitions(self) -> set[int]:
@@ -103,6 +133,9 @@ class InFlight:
         batch, future, submitted_at = self._batches[0]
         result = future.result()
         self._batches.popleft()
+        if self._has_shared_slot and len(self._batches) < OWN_SLOTS:
+            self._has_shared_slot = False
+            self._slots.give_back()
         self._uncommitted.update(batch.positions)
         return WrittenBatch(batch, result, self._clock() - submitted_at)
 

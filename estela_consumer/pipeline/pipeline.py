@@ -16,7 +16,7 @@ from estela_consumer.pipeline.activity.topic_activity import TopicActivity
 from estela_consumer.pipeline.batch import ChunkLimits
 from estela_consumer.pipeline.drain import DrainCheck, DrainReport
 from estela_consumer.pipeline.gathering import Gathering
-from estela_consumer.pipeline.in_flight import InFlight, WrittenBatch
+from estela_consumer.pipeline.in_flight import BatchSlots, InFlight, WrittenBatch
 from estela_consumer.pipeline.interval import Interval
 from estela_consumer.pipeline.progress import Progress
 from estela_consumer.pipeline.stop_request import StopRequest
@@ -67,6 +67,7 @@ class Pipeline(PartitionListener):
         retry: RetryPolicy,
         progress: Progress,
         clock: Callable[[], float] = time.monotonic,
+        slots: BatchSlots | None = None,
     ) -> None:
         self._consumer = platform.consumer(subscription, self)
         self._progress = progress
@@ -76,7 +77,7 @@ class Pipeline(PartitionListener):
         self._retry = retry.cancelled_by(self._stop_request.made)
         self._outage = retry.outage(QUEUE, subscription.topic)
         self._gathering = Gathering(self._consumer, settings.limits, settings.rate, clock)
-        self._in_flight = InFlight(writers.submit, settings.limits.batch_bytes, clock)
+        self._in_flight = InFlight(writers.submit, settings.limits.batch_bytes, clock, slots)
         self._drain = DrainCheck(self._consumer, retry.max_wait, clock()) if settings.drain else None
         self._commit_interval = Interval(_COMMIT_INTERVAL)
         self._lag_interval = Interval(_LAG_INTERVAL)
@@ -133,7 +134,7 @@ class Pipeline(PartitionListener):
         self._commit_written()
         if self._drain:
             self._check_drain(self._drain)
-        if self._in_flight.backpressured:
+        if not self._in_flight.has_room():
             self._wait_for_writers()
             return
         gathering = self._gathering

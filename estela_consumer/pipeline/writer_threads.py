@@ -126,3 +126,4 @@ class WriterThreads:
     def _work(self) -> None:
         while (task := self._waiting.get()) is not None:
             task.run()
+            del task  # or this thread would keep what it has written until it writes again

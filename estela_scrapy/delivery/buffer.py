@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import enum
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from estela_scrapy.delivery.in_memory import Flight, InFlight, Intake, Waiting, weight
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage, RefusedMessage
 
-BURST = 500  # messages that are taken at once
+BURST = 1_000  # messages that are taken at once
 # Messages in flight. The client holds a dozen objects for each, and the garbage collector stops every thread,
 # the reactor's too, while it walks through them: so many cost it some milliseconds.
-_MOST_IN_FLIGHT = 1_000
+_MOST_IN_FLIGHT = 2_000
 _SPILL = 2_000  # messages that are moved to the file at once
 
 
@@ -73,7 +74,7 @@ class DeliveryBuffer:
     """Safe to share among threads. `put` and `full` wait for nothing, not even a lock; all else may.
 
     Memory and flight hold `buffer_bytes` at most together, but for what is put while it is `full`: whoever
-    puts looks at that. Half of it may be in flight, and no more than a thousand messages.
+    puts looks at that. Half of it may be in flight, and no more than two thousand messages.
 
     The reactor and whatever logs call `put` and `full`; the publisher's spiller `open_file`, `spill` and
     `persist_in_flight`; its sender `take`, `apply_outcomes` and `restore`; the producer's threads say what
@@ -213,12 +214,10 @@ class DeliveryBuffer:
                 self._in_flight.add(messages, from_file=True)
         return messages
 
-    def acknowledge(self, message: PendingMessage) -> None:
-        """The queue has it."""
+    def acknowledge(self, messages: Sequence[PendingMessage]) -> None:
+        """The queue has them."""
         with self._quick:
-            flight = self._in_flight.remove(message)
-            if flight and flight.from_file:
-                self._outcomes.acked.append(message)
+            self._outcomes.acked += self._in_flight.acknowledge(messages)
 
     def refuse(self, message: PendingMessage, reason: str) -> None:
         """The queue will never take it."""

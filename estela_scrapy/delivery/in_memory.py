@@ -13,7 +13,7 @@ _OVERHEAD = 250  # bytes that a message costs in memory besides its data, about
 
 def weight(messages: Iterable[PendingMessage]) -> int:
     """Bytes of memory that they take, about."""
-    return sum(len(message.data) + _OVERHEAD for message in messages)
+    return sum([len(message.data) + _OVERHEAD for message in messages])
 
 
 class Flight(NamedTuple):
@@ -47,10 +47,12 @@ class Waiting:
     def take(self, count: int, room: int) -> list[PendingMessage]:
         """Take the oldest: `count` messages at most, and no more once they weigh `room` bytes."""
         taken: list[PendingMessage] = []
-        while self._messages and len(taken) < count and room > 0:
-            taken.append(self._messages.popleft())
-            room -= weight(taken[-1:])
-        self.bytes -= weight(taken)
+        messages, left = self._messages, room
+        while messages and len(taken) < count and left > 0:
+            message = messages.popleft()
+            taken.append(message)
+            left -= len(message.data) + _OVERHEAD
+        self.bytes -= room - left
         return taken
 
     def first_that_fit(self, count: int, room: int) -> list[PendingMessage]:
@@ -115,8 +117,7 @@ class InFlight:
 
     def add(self, messages: list[PendingMessage], *, from_file: bool) -> None:
         """Note that the queue is given these."""
-        for message in messages:
-            self._flights[message.key] = Flight(message, from_file)
+        self._flights.update([(message[:2], Flight(message, from_file)) for message in messages])
         self.bytes += weight(messages)
 
     def remove(self, message: PendingMessage) -> Flight | None:
@@ -125,6 +126,18 @@ class InFlight:
         if flight is not None:
             self.bytes -= weight([message])
         return flight
+
+    def acknowledge(self, messages: Iterable[PendingMessage]) -> list[PendingMessage]:
+        """Note answers; those of the messages that the outbox has too."""
+        flights, filed, freed = self._flights, [], 0
+        for message in messages:
+            flight = flights.pop(message[:2], None)
+            if flight is not None:
+                freed += len(message.data) + _OVERHEAD
+                if flight.from_file:
+                    filed.append(message)
+        self.bytes -= freed
+        return filed
 
     def only_in_memory(self) -> list[PendingMessage]:
         """Those that the outbox does not have."""

@@ -121,6 +121,12 @@ def test_secrets_are_in_no_repr() -> None:
             {**KAFKA, "QUEUE_PLATFORM_MAX_REQUEST_SIZE": "-5"},
             "QUEUE_PLATFORM_MAX_REQUEST_SIZE=-5 is less than",
         ),
+        (
+            {**KAFKA, "QUEUE_PLATFORM_FETCH_MAX_BYTES": "1000"},
+            "QUEUE_PLATFORM_FETCH_MAX_BYTES=1000 must be between 65536 and 1073741824 bytes",
+        ),
+        ({**KAFKA, "QUEUE_PLATFORM_FETCH_MAX_BYTES": "1073741825"}, "must be between 65536 and 1073741824"),
+        ({**KAFKA, "QUEUE_PLATFORM_FETCH_MAX_BYTES": "16M"}, "FETCH_MAX_BYTES: '16M' is not a whole number"),
         ({**KAFKA, "QUEUE_PLATFORM_SECURITY_PROTOCOL": "TLS"}, "SASL_PLAINTEXT, SASL_SSL"),
         ({**KAFKA, "QUEUE_PLATFORM_SASL_MECHANISM": "MD5"}, "SCRAM-SHA-256"),
         ({**KAFKA, "QUEUE_PLATFORM_SASL_MECHANISM": "PLAIN"}, "QUEUE_PLATFORM_SECURITY_PROTOCOL must be"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator
 
 from estela_queue_adapter.access import TopicAccess
@@ -13,7 +14,7 @@ from estela_queue_adapter.platforms.kafka.administration import KafkaAdministrat
 from estela_queue_adapter.platforms.kafka.client import client_for
 from estela_queue_adapter.platforms.kafka.groups import members_of
 from estela_queue_adapter.platforms.kafka.reading import KafkaPeek, KafkaReader
-from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_queue_adapter.platforms.kafka.settings import FETCH_LEAST, KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import access_to
 from estela_queue_adapter.subscription import Subscription
 from estela_queue_adapter.topic_names import checked_topic
@@ -28,6 +29,10 @@ class KafkaPlatform(Platform):
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._client = client_for(settings)
+
+    def shared_by(self, readers: int) -> Platform:
+        share = max(FETCH_LEAST, self._settings.fetch_max_bytes // readers)
+        return KafkaPlatform(dataclasses.replace(self._settings, fetch_max_bytes=share))
 
     def producer(self) -> Producer:
         return self._client.producer()

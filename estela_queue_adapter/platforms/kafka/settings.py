@@ -23,6 +23,10 @@ _ASSIGNORS = {
 }
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(%\w+)?\]|[^\s/:@\[\]]+")  # a name, an address, or IPv6 in brackets
 _RECONNECT_MS = 2_000  # the longest pause between two tries to reach a broker
+FETCH_LEAST = 64 * 1024  # bytes for each reader; less would be a request for a few messages
+_FETCH_MOST = 1024**3  # bytes, which Kafka counts in 32 bits
+_PARTITION_FETCH = 1024**2  # bytes of one partition in a fetch, as both clients have it by default
+_PARTITION_LEAST = 32 * 1024
 KAFKA_PYTHON, LIBRDKAFKA = "kafka-python", "librdkafka"
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
@@ -46,6 +50,8 @@ class KafkaSettings(LoginSettings):
     max_request_size: int = 1_048_576
     """Bytes of the largest message to send: what the brokers and the topic allow, less is fine."""
 
+    fetch_max_bytes: int = 16 * 1024 * 1024
+    """Bytes that all readers of a process together may have fetched and not handed out."""
     client: str = KAFKA_PYTHON
     """What carries messages: kafka-python, or librdkafka if its extra is installed."""
     public_interface: bool = False
@@ -64,6 +70,11 @@ class KafkaSettings(LoginSettings):
         if self.max_request_size < 1:
             raise ConfigurationError(
                 f"QUEUE_PLATFORM_MAX_REQUEST_SIZE={self.max_request_size} is less than one byte"
+            )
+        if not FETCH_LEAST <= self.fetch_max_bytes <= _FETCH_MOST:
+            raise ConfigurationError(
+                f"QUEUE_PLATFORM_FETCH_MAX_BYTES={self.fetch_max_bytes} must be between {FETCH_LEAST} and "
+                f"{_FETCH_MOST} bytes"
             )
         check_login(self)
         self.token_provider  # noqa: B018  (raises for one that cannot be had)
@@ -94,6 +105,11 @@ class KafkaSettings(LoginSettings):
     def compression(self) -> str | None:
         """The compression as the client's producer takes it."""
         return None if self.compression_type in ("", "none") else self.compression_type
+
+    @property
+    def partition_fetch_bytes(self) -> int:
+        """What a fetch may bring of one partition, at most."""
+        return min(_PARTITION_FETCH, max(_PARTITION_LEAST, self.fetch_max_bytes // 8))
 
     @property
     def assignors(self) -> tuple[type[Any], ...]:

@@ -20,7 +20,8 @@ from estela_queue_adapter.errors import AccessDenied
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers, address
 from estela_queue_adapter.platforms.kafka.connections.failures import LOGINS, failure
 
-_READ_BYTES = 256 * 1024  # of a connection at once
+_READ_BYTES = 256 * 1024  # of a connection at once, at most
+_FIRST_READ_BYTES = 8 * 1024  # which answers to questions seldom fill, and most connections are for these
 _FIRST_BYTES = 16  # enough to tell who answers
 _NEXT_LISTENER = 0.5  # seconds that a listener is waited for before the next is asked too
 _METADATA_TIMEOUT_MS = 2_500  # half of what a client has to connect: the next listener may be well
@@ -38,12 +39,15 @@ class _LargeReadSocket:
     def __init__(self, sock: Any) -> None:
         self._sock = sock
         self._unread = False
-        self._buffer = memoryview(bytearray(_READ_BYTES))  # one for all: large pieces leave holes in the heap
+        # One for all: large pieces leave holes in the heap.
+        self._buffer = memoryview(bytearray(_FIRST_READ_BYTES))
         self.first = b""
         self.on_answer: Callable[[], None] | None = None
 
     def recv(self, size: int) -> bytes:
         data = bytes(self._buffer[: self._sock.recv_into(self._buffer)])
+        if len(data) == len(self._buffer) < _READ_BYTES:
+            self._buffer = memoryview(bytearray(4 * len(data)))
         if self._unread and not data:
             self._unread = False
             raise BlockingIOError  # the end comes again; what came before it is looked at first

@@ -22,8 +22,8 @@ _FETCH_WAIT_MS = 500  # that a broker waits for messages
 _FETCH_AHEAD = 100_000  # messages; the bytes are the bound
 _LONGEST_ANSWER = 2**31 - 1  # bytes; a single message may be longer than a fetch
 _HEARTBEAT = 3.0  # seconds at most; the brokers want three of them in a session
-FETCH_BYTES = 16 * 1024 * 1024  # that wait in the client over all partitions: bounds the memory
 _FULL_WAIT_MS = 10  # until the next fetch if so much waits here; librdkafka idles a second if not told
+_MESSAGE_BYTES = 1_000_000  # as by default, which a fetch must not be below; longer ones are read
 _UNKNOWN_MECHANISMS = ("AWS_MSK_IAM",)
 _FEATURES = {  # what a build of librdkafka may lack, by the setting that needs it
     "compression_type": {"gzip": "gzip", "snappy": "snappy", "lz4": "lz4", "zstd": "zstd"},
@@ -87,6 +87,8 @@ def consumer_options(settings: KafkaSettings, subscription: Subscription, sessio
     """What a member of the group takes besides: `session` in seconds."""
     seconds = _DEFAULT_MAX_TIMEOUT if subscription.max_timeout is None else subscription.max_timeout
     longest = max(seconds, session)  # librdkafka takes no less
+    # A fetch is sent while the queue is not full, so what is fetched is a full queue and that.
+    queue = fetch = settings.fetch_max_bytes // 2
     return {
         **client_options(settings),
         "group.id": subscription.group_id,
@@ -99,8 +101,10 @@ def consumer_options(settings: KafkaSettings, subscription: Subscription, sessio
         "enable.partition.eof": True,  # the only way to learn of positions behind the marks of transactions
         "check.crcs": True,
         "fetch.wait.max.ms": _FETCH_WAIT_MS,
-        "fetch.max.bytes": FETCH_BYTES,
-        "queued.max.messages.kbytes": FETCH_BYTES // 1024,
+        "fetch.max.bytes": fetch,
+        "fetch.message.max.bytes": min(fetch, settings.partition_fetch_bytes),
+        "message.max.bytes": min(fetch, _MESSAGE_BYTES),
+        "queued.max.messages.kbytes": queue // 1024,
         "queued.min.messages": _FETCH_AHEAD,
         "fetch.queue.backoff.ms": _FULL_WAIT_MS,
         "receive.message.max.bytes": _LONGEST_ANSWER,
