@@ -81,3 +81,8 @@ class DeliveryError(QueueError):
     def __init__(self, undelivered: int, reason: str) -> None:
         super().__init__(f"{undelivered} message(s) not acknowledged by the queue: {reason}")
         self.undelivered = undelivered
+
+
+def message_alone(error: QueueError) -> bool:
+    """Whether it is about one message, so that the queue may take others."""
+    return isinstance(error, (MessageRejected, SerializationError)) or type(error) is PermanentError

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 from estela_queue_adapter.access import TopicAccess
-from estela_queue_adapter.errors import PermanentError, QueueError, TopicMissing
+from estela_queue_adapter.errors import (
+    PermanentError,
+    QueueError,
+    TopicDenied,
+    TopicMissing,
+    message_alone,
+)
 from estela_queue_adapter.iteration import Iteration
 from estela_queue_adapter.lifecycle import Closing
 from estela_queue_adapter.members import GroupMember
@@ -23,6 +29,23 @@ if TYPE_CHECKING:
     from estela_queue_adapter.administration import Administration
 
 OnDelivery: TypeAlias = Callable[[QueueError | None], None]
+
+
+class Addressed(Protocol):
+    """A message of `send_all`, whatever else its class knows of it."""
+
+    @property
+    def topic(self) -> str:
+        """Where it goes."""
+
+    @property
+    def data(self) -> bytes:
+        """What travels."""
+
+
+A = TypeVar("A", bound=Addressed)
+OnDeliveries: TypeAlias = Callable[[Sequence[A], QueueError | None], None]
+"""Told of messages that share an outcome."""
 
 
 class PartitionListener:
@@ -88,6 +111,34 @@ class Producer(Closing):
         no topic can have that name.
         After `close`, and while the interpreter shuts down, raises ProducerClosed at once.
         """
+
+    def send_all(self, messages: Sequence[A], on_deliveries: OnDeliveries[A]) -> None:
+        """Hand over many, in their order, each as `send` would without key and headers, for less.
+
+        `on_deliveries` is told of each message once, with None or the error, from any thread; it must not
+        block. Blocks as `send` does. What `send` would raise is told too: of one message alone if that is
+        refused, of all for a topic that is missing or denied, and else of this one and all behind it, which
+        are not tried.
+        """
+        closed: dict[str, QueueError] = {}
+
+        def told(message: A, error: QueueError | None) -> None:
+            if isinstance(error, (TopicMissing, TopicDenied)):
+                closed[message.topic] = error
+            on_deliveries((message,), error)
+
+        for number, message in enumerate(messages):
+            if (known := closed.get(message.topic)) is not None:
+                on_deliveries((message,), known)
+                continue
+            try:
+                self.send(message.topic, message.data, on_delivery=partial(told, message))
+            except QueueError as error:
+                if message_alone(error) or isinstance(error, (TopicMissing, TopicDenied)):
+                    told(message, error)
+                else:
+                    on_deliveries(messages[number:], error)
+                    return
 
     @abstractmethod
     def flush(self, timeout: float | None = None) -> None:

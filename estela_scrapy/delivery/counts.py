@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
+
+from estela_scrapy.delivery.outbox import PendingMessage
 
 
 class DeliveryCounts:
@@ -25,13 +28,14 @@ class DeliveryCounts:
         self.spilled = 0
         """Messages that were moved from memory to the outbox."""
 
-    def acknowledge(self, stream: str, size: int, *, own: bool) -> None:
-        """Count a message of `size` bytes that the queue has taken; `own` if it is this crawl's."""
+    def acknowledge(self, messages: Sequence[PendingMessage], session: str) -> None:
+        """Count messages that the queue has taken; `session` is this crawl's."""
+        own = [message for message in messages if message.session == session]
         with self._lock:
-            self.answered += 1
-            if own:
-                self.published[stream] += 1
-                self.bytes[stream] += size
+            self.answered += len(messages)
+            for message in own:
+                self.published[message.stream] += 1
+                self.bytes[message.stream] += len(message.data)
 
     def reject(self, stream: str) -> int:
         """Count a message that the queue has refused; how many of its stream there are by now."""

@@ -104,11 +104,13 @@ class ClosedTopics:
         with self._lock:
             self._errors[topic] = error, self._clock() + _ASK_AGAIN
 
-    def error_of(self, topic: str) -> QueueError | None:
-        """Why nothing can be sent to `topic`; None if it can, or if it is time to ask again."""
+    def errors(self) -> dict[str, QueueError]:
+        """Why nothing can be sent to these topics; without those that it is time to try again."""
+        if not self._errors:
+            return {}
         with self._lock:
-            error, until = self._errors.get(topic, (None, 0.0))
-            return error if self._clock() <= until else None
+            now = self._clock()
+            return {topic: error for topic, (error, until) in self._errors.items() if now <= until}
 
 
 class OutboxHealth:

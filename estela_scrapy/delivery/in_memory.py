@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from estela_scrapy.delivery.outbox import PendingMessage
 
-_OVERHEAD = 250  # bytes that a message costs in memory besides its data, about
+OVERHEAD = 250  # bytes that a message costs in memory besides its data, about
 
 
 def weight(messages: Iterable[PendingMessage]) -> int:
     """Bytes of memory that they take, about."""
-    return sum(len(message.data) + _OVERHEAD for message in messages)
+    return sum([len(message.data) + OVERHEAD for message in messages])
 
 
 class Flight(NamedTuple):
@@ -37,7 +37,7 @@ class Waiting:
     def append(self, message: PendingMessage) -> None:
         """Add the newest."""
         self._messages.append(message)
-        self.bytes += len(message.data) + _OVERHEAD
+        self.bytes += len(message.data) + OVERHEAD
 
     def put_back(self, messages: list[PendingMessage]) -> None:
         """Put what was taken, oldest first, back in front."""
@@ -47,10 +47,12 @@ class Waiting:
     def take(self, count: int, room: int) -> list[PendingMessage]:
         """Take the oldest: `count` messages at most, and no more once they weigh `room` bytes."""
         taken: list[PendingMessage] = []
-        while self._messages and len(taken) < count and room > 0:
-            taken.append(self._messages.popleft())
-            room -= weight(taken[-1:])
-        self.bytes -= weight(taken)
+        messages, left = self._messages, room
+        while messages and len(taken) < count and left > 0:
+            message = messages.popleft()
+            taken.append(message)
+            left -= len(message.data) + OVERHEAD
+        self.bytes -= room - left
         return taken
 
     def first_that_fit(self, count: int, room: int) -> list[PendingMessage]:
@@ -88,14 +90,16 @@ class Intake:
         self._put: deque[tuple[str, str, bytes]] = deque()
         self._number = 0
         self.append = self._put.append
+        self.size = self._put.__len__
         self.accepted: Counter[str] = Counter()
         """How many messages were numbered, by stream."""
 
     def move_to(self, waiting: Waiting) -> None:
         """Give all of them numbers, in the order in which they were put, and let them wait."""
-        while self._put:
-            stream, topic, data = self._put.popleft()
-            self.accepted[stream] += 1
+        put, accepted = self._put, self.accepted
+        while put:
+            stream, topic, data = put.popleft()
+            accepted[stream] += 1
             self._number += 1
             waiting.append(PendingMessage(self._session, self._number, stream, topic, data))
 
@@ -115,8 +119,7 @@ class InFlight:
 
     def add(self, messages: list[PendingMessage], *, from_file: bool) -> None:
         """Note that the queue is given these."""
-        for message in messages:
-            self._flights[message.key] = Flight(message, from_file)
+        self._flights.update([(message[:2], Flight(message, from_file)) for message in messages])
         self.bytes += weight(messages)
 
     def remove(self, message: PendingMessage) -> Flight | None:
@@ -125,6 +128,18 @@ class InFlight:
         if flight is not None:
             self.bytes -= weight([message])
         return flight
+
+    def acknowledge(self, messages: Iterable[PendingMessage]) -> list[PendingMessage]:
+        """Note answers; those of the messages that the outbox has too."""
+        flights, filed, freed = self._flights, [], 0
+        for message in messages:
+            flight = flights.pop(message[:2], None)
+            if flight is not None:
+                freed += len(message.data) + OVERHEAD
+                if flight.from_file:
+                    filed.append(message)
+        self.bytes -= freed
+        return filed
 
     def only_in_memory(self) -> list[PendingMessage]:
         """Those that the outbox does not have."""

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 from estela_queue_adapter import Producer
 from estela_queue_adapter.backoff import LONGEST_PAUSE
-from estela_queue_adapter.errors import (
-    MessageRejected,
-    PermanentError,
-    QueueError,
-    TopicDenied,
-    TopicMissing,
-)
+from estela_queue_adapter.errors import QueueError, TopicDenied, TopicMissing, message_alone
 from estela_scrapy.delivery.buffer import BURST, DeliveryBuffer, Mode, Undelivered
 from estela_scrapy.delivery.counts import DeliveryCounts
 from estela_scrapy.delivery.health import ClosedTopics, OutboxHealth, QueueHealth
@@ -166,28 +159,22 @@ class Publisher:
             return 0
         messages = self._buffer.take()
         more = self._buffer.in_flight_full  # there may be: what is taken is bounded by what may be in flight
-        for number, message in enumerate(messages):
-            if not self._send(producer, message):
-                for behind in messages[number + 1 :]:
-                    self._buffer.requeue(behind)
-                break
+        if messages:
+            producer.send_all(self._to_open_topics(messages), self._answered)
         if not messages and self._buffer.in_flight:
             self._flush(producer)
         self._health.check_silence(self._buffer.in_flight)
         return BURST if more else len(messages)
 
-    def _send(self, producer: Producer, message: PendingMessage) -> bool:
-        """Hand one message over; False if the queue takes none now."""
-        error = self._closed_topics.error_of(message.topic)
-        if error is None:
-            try:
-                producer.send(message.topic, message.data, on_delivery=partial(self._answered, message))
-                return True
-            except QueueError as refused:
-                self._answered(message, error := refused)
-        else:
-            self._apply_answer(message, error)
-        return _is_refusal(error)
+    def _to_open_topics(self, messages: list[PendingMessage]) -> list[PendingMessage]:
+        """Those that can be sent now; the others are answered with why not."""
+        closed = self._closed_topics.errors()
+        if not closed:
+            return messages
+        for message in messages:
+            if message.topic in closed:
+                self._apply_failure(message, closed[message.topic])
+        return [message for message in messages if message.topic not in closed]
 
     def _restore(self, producer: Producer) -> None:
         """Wait until nothing is in flight, then a little longer, and go on at the first that came back."""
@@ -214,20 +201,21 @@ class Publisher:
         """Each with how many of its stream were refused by then. With `_counting` held."""
         return [(one, self.counts.reject(one.message.stream)) for one in refused]
 
-    def _answered(self, message: PendingMessage, error: QueueError | None) -> None:
-        """What the queue says of a message; called once for each that was sent, from any thread."""
-        if isinstance(error, (TopicDenied, TopicMissing)):
-            self._closed_topics.close(message.topic, error)
-        self._apply_answer(message, error)
-
-    def _apply_answer(self, message: PendingMessage, error: QueueError | None) -> None:
+    def _answered(self, messages: Sequence[PendingMessage], error: QueueError | None) -> None:
+        """What the queue says of messages; called once for each that was sent, from any thread."""
         if error is None:
-            own = message.session == self._session
-            # Counted before it leaves the buffer: whoever finds that idle reads the counts.
-            self.counts.acknowledge(message.stream, len(message.data), own=own)
-            self._buffer.acknowledge(message)
+            # Counted before they leave the buffer: whoever finds that idle reads the counts.
+            self.counts.acknowledge(messages, self._session)
+            self._buffer.acknowledge(messages)
             self._health.acknowledged()
-        elif _is_refusal(error):
+            return
+        for message in messages:
+            if isinstance(error, (TopicDenied, TopicMissing)):
+                self._closed_topics.close(message.topic, error)
+            self._apply_failure(message, error)
+
+    def _apply_failure(self, message: PendingMessage, error: QueueError) -> None:
+        if _is_refusal(error):
             self._buffer.refuse(message, str(error))
         else:
             self._buffer.requeue(message)
@@ -252,4 +240,4 @@ def _log_refused(counted: list[tuple[RefusedMessage, int]]) -> None:
 
 def _is_refusal(error: QueueError) -> bool:
     """Whether the queue will never take this message, or none for its topic."""
-    return isinstance(error, (MessageRejected, TopicDenied, TopicMissing)) or type(error) is PermanentError
+    return message_alone(error) or isinstance(error, (TopicDenied, TopicMissing))

@@ -29,6 +29,7 @@ from estela_queue_adapter import (
 from estela_queue_adapter.errors import PermanentError, QueueError, SerializationError, TopicMissing
 from tests.adapter.administration_contract import AdministrationContract
 from tests.adapter.loops_contract import LoopsContract, Reader
+from tests.adapter.sending_contract import SendingContract
 from tests.adapter.shutdown_contract import ShutdownContract
 from tests.adapter.transactions_contract import TransactionsContract
 from tests.adapter.watching_contract import WatchingContract
@@ -47,7 +48,12 @@ def take(consumer: Consumer, count: int) -> list[Message]:
 
 
 class PlatformContract(
-    AdministrationContract, LoopsContract, ShutdownContract, TransactionsContract, WatchingContract
+    AdministrationContract,
+    LoopsContract,
+    SendingContract,
+    ShutdownContract,
+    TransactionsContract,
+    WatchingContract,
 ):
     """A platform's test class gives the fixture `platform`: that is all, if the queue lives in one process.
 

@@ -22,7 +22,18 @@ def one_of_each() -> Iterator[Servers]:
         yield started
 
 
-@pytest.mark.parametrize("name", ["only-broker", "broker-frozen", "retention", *CRAWL_FAULTS])
+NAMES = [
+    "consumer-killed",
+    "consumer-terminated",
+    "members-come-and-go",
+    "only-broker",
+    "broker-frozen",
+    "retention",
+    *CRAWL_FAULTS,
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_missing_and_nothing_is_there_twice(
     name: str, one_of_each: Servers, workdir: Path
 ) -> None:

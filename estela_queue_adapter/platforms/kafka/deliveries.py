@@ -36,18 +36,22 @@ class Deliveries:
         if self._closed or interpreter_ended():
             raise ProducerClosed("the producer is closed")
 
-    def begin(self) -> None:
-        """One more is in flight: from here on `close` waits for it. Raises ProducerClosed."""
+    def begin(self, count: int = 1) -> None:
+        """So many more are in flight: from here on `close` waits for them. Raises ProducerClosed."""
         with self._lock:
             self.check_open()
-            self._in_flight += 1
+            self._in_flight += count
 
-    def cancel(self) -> None:
-        """One was not handed over after all; `send` raises why."""
+    def cancel(self, count: int = 1) -> None:
+        """So many were not handed over after all; `send` raises why."""
         with self._lock:
-            self._in_flight -= 1
+            self._in_flight -= count
             if not self._in_flight:
                 self._settled.notify_all()
+
+    def acknowledge(self, count: int) -> None:
+        """So many were acknowledged."""
+        self.cancel(count)
 
     def decide(self, error: QueueError | None, *, has_callback: bool) -> None:
         """One was acknowledged, or failed; the next flush raises what no callback gets."""

@@ -6,7 +6,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from estela_queue_adapter.errors import (
@@ -17,13 +18,14 @@ from estela_queue_adapter.errors import (
     QueueUnreachable,
     TransientError,
 )
-from estela_queue_adapter.interfaces import OnDelivery, Producer
+from estela_queue_adapter.interfaces import A, OnDeliveries, OnDelivery, Producer
 from estela_queue_adapter.lifecycle import watch
 from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.deliveries import Deliveries
 from estela_queue_adapter.platforms.kafka.producer_client import (
     LINGER_MS,
+    Burst,
     ProducerClient,
     Record,
     closed_too_soon,
@@ -94,6 +96,24 @@ class IdempotentProducer(Producer):
                 raise ProducerClosed("the producer was closed meanwhile") from error
             raise
 
+    def send_all(self, messages: Sequence[A], on_deliveries: OnDeliveries[A]) -> None:
+        taken = 0 if self._suspects else self._send_burst(messages, on_deliveries)
+        if taken < len(messages):
+            super().send_all(messages[taken:], on_deliveries)
+
+    def _send_burst(self, messages: Sequence[A], on_deliveries: OnDeliveries[A]) -> int:
+        """Hand over what the client takes at once; how many."""
+        burst = Burst(messages, partial(self._all_decided, on_deliveries))
+        try:
+            self._deliveries.begin(len(messages))
+        except ProducerClosed:  # as `send` will say
+            return 0
+        try:
+            self._client.send_burst(burst)
+        finally:
+            self._deliveries.cancel(len(messages) - burst.taken)
+        return burst.taken
+
     def flush(self, timeout: float | None = None) -> None:
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         if not self._client.flush(timeout):
@@ -132,6 +152,18 @@ class IdempotentProducer(Producer):
                 return
             if time.monotonic() >= deadline:
                 raise self._undelivered(timeout)
+
+    def _all_decided(
+        self, on_deliveries: OnDeliveries[A], messages: Sequence[A], error: QueueError | None
+    ) -> None:
+        if error is None:
+            self._deliveries.acknowledge(len(messages))
+            on_deliveries(messages, None)
+            return
+        for message in messages:
+            self._decided(
+                Record(message.topic, message.data, None, (), partial(on_deliveries, (message,))), error
+            )
 
     def _decided(self, record: Record, error: QueueError | None) -> None:
         passes = error is None or isinstance(error, (TransientError, AccessDenied))

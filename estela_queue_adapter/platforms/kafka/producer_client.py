@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from estela_queue_adapter.errors import ProducerClosed, QueueError
-from estela_queue_adapter.interfaces import OnDelivery
+from estela_queue_adapter.interfaces import OnDeliveries, OnDelivery
 from estela_queue_adapter.messages import Headers
 
 Decided: TypeAlias = Callable[[QueueError | None], None]
@@ -25,6 +25,19 @@ class Record(NamedTuple):
     key: bytes | None
     headers: Headers
     on_delivery: OnDelivery | None
+
+
+class Burst:
+    """Many messages that are handed over together."""
+
+    __slots__ = ("decided", "messages", "taken")
+
+    def __init__(self, messages: Sequence[Any], decided: OnDeliveries[Any]) -> None:
+        self.messages = messages
+        self.decided = decided
+        """Called with messages that share an outcome, from any thread; for each that was taken once."""
+        self.taken = 0
+        """How many the client has, from the first on."""
 
 
 class ProducerClient(ABC):
@@ -46,6 +59,12 @@ class ProducerClient(ABC):
         """Hand one record over, connecting if need be; `decided` is called once, from any thread.
 
         Blocks while its buffer is full; raises our errors, and then `decided` is not called.
+        """
+
+    def send_burst(self, burst: Burst) -> None:  # noqa: B027  (none is the rule)
+        """Hand over as many as can be had without waiting and without an error, from the first on.
+
+        `send` is asked for the next one, and says what is with it.
         """
 
     @abstractmethod

@@ -6,6 +6,7 @@ import configparser
 import itertools
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from kafka import KafkaConsumer
 from devservers.kafka import create_topic
 from devservers.ports import wait_until
 from estela_queue_adapter import Platform, open_platform
-from estela_queue_adapter.errors import ConfigurationError
+from estela_queue_adapter.errors import ConfigurationError, QueueError
 from estela_queue_adapter.platforms.kafka.connections import logins
 from estela_queue_adapter.platforms.kafka.librdkafka import installation, options
 from estela_queue_adapter.platforms.kafka.librdkafka.log import LogLines
 from tests.adapter.kafka.test_kafka import KafkaContract, Member
+from tests.adapter.sending_contract import Item, Told
 
 ROOT = Path(__file__).parents[3]
 
@@ -178,3 +180,27 @@ def test_log_lines_of_librdkafka_go_through_logging_and_are_printable(
         ("WARNING", "CONFWARN [rdkafka#1] \\x1b[31m of a broker"),
         ("DEBUG", "FAIL [rdkafka#1] Connection refused"),
     ]
+
+
+def test_a_callback_that_fails_costs_no_other_its_call(
+    platform: Platform, unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, reports = Told(), list[QueueError | None]()
+
+    def fails(*_: Any) -> None:
+        raise ValueError("of the callback")
+
+    def has_reports(count: int) -> bool:
+        return len(reports) == count
+
+    with platform.producer() as producer:
+        producer.send(unique, 0)
+        producer.flush()
+        for number in range(20):
+            producer.send(unique, number, on_delivery=reports.append if number % 2 else fails)
+            wait_until(partial(has_reports, (number + 1) // 2), "the reports so far")
+        producer.send_all([Item(unique, b"1")], fails)
+        producer.send_all([Item(unique, b"2")], told)
+        wait_until(lambda: len(told.outcomes) == 1, "what is told of the second")
+
+    assert caplog.text.count("ValueError: of the callback") == 11

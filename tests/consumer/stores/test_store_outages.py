@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +19,15 @@ from devservers.mongodb import MongoReplicaSet, MongoStandalone
 from devservers.ports import wait_until
 from devservers.token_endpoint import TokenEndpoint
 from estela_consumer.errors import StoreUnreachable
-from estela_consumer.stores import StoreSettings, open_store
+from estela_consumer.stores import Outcome, StoreSettings, open_store
 from estela_consumer.stores.mongodb.outages import reason
+from estela_wire.dataset import Dataset
+from tests.consumer.stores.contract import document
 
 pytestmark = pytest.mark.servers
 
 PASSWORD = "Mellon-7"
+DATASET = Dataset("test_outages", "items")
 QUICK = "serverSelectionTimeoutMS=2000&connectTimeoutMS=1000"
 
 
@@ -156,6 +160,28 @@ def test_a_set_without_a_primary_says_so_and_which_members_are_missing(tmp_path:
         assert all(member.address in said[0] for member in missing)
     finally:
         replica_set.stop()
+
+
+def test_a_write_waits_for_a_server_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mongod = MongoStandalone(tmp_path)
+    mongod.launch()
+    try:
+        mongod.wait_ready()
+        url = f"mongodb://127.0.0.1:{mongod.port}/?{QUICK}&directConnection=true"
+        with contextlib.closing(open_store(StoreSettings(url=url))) as store:
+            assert store.write(DATASET, [document(DATASET, {"n": 0})]) == [Outcome.STORED]
+            mongod.kill()
+            with pytest.raises(StoreUnreachable):  # and the connections are known to be gone
+                store.check()
+            with caplog.at_level(logging.DEBUG, "pymongo.serverSelection"), pytest.raises(StoreUnreachable):
+                store.write(DATASET, [document(DATASET, {"n": 1})])
+    finally:
+        mongod.kill()
+
+    selections = [
+        record.getMessage() for record in caplog.records if record.name == "pymongo.serverSelection"
+    ]
+    assert sum("Server selection failed" in said for said in selections) == 1
 
 
 @pytest.mark.parametrize(

@@ -129,11 +129,11 @@ def test_a_closed_topic_is_tried_again_after_a_minute(clock: Clock) -> None:
     topics.close("a", denied)
     clock.now += 30
     topics.close("b", missing)
-    assert (topics.error_of("a"), topics.error_of("b"), topics.error_of("c")) == (denied, missing, None)
+    assert topics.errors() == {"a": denied, "b": missing}
 
     clock.now += 31
 
-    assert (topics.error_of("a"), topics.error_of("b")) == (None, missing)
+    assert topics.errors() == {"b": missing}
 
 
 def test_an_outbox_that_fails_one_thread_and_not_the_other_is_logged_once(

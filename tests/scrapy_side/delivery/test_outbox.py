@@ -201,7 +201,7 @@ def test_what_is_in_flight_can_be_kept_and_is_sent_again_or_forgotten_as_it_turn
     assert box.pending() == 4
     assert buffer.take() == []  # they are in flight still
 
-    buffer.acknowledge(landed)
+    buffer.acknowledge([landed])
     buffer.requeue(lost)
     buffer.apply_outcomes()
 
@@ -256,7 +256,7 @@ def test_whatever_happens_every_message_has_one_place_and_those_sent_once_keep_t
         elif move in ("land", "refuse", "back") and flying:
             message = flying.pop(which % len(flying))
             if move == "land":
-                buffer.acknowledge(message)
+                buffer.acknowledge([message])
                 done.add(message.number)
             elif move == "refuse":
                 buffer.refuse(message, "why")
@@ -288,7 +288,7 @@ def test_no_more_than_a_thousand_messages_are_in_flight(path: Path) -> None:
 
     taken = [*buffer.take(), *buffer.take()]
     assert (len(taken), buffer.in_flight_full, buffer.take()) == (1_000, True, [])
-    buffer.acknowledge(taken[0])
+    buffer.acknowledge(taken[:1])
     assert [message.data for message in buffer.take()] == [b"1000"]
 
 

@@ -10,24 +10,19 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import QueueError, TopicMissing
-from estela_queue_adapter.interfaces import Consumer, PartitionListener
+from estela_queue_adapter.interfaces import PartitionListener
 from estela_queue_adapter.lifecycle import watch
 from estela_queue_adapter.messages import Message, Position
-from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
-from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTimeout
 from estela_queue_adapter.platforms.kafka.errors import translated
+from estela_queue_adapter.platforms.kafka.group_consumer import GroupConsumer, LoopsThenListener
 from estela_queue_adapter.platforms.kafka.interface.choice import interface_for
 from estela_queue_adapter.platforms.kafka.interface.public import PublicReader
 from estela_queue_adapter.platforms.kafka.kafka_python.rebalances import RebalanceListener
-from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
-from estela_queue_adapter.platforms.kafka.listeners import LoopsThenListener
-from estela_queue_adapter.platforms.kafka.queries import ANSWER_TIMEOUT_MS, TopicQueries, beginning
+from estela_queue_adapter.platforms.kafka.queries import ANSWER_TIMEOUT_MS, beginning
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.platforms.kafka.topics import denied, look_up, topic_id
 from estela_queue_adapter.subscription import Subscription
-from estela_queue_adapter.topic_names import checked_topic
-from estela_terminal.printable import printable_logger
 
 _CLOSE_TIMEOUT_MS = 3_000  # for leaving the group in good order; else the session's end leaves it
 _LOOK_AGAIN = 0.5  # seconds before a topic that is not there is looked for again
@@ -35,32 +30,19 @@ _SILENCE = (
     15.0  # seconds without a message before brokers are asked whether they answer, if nothing else tells
 )
 
-logger = printable_logger(__name__)
 
-
-class KafkaGroupConsumer(Consumer):
+class KafkaGroupConsumer(GroupConsumer):
     """kafka-python's consumer, connected at the first use; it heartbeats on a thread of its own."""
 
     def __init__(
         self, settings: KafkaSettings, subscription: Subscription, listener: PartitionListener
     ) -> None:
-        self._settings = settings
-        self._subscription = subscription
-        self._listener = listener
-        self._topic = checked_topic(subscription.topic)
-        self._brokers = Brokers(settings)
-        self._lifetime = Lifetime(self._topic, self._brokers)
-        self._queries = TopicQueries(settings, subscription, self._brokers, self._lifetime)
-        self._session = SessionTimeout(settings.session_timeout)
+        super().__init__(settings, subscription, listener)
         self._client: KafkaConsumer | None = None
         self._reader: PublicReader | None = None  # of the client, from the moment on that there is a topic
         self._topic_id: object = None  # of the topic that is read; None from brokers that know no such ids
         self._silent_since: float | None = None
         watch(self)
-
-    @property
-    def subscription(self) -> Subscription:
-        return self._subscription
 
     def get_connection(self) -> bool:
         try:
@@ -68,9 +50,6 @@ class KafkaGroupConsumer(Consumer):
         except QueueError:
             return False
         return True
-
-    def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
-        return self.iteration.take(self.fetch, max_messages) or self.fetch(timeout, max_messages)
 
     def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
         client, deadline = self._connected(), time.monotonic() + timeout
@@ -131,20 +110,6 @@ class KafkaGroupConsumer(Consumer):
         self.iteration.paused = False
         if self._client is not None:
             self._client.resume(*self._client.assignment())
-
-    def positions(self) -> Sequence[Position]:
-        positions = []
-        for partition in self._queries.partitions():
-            with self._queries.answered():
-                offset = self._position(partition)
-            positions.append(Position(self._topic, partition.partition, offset))
-        return positions
-
-    def end_positions(self) -> Sequence[Position]:
-        return self._queries.ends()
-
-    def log_end_positions(self) -> Sequence[Position]:
-        return self._queries.log_ends()
 
     def close(self) -> None:
         try:
@@ -212,17 +177,8 @@ class KafkaGroupConsumer(Consumer):
 
     def _with_another_session(self, error: Exception) -> KafkaConsumer:
         """Connect again with a session that these brokers may take."""
-        refused = self._session.seconds
-        if not self._session.try_another():
+        if not self._has_another_session():
             raise error
-        logger.warning(
-            "Kafka at %s refuses a session timeout of %g s for the group %s; trying %g s. "
-            "Set QUEUE_PLATFORM_SESSION_TIMEOUT to one that the brokers allow.",
-            self._brokers,
-            refused,
-            self._subscription.group_id,
-            self._session.seconds,
-        )
         self._replace_client()
         return self._connected()
 
@@ -289,11 +245,6 @@ class KafkaGroupConsumer(Consumer):
                 resumed = int(end.offset)
             client.seek(partition, resumed)
             self._gone(partition.partition, position, resumed)
-
-    def _gone(self, partition: int, position: int, resumed: int) -> None:
-        if resumed < position:  # offsets start again at 0
-            self.iteration.lost([partition])
-        self._listener.messages_gone(partition, position, resumed)
 
     def _assigned(self, client: KafkaConsumer, partitions: Collection[TopicPartition]) -> None:
         if self.iteration.paused:

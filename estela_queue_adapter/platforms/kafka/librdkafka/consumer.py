@@ -12,12 +12,11 @@ from kafka import TopicPartition as KafkaPythonPartition
 from kafka import errors as kafka_errors
 
 from estela_queue_adapter.errors import ConsumerClosed, QueueError, TopicMissing
-from estela_queue_adapter.interfaces import Consumer, PartitionListener
+from estela_queue_adapter.interfaces import PartitionListener
 from estela_queue_adapter.lifecycle import watch
 from estela_queue_adapter.messages import Message, Position
-from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
-from estela_queue_adapter.platforms.kafka.connections.sessions import SessionTimeout
 from estela_queue_adapter.platforms.kafka.errors import translate
+from estela_queue_adapter.platforms.kafka.group_consumer import GroupConsumer, LoopsThenListener
 from estela_queue_adapter.platforms.kafka.librdkafka.assignment import Assignment
 from estela_queue_adapter.platforms.kafka.librdkafka.commits import Commits
 from estela_queue_adapter.platforms.kafka.librdkafka.errors import translated
@@ -26,13 +25,8 @@ from estela_queue_adapter.platforms.kafka.librdkafka.health import Health
 from estela_queue_adapter.platforms.kafka.librdkafka.intake import Intake, SessionRefused
 from estela_queue_adapter.platforms.kafka.librdkafka.log import LogLines
 from estela_queue_adapter.platforms.kafka.librdkafka.options import consumer_options
-from estela_queue_adapter.platforms.kafka.lifetime import Lifetime
-from estela_queue_adapter.platforms.kafka.listeners import LoopsThenListener
-from estela_queue_adapter.platforms.kafka.queries import TopicQueries
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
 from estela_queue_adapter.subscription import Subscription
-from estela_queue_adapter.topic_names import checked_topic
-from estela_terminal.printable import printable_logger
 
 _CLOSE_TIMEOUT = 3.0  # seconds for leaving the group in good order; else the session's end leaves it
 _LOOK_AGAIN = 0.5  # seconds before a topic that is not there is looked for again
@@ -40,10 +34,8 @@ _NOT_OURS = "Offset commit cannot be completed since the partition is not assign
 _SHORT_PAUSE = 2.0  # seconds in which what was fetched is kept, and the group may have to wait for us
 _SLICE = 0.1  # seconds of one wait, in which neither signals nor `close` are seen
 
-logger = printable_logger(__name__)
 
-
-class LibrdkafkaGroupConsumer(Consumer):
+class LibrdkafkaGroupConsumer(GroupConsumer):
     """librdkafka's consumer, connected at the first use; it fetches and heartbeats on threads of its own.
 
     What is asked about the topic and its group is asked by kafka-python.
@@ -52,14 +44,8 @@ class LibrdkafkaGroupConsumer(Consumer):
     def __init__(
         self, settings: KafkaSettings, subscription: Subscription, listener: PartitionListener
     ) -> None:
-        self._settings = settings
-        self._subscription = subscription
-        self._topic = checked_topic(subscription.topic)
-        self._brokers = Brokers(settings)
+        super().__init__(settings, subscription, listener)
         self._health = Health(settings, self._brokers)
-        self._lifetime = Lifetime(self._topic, self._brokers)
-        self._queries = TopicQueries(settings, subscription, self._brokers, self._lifetime)
-        self._session = SessionTimeout(settings.session_timeout)
         self._assignment = Assignment(
             self._topic,
             LoopsThenListener(self, listener),
@@ -67,15 +53,11 @@ class LibrdkafkaGroupConsumer(Consumer):
             cooperative=settings.partition_assignment == "cooperative-sticky",
         )
         self._intake = Intake(
-            settings, subscription, self._brokers, self._assignment, self._gone(listener), self._beginnings
+            settings, subscription, self._brokers, self._assignment, self._gone, self._beginnings
         )
         self._commits = Commits(self._brokers, self._health)
         self._handle: Handle | None = None
         watch(self)
-
-    @property
-    def subscription(self) -> Subscription:
-        return self._subscription
 
     def get_connection(self) -> bool:
         try:
@@ -85,9 +67,6 @@ class LibrdkafkaGroupConsumer(Consumer):
         except QueueError:
             return False
         return True
-
-    def poll(self, timeout: float, max_messages: int) -> Sequence[Message]:
-        return self.iteration.take(self.fetch, max_messages) or self.fetch(timeout, max_messages)
 
     def fetch(self, timeout: float, max_messages: int) -> Sequence[Message]:
         deadline = time.monotonic() + timeout
@@ -169,20 +148,6 @@ class LibrdkafkaGroupConsumer(Consumer):
     def resume(self) -> None:
         self.iteration.paused = False
 
-    def positions(self) -> Sequence[Position]:
-        positions = []
-        for partition in self._queries.partitions():
-            with self._queries.answered():
-                offset = self._position(partition)
-            positions.append(Position(self._topic, partition.partition, offset))
-        return positions
-
-    def end_positions(self) -> Sequence[Position]:
-        return self._queries.ends()
-
-    def log_end_positions(self) -> Sequence[Position]:
-        return self._queries.log_ends()
-
     def close(self) -> None:
         try:
             self.iteration.close(self.commit)
@@ -229,17 +194,8 @@ class LibrdkafkaGroupConsumer(Consumer):
 
     def _take_another_session(self, error: SessionRefused) -> None:
         """Connect again with a session that these brokers may take."""
-        refused = self._session.seconds
-        if not self._session.try_another():
+        if not self._has_another_session():
             raise translate(kafka_errors.InvalidSessionTimeoutError(), self._brokers) from error
-        logger.warning(
-            "Kafka at %s refuses a session timeout of %g s for the group %s; trying %g s. "
-            "Set QUEUE_PLATFORM_SESSION_TIMEOUT to one that the brokers allow.",
-            self._brokers,
-            refused,
-            self._subscription.group_id,
-            self._session.seconds,
-        )
         handle, self._handle = self._handle, None
         if handle is not None:
             handle.close(_close, _CLOSE_TIMEOUT)
@@ -268,14 +224,6 @@ class LibrdkafkaGroupConsumer(Consumer):
         with self._queries.answered():
             beginnings = self._queries.beginnings(partitions)
         return {partition.partition: offset for partition, offset in beginnings.items()}
-
-    def _gone(self, listener: PartitionListener) -> Any:
-        def gone(partition: int, position: int, resumed: int) -> None:
-            if resumed < position:  # offsets start again at 0
-                self.iteration.lost([partition])
-            listener.messages_gone(partition, position, resumed)
-
-        return gone
 
 
 def _close(client: Any) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterable
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -21,6 +26,7 @@ from estela_queue_adapter.messages import Headers
 from estela_queue_adapter.platforms.kafka.connections.brokers import Brokers
 from estela_queue_adapter.platforms.kafka.connections.clients import connect_reader
 from estela_queue_adapter.platforms.kafka.kafka_python.producer_client import KafkaPythonProducer
+from estela_queue_adapter.platforms.kafka.librdkafka.answers import Answers
 from estela_queue_adapter.platforms.kafka.librdkafka.errors import translate
 from estela_queue_adapter.platforms.kafka.librdkafka.handle import Handle
 from estela_queue_adapter.platforms.kafka.librdkafka.health import Health
@@ -31,19 +37,24 @@ from estela_queue_adapter.platforms.kafka.producer_client import (
     BATCH_BYTES,
     LINGER_MS,
     METADATA_TIMEOUT_MS,
+    Burst,
     Decided,
     ProducerClient,
     Record,
     closed_too_soon,
 )
 from estela_queue_adapter.platforms.kafka.settings import KafkaSettings
+from estela_terminal.printable import printable_logger
 
 _BUFFER_KBYTES = 32 * 1024  # as kafka-python's
 _BUFFER_MESSAGES = 1_000_000  # the bytes above are the bound
 _DELIVERY_TIMEOUT_MS = 120_000  # as kafka-python's
 _FULL = 0.005  # seconds between two tries of a buffer that is full
 _POLL = 0.1  # seconds
+_topic_of = attrgetter("topic")
 _OVERHEAD = 70  # bytes of a batch and a record around its fields
+
+logger = printable_logger(__name__)
 
 
 class LibrdkafkaProducer(ProducerClient):
@@ -60,6 +71,7 @@ class LibrdkafkaProducer(ProducerClient):
         self._released = threading.Event()
         self._health = Health(settings, brokers)
         self._topics = AwaitedTopics(settings, brokers, self._health, METADATA_TIMEOUT_MS / 1000)
+        self._answers = Answers(self._translated)
         self._odd = KafkaPythonProducer(settings, brokers)  # for headers that librdkafka cannot take
 
     def connect(self) -> None:
@@ -118,6 +130,37 @@ class LibrdkafkaProducer(ProducerClient):
                 )
             time.sleep(_FULL)
 
+    def send_burst(self, burst: Burst) -> None:
+        handle = self._handle
+        if handle is None:
+            return
+        with contextlib.suppress(QueueError, KafkaException), handle.use() as client:
+            for topic, messages in groupby(burst.messages, _topic_of):
+                if topic not in self._topics.known or not self._send_together(client, burst, topic, messages):
+                    return
+
+    def _send_together(self, client: Any, burst: Burst, topic: str, messages: Iterable[Any]) -> bool:
+        """Hand over messages for one topic by one call; whether it was all of them."""
+        longest = self._settings.max_request_size - _OVERHEAD
+        note = partial(self._answers.note, burst)
+        given: list[dict[str, Any]] = []
+        fit = True
+        for message in messages:
+            data = message.data
+            if not (fit := type(data) is bytes and len(data) <= longest):
+                break
+            given.append({"value": data, "callback": partial(note, message)})
+        if client.produce_batch(topic, given) == len(given):
+            burst.taken += len(given)
+            return fit
+        for each in given:
+            if (error := each.get("_error")) is not None:
+                if error.code() == KafkaError._QUEUE_FULL:  # and so are all behind it
+                    return False
+                each["callback"](error, None)  # as a broker would have told
+            burst.taken += 1
+        return fit
+
     def flush(self, timeout: float | None) -> bool:
         handle = self._handle
         if handle is None:
@@ -125,8 +168,10 @@ class LibrdkafkaProducer(ProducerClient):
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         while not self._released.is_set():
             with handle.use() as client:
-                if not client.flush(max(0.0, min(_POLL, deadline - time.monotonic()))):
-                    return True
+                waiting = client.flush(max(0.0, min(_POLL, deadline - time.monotonic())))
+            told = self._answers.tell(max(0.0, min(_POLL, deadline - time.monotonic())))
+            if not waiting and told:
+                return True
             if time.monotonic() >= deadline:
                 return False
         return True
@@ -141,7 +186,7 @@ class LibrdkafkaProducer(ProducerClient):
     def close(self, timeout: float) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
-            handle.close(_purge, max(1.0, timeout))
+            handle.close(self._purge, max(1.0, timeout))
         self._odd.close(timeout)
 
     def forked(self) -> None:
@@ -152,6 +197,12 @@ class LibrdkafkaProducer(ProducerClient):
     def broker_addresses(self) -> set[str] | None:
         self._health.outage()
         return None
+
+    def _purge(self, client: Any) -> None:
+        """Give up what is not delivered, and tell whose it was."""
+        client.purge()
+        client.flush(1.0)
+        self._answers.tell(1.0)
 
     def _translated(self, error: KafkaError, topic: str) -> QueueError:
         if error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
@@ -191,13 +242,16 @@ class LibrdkafkaProducer(ProducerClient):
         }
         handle = Handle(ConfluentProducer(options, logger=LogLines()), closed_too_soon)
         thread = threading.Thread(
-            target=_serve, args=(handle, self._released), name="estela-deliveries", daemon=True
+            target=_serve,
+            args=(handle, self._answers, self._released),
+            name="estela-deliveries",
+            daemon=True,
         )
         thread.start()
         return handle
 
 
-def _serve(handle: Handle, released: threading.Event) -> None:
+def _serve(handle: Handle, answers: Answers, released: threading.Event) -> None:
     """Have reports called until the producer is let go."""
     while not released.is_set():
         try:
@@ -205,12 +259,9 @@ def _serve(handle: Handle, released: threading.Event) -> None:
                 client.poll(_POLL)
         except QueueError:
             return
-
-
-def _purge(client: Any) -> None:
-    """Give up what is not delivered, and tell whose it was."""
-    client.purge()
-    client.flush(1.0)
+        except Exception:  # a fault of somebody's `on_delivery`: all others are to be called all the same
+            logger.exception("A report of a delivery failed.")
+        answers.tell(_POLL)
 
 
 def _is_odd(headers: Headers) -> bool:

@@ -30,11 +30,11 @@ class AwaitedTopics:
         self._brokers = brokers
         self._health = health
         self._timeout = timeout
-        self._known: set[str] = set()
+        self.known: set[str] = set()
 
     def wait_for(self, handle: Handle, topic: str) -> None:
         """Block until it is there. Raises TopicMissing, TopicDenied, QueueUnreachable."""
-        if topic in self._known:
+        if topic in self.known:
             return
         deadline = time.monotonic() + self._timeout
         while not self._is_there(handle, topic, max(0.1, deadline - time.monotonic())):
@@ -43,7 +43,7 @@ class AwaitedTopics:
                     f"Kafka at {self._brokers}: it does not answer in time for the topic {topic}"
                 )
             time.sleep(_ASK_AGAIN)
-        self._known.add(topic)
+        self.known.add(topic)
 
     def _is_there(self, handle: Handle, topic: str, timeout: float) -> bool:
         with handle.use() as client, translated(self._brokers, outage=self._health.outage):
