@@ -12,6 +12,10 @@ from bench.world import World
 from estela_queue_adapter.platforms.kafka.settings import KAFKA_PYTHON, LIBRDKAFKA
 
 _WHY = "the thread that publishes shares the interpreter and the cores with the reactor"
+_WHY_FASTER = (
+    "bare Scrapy takes 26 µs for an item, the feed 20 to 28 more; a handler that does nothing takes 6 to 13,"
+    " which allows 1.4, and ours 6 more than that"
+)
 OURS, BY_DEFAULT = "estela_scrapy, librdkafka", "estela_scrapy, kafka-python"
 ALWAYS, FEED = "estela_scrapy, kafka-python, ESTELA_OUTBOX=always", "JSON-lines feed"
 PLAIN, BARE = "plain send in the handler, kafka-python", "nowhere"
@@ -51,14 +55,14 @@ def run(world: World, messages: int, rounds: int) -> Outcome:
         items,
         [*sides, *own_cpu],
         [
-            Ratio("librdkafka, against the JSON-lines feed", quotient(ours, feed), 1.5, why=_WHY),
+            Ratio("librdkafka, against the JSON-lines feed", quotient(ours, feed), 1.5, why=_WHY_FASTER),
             Ratio("kafka-python, against the JSON-lines feed", quotient(by_default, feed), 0.9, why=_WHY),
             Ratio(
                 "CPU of its own for an item, librdkafka against kafka-python",
                 own_cpu[0].median / (own_cpu[1].median or 1.0),
                 0.6,
                 at_least=False,
-                why="the item's conversion and JSON, its envelope and the buffer are the same with both",
+                why="Scrapy's call of the handler, JSON, the envelope and the buffer are the same with both",
             ),
         ],
     )

@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from estela_scrapy.delivery.in_memory import OVERHEAD, Flight, InFlight, Intake, Waiting, weight
+from estela_scrapy.delivery.in_memory import Flight, InFlight, Intake, Waiting, weight
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage, RefusedMessage
 
-BURST = 500  # messages that are taken at once
+BURST = 1_000  # messages that are taken at once
 # Messages in flight. The client holds a dozen objects for each, and the garbage collector stops every thread,
 # the reactor's too, while it walks through them: so many cost it some milliseconds.
-_MOST_IN_FLIGHT = 1_000
+_MOST_IN_FLIGHT = 2_000
 _SPILL = 2_000  # messages that are moved to the file at once
-_TOGETHER = 32  # small messages that are put before they are looked at
 
 
 class Mode(enum.Enum):
@@ -74,8 +73,8 @@ class _Outcomes:
 class DeliveryBuffer:
     """Safe to share among threads. `put` and `full` wait for nothing, not even a lock; all else may.
 
-    Memory and flight hold `buffer_bytes` at most together, and a hundredth more, but for what is put while it
-    is `full`: whoever puts looks at that. Half of it may be in flight, and no more than a thousand messages.
+    Memory and flight hold `buffer_bytes` at most together, but for what is put while it is `full`: whoever
+    puts looks at that. Half of it may be in flight, and no more than two thousand messages.
 
     The reactor and whatever logs call `put` and `full`; the publisher's spiller `open_file`, `spill` and
     `persist_in_flight`; its sender `take`, `apply_outcomes` and `restore`; the producer's threads say what
@@ -86,8 +85,6 @@ class DeliveryBuffer:
         self._outbox = outbox
         self._buffer_bytes = buffer_bytes
         self._mode = mode
-        # Bytes of messages of which `_TOGETHER` are a hundredth of the buffer: `full` does not see them yet.
-        self._small = buffer_bytes // (100 * _TOGETHER) - OVERHEAD
         self._intake = Intake(outbox.session)
         # Guards the file and `_file`; held while messages change their place. Taken before `_quick`.
         self._moving = threading.RLock()
@@ -113,10 +110,7 @@ class DeliveryBuffer:
 
     def put(self, stream: str, topic: str, data: bytes) -> None:
         """Take a message into memory."""
-        intake = self._intake
-        intake.append((stream, topic, data))
-        if len(data) <= self._small and intake.size() < _TOGETHER:
-            return  # cheaper for many at once; whoever takes messages takes these too
+        self._intake.append((stream, topic, data))
         if self._quick.acquire(False):  # else the next call takes it in
             try:
                 self._intake.move_to(self._waiting)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from estela_scrapy.delivery.outbox import PendingMessage
 
-OVERHEAD = 250  # bytes that a message costs in memory besides its data, about
+_OVERHEAD = 250  # bytes that a message costs in memory besides its data, about
 
 
 def weight(messages: Iterable[PendingMessage]) -> int:
     """Bytes of memory that they take, about."""
-    return sum([len(message.data) + OVERHEAD for message in messages])
+    return sum([len(message.data) + _OVERHEAD for message in messages])
 
 
 class Flight(NamedTuple):
@@ -37,7 +37,7 @@ class Waiting:
     def append(self, message: PendingMessage) -> None:
         """Add the newest."""
         self._messages.append(message)
-        self.bytes += len(message.data) + OVERHEAD
+        self.bytes += len(message.data) + _OVERHEAD
 
     def put_back(self, messages: list[PendingMessage]) -> None:
         """Put what was taken, oldest first, back in front."""
@@ -51,7 +51,7 @@ class Waiting:
         while messages and len(taken) < count and left > 0:
             message = messages.popleft()
             taken.append(message)
-            left -= len(message.data) + OVERHEAD
+            left -= len(message.data) + _OVERHEAD
         self.bytes -= room - left
         return taken
 
@@ -90,16 +90,14 @@ class Intake:
         self._put: deque[tuple[str, str, bytes]] = deque()
         self._number = 0
         self.append = self._put.append
-        self.size = self._put.__len__
         self.accepted: Counter[str] = Counter()
         """How many messages were numbered, by stream."""
 
     def move_to(self, waiting: Waiting) -> None:
         """Give all of them numbers, in the order in which they were put, and let them wait."""
-        put, accepted = self._put, self.accepted
-        while put:
-            stream, topic, data = put.popleft()
-            accepted[stream] += 1
+        while self._put:
+            stream, topic, data = self._put.popleft()
+            self.accepted[stream] += 1
             self._number += 1
             waiting.append(PendingMessage(self._session, self._number, stream, topic, data))
 
@@ -135,7 +133,7 @@ class InFlight:
         for message in messages:
             flight = flights.pop(message[:2], None)
             if flight is not None:
-                freed += len(message.data) + OVERHEAD
+                freed += len(message.data) + _OVERHEAD
                 if flight.from_file:
                     filed.append(message)
         self.bytes -= freed
