@@ -22,7 +22,7 @@ SHARED_SLOTS = 1
 # What a batch may carry over all its datasets, in chunks. A thousand of them still make inserts of dozens.
 _BYTES_PER_BATCH = 8
 _MESSAGES_PER_BATCH = 20
-_CHUNKS_IN_HAND = 8  # over all pipelines, if a chunk is a batch: for more than that, chunks are smaller
+_CHUNKS_IN_HAND = 6  # over all pipelines, if a chunk is a batch: for more than that, chunks are smaller
 
 
 def slots_for(pipelines: int) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 import pytest
 
+from devservers.ports import wait_until
 from estela_consumer.dead_letters.publisher import DeadLetterPublisher
 from estela_consumer.dead_letters.rejected_message import RejectedMessage
 from estela_consumer.decoding.document import Document
@@ -148,6 +150,16 @@ def test_a_chunk_that_fails_fails_its_batch_and_no_letter_of_it_is_published(
 
     assert letters.published == []
     assert writers.submit(batch_of("z")).result(20).dead_lettered.total() == 1  # and the threads go on
+
+
+def test_a_thread_that_waits_keeps_nothing_of_what_it_has_written(threads: Start) -> None:
+    writers, batch = threads(lambda _: Outcome.STORED, NotedLetters()), batch_of("a", "b", "c")
+    kept = weakref.ref(batch)
+
+    writers.submit(batch).result(20)
+    del batch
+
+    wait_until(lambda: kept() is None, "that nobody has the batch", 20)
 
 
 def _writers_alive(before: set[threading.Thread]) -> list[str]:

@@ -44,8 +44,9 @@ class Answers:
         if not self._telling.acquire(timeout=timeout):
             return False
         try:
-            for burst, answers in groupby(self._take(), _burst_of):
-                self._tell(burst, list(answers))
+            while self._noted:  # again, for whoever has waited in vain meanwhile
+                for burst, answers in groupby(self._take(), _burst_of):
+                    self._tell(burst, list(answers))
         finally:
             self._telling.release()
         return True

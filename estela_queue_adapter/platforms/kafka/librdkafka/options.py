@@ -87,8 +87,9 @@ def consumer_options(settings: KafkaSettings, subscription: Subscription, sessio
     """What a member of the group takes besides: `session` in seconds."""
     seconds = _DEFAULT_MAX_TIMEOUT if subscription.max_timeout is None else subscription.max_timeout
     longest = max(seconds, session)  # librdkafka takes no less
-    # A fetch is sent while the queue is not full, so what is fetched is a full queue and that.
-    queue = fetch = settings.fetch_max_bytes // 2
+    # A fetch is sent while the queue is not full, so what is fetched is a full queue and that. And it counts
+    # the messages alone: what it holds beside each is as much for one of some hundred bytes.
+    queue = fetch = settings.fetch_max_bytes // 4
     return {
         **client_options(settings),
         "group.id": subscription.group_id,
