@@ -88,7 +88,7 @@ def test_a_queue_that_is_unavailable_gets_everything_in_order_when_it_is_back(
 
     unavailable.set()
     put(publisher, *range(1, 50))
-    wait_until(lambda: publisher.counts.spilled > 0, "the outbox")
+    wait_until(outbox.exists, "the outbox")
     put(publisher, *range(50, 100))
     unavailable.clear()
 
