@@ -12,10 +12,11 @@ class ConfigurationError(QueueError):
 
 
 class PackageNeeded(ConfigurationError):
-    """A setting needs a package, or another version of it; `install` is the command that installs it."""
+    """A setting needs a package, or another version: `needs` tells which, `install` is the command for it."""
 
     def __init__(self, needs: str, install: str) -> None:
         super().__init__(f"{needs}: {install}")
+        self.needs = needs
         self.install = install
 
 

@@ -80,8 +80,10 @@ class QueueCheck:
         """Blocks. `waiting` is told of each topic how many messages the group has not been given."""
         if self._platform is None or self._error is not None:
             error = self._error
-            correct = "correct the setting that it names"
-            yield problem("queue", error, error.install if isinstance(error, PackageNeeded) else correct)
+            if isinstance(error, PackageNeeded):
+                yield problem("queue", error.needs, error.install)
+            else:
+                yield problem("queue", error, "correct the setting that it names")
             return
         if library := self._platform.client_library:
             yield ok("client", f"messages are carried by {library}")
