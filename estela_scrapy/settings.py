@@ -41,7 +41,7 @@ from estela_wire.topics import JOBS_TOPIC
 from estela_wire.typed_values import BSON, JSON
 
 _OUTBOX_MAX_BYTES = 1024 * 1024 * 1024
-_BUFFER_BYTES = 4 * 1024 * 1024
+_BUFFER_BYTES = 32 * 1024 * 1024
 
 _TOPICS = settings_of(DataTopics)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import enum
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from estela_scrapy.delivery.in_memory import Flight, InFlight, Intake, Waiting, weight
+from estela_scrapy.delivery.in_memory import Flight, InFlight, Intake, LongWait, Waiting, weight
 from estela_scrapy.delivery.outbox import Outbox, OutboxError, PendingMessage, RefusedMessage
 
 BURST = 1_000  # messages that are taken at once
@@ -76,9 +77,9 @@ class DeliveryBuffer:
     Memory and flight hold `buffer_bytes` at most together, but for what is put while it is `full`: whoever
     puts looks at that. Half of it may be in flight, and no more than two thousand messages.
 
-    The reactor and whatever logs call `put` and `full`; the publisher's spiller `open_file`, `spill` and
-    `persist_in_flight`; its sender `take`, `apply_outcomes` and `restore`; the producer's threads say what
-    became of a message.
+    The reactor and whatever logs call `put` and `full`; the publisher's spiller `open_file`, `waits_long`,
+    `spill` and `persist_in_flight`; its sender `take`, `apply_outcomes` and `restore`; the producer's threads
+    say what became of a message.
     """
 
     def __init__(self, outbox: Outbox, buffer_bytes: int, mode: Mode) -> None:
@@ -94,6 +95,7 @@ class DeliveryBuffer:
         # and so put a message, in the middle of what its thread does with the lock held.
         self._quick = threading.Lock()
         self._waiting = Waiting()
+        self._long_wait = LongWait(time.monotonic)
         self._in_flight = InFlight()
         self._outcomes = _Outcomes()
         self._closed = False
@@ -132,6 +134,12 @@ class DeliveryBuffer:
     def half_full(self) -> bool:
         """Whether it is time to begin to move to the file what waits in memory."""
         return self._waiting.bytes + self._in_flight.bytes >= self._buffer_bytes // 2
+
+    def waits_long(self) -> bool:
+        """Whether something has waited in memory for some seconds. For one thread that looks now and then."""
+        with self._quick:
+            self._intake.move_to(self._waiting)
+            return self._long_wait.is_seen(self._waiting.oldest, self._intake.number)
 
     def note_file(self, *, usable: bool) -> None:
         """Note whether the file can be used. If not, no message has to pass it: the queue may be there."""

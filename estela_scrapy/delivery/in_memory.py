@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from estela_scrapy.delivery.outbox import PendingMessage
 
+_LONG_WAIT = 2.0  # seconds in memory; a queue that is only busy for a moment has taken it by then
 _OVERHEAD = 250  # bytes that a message costs in memory besides its data, about
 
 
@@ -33,6 +34,11 @@ class Waiting:
 
     def __bool__(self) -> bool:
         return bool(self._messages)
+
+    @property
+    def oldest(self) -> int | None:
+        """The number of the oldest; None if nothing waits."""
+        return self._messages[0].number if self._messages else None
 
     def append(self, message: PendingMessage) -> None:
         """Add the newest."""
@@ -79,6 +85,23 @@ class Waiting:
         return taken
 
 
+class LongWait:
+    """Whether messages wait in memory for long, for one who looks now and then."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._newest = 0  # number of the newest message at a moment
+        self._at = clock()  # that moment
+
+    def is_seen(self, oldest: int | None, newest: int) -> bool:
+        """Whether the oldest that waits has done so for two seconds; found out after four at most."""
+        now = self._clock()
+        if oldest is None or oldest > self._newest:  # what waited then has left
+            self._newest, self._at = newest, now
+            return False
+        return now - self._at >= _LONG_WAIT
+
+
 class Intake:
     """Messages that were put and have no number yet.
 
@@ -88,7 +111,8 @@ class Intake:
     def __init__(self, session: str) -> None:
         self._session = session
         self._put: deque[tuple[str, str, bytes]] = deque()
-        self._number = 0
+        self.number = 0
+        """Of the newest that has one."""
         self.append = self._put.append
         self.accepted: Counter[str] = Counter()
         """How many messages were numbered, by stream."""
@@ -98,8 +122,8 @@ class Intake:
         while self._put:
             stream, topic, data = self._put.popleft()
             self.accepted[stream] += 1
-            self._number += 1
-            waiting.append(PendingMessage(self._session, self._number, stream, topic, data))
+            self.number += 1
+            waiting.append(PendingMessage(self._session, self.number, stream, topic, data))
 
 
 class InFlight:

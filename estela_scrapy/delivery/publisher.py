@@ -129,7 +129,8 @@ class Publisher:
         unavailable = self._health.unavailable
         if unavailable:
             self._buffer.persist_in_flight()
-        if self._mode is Mode.ALWAYS or unavailable or self._buffer.half_full:
+        too_much = self._buffer.half_full or self._buffer.waits_long()
+        if self._mode is Mode.ALWAYS or unavailable or too_much:
             self.counts.spill(self._buffer.spill())
         self._buffer.note_file(usable=True)
 

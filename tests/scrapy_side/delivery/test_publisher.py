@@ -103,6 +103,19 @@ def test_a_queue_that_is_unavailable_gets_everything_in_order_when_it_is_back(
     ]
 
 
+def test_what_a_slow_queue_leaves_in_memory_for_seconds_is_moved_to_the_outbox(
+    publisher: Publisher, queue: ScriptedProducer, outbox: Outbox
+) -> None:
+    queue.silent = True
+    put(publisher, *range(2_010))  # less than half of the memory, and more than may be in flight
+    wait_until(lambda: queue.asked == 2_000, "all that may be in flight")
+
+    wait_until(lambda: publisher.counts.spilled > 0, "the outbox")
+
+    assert publisher.counts.spilled == 10
+    assert publisher.close() == Undelivered(2_010, 0)
+
+
 def test_a_message_that_the_queue_refuses_is_kept_with_the_reason_and_costs_only_itself(
     publisher: Publisher, queue: ScriptedProducer, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
