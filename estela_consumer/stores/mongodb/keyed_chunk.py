@@ -17,7 +17,7 @@ from estela_consumer.errors import BadMessage, Reason, StoreUnreachable
 from estela_consumer.keyed.planning import NEEDS_CONTENT, make_plan
 from estela_consumer.keyed.plans import Changes, Plan
 from estela_consumer.keyed.stored import NotKeyed, StoredDocument, version_of
-from estela_consumer.keyed.tracking import PENDING, VERSIONS, entries_of, is_pending, pending_changes, settled
+from estela_consumer.keyed.tracking import PENDING, entries_of, is_pending, pending_changes, settled
 from estela_consumer.stores.interface import Outcome, Verdict
 from estela_consumer.stores.mongodb.bulk import Failure, Operation, Taken, insert_all, write_all
 from estela_consumer.stores.mongodb.changes import ChangesCollection
@@ -166,12 +166,13 @@ class KeyedChunk:
         self._write_changes(done)
 
     def _took_effect(self, steps: list[_Step]) -> list[_Step]:
-        """Those whose document has what was written; the others have met another writer, and are read again.
+        """Those whose document is as it was written; the others have met another writer, and are read again.
 
         If another writer wrote the same at the same moment, it is all the same whose write it was.
         """
-        found = self._read((step.group for step in steps), whole=self._mode is OnExisting.TRACK)
-        return [step for step in steps if _has(found.get(step.group.key), step)]
+        whole = self._mode in NEEDS_CONTENT
+        found = self._read((step.group for step in steps), whole=whole)
+        return [step for step in steps if _has(found.get(step.group.key), step.plan, whole=whole)]
 
     def _plan(self, group: _Group, stored: StoredDocument | None) -> Iterable[_Step]:
         """What to write next for the key; nothing if all is there, or cannot be."""
@@ -311,15 +312,20 @@ def _key_of(document: Document) -> bytes:
     return document.bson[9:21]
 
 
-def _has(found: StoredDocument | None, step: _Step) -> bool:
-    """Whether a document is as the step has written it, and nobody has written to it since."""
-    if found is None or step.stored is None or found.revision != step.stored.revision + 1:
+def _has(found: StoredDocument | None, plan: Plan, *, whole: bool) -> bool:
+    """Whether a document is as the plan has it, and nobody has written to it since.
+
+    The id does not tell: another writer may have had the same newest message, and other ones with it. All of
+    `_estela` does, or the marks of it if these are all that was read.
+    """
+    if found is None:
         return False
-    if step.plan.changes:  # of two that wrote other versions at this revision, only one may write changes
-        return found.subdocument == step.plan.subdocument
-    if PENDING in found.subdocument or VERSIONS in found.subdocument:
-        return step.plan.stored <= {entry.id for entry in entries_of(found)}
-    return found.id in step.plan.stored
+    wanted = plan.subdocument
+    if wanted is None:
+        wanted = StoredDocument.from_bson(plan.document or b"").subdocument
+    if whole:
+        return found.subdocument == wanted
+    return all(wanted.get(name) == value for name, value in found.subdocument.items())
 
 
 def _operation(step: _Step) -> Operation:

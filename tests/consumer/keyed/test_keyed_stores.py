@@ -142,6 +142,25 @@ def test_mongodb_holds_what_the_model_says_whoever_dies_between_two_steps(
     assert stored_in(store, dataset) == expected(mode, chosen)
 
 
+@pytest.mark.parametrize("mode", ["replace", "update", "track"])
+def test_of_two_that_write_the_same_newest_message_at_once_none_loses_what_it_has_beside(
+    server: tuple[Store, str], mode: str
+) -> None:
+    store, database = server
+    dataset = Dataset(database, uuid.uuid4().hex)
+    first, ours = Scraped(24, "a", {"price": 1}), Scraped(39, "a", {"stock": 5})
+    other, newest = Scraped(3, "a", {"colour": "red"}), Scraped(40, "a", {"price": 2})
+
+    def documents(*messages: Scraped) -> list[Document]:
+        return [message.document(dataset, mode) for message in messages]
+
+    write(store, dataset, documents(first))
+    with at_step(0, lambda: write(store, dataset, documents(other, newest))):
+        write(store, dataset, documents(ours, newest))
+
+    assert stored_in(store, dataset) == expected(mode, [first, ours, other, newest])
+
+
 def test_who_repairs_the_changes_of_one_that_died_notices_another_that_was_faster(
     server: tuple[Store, str],
 ) -> None:
