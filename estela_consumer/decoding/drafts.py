@@ -37,8 +37,8 @@ BEFORE_LIST = 4 + len(b"\x04\x00") + 4
 """Bytes of a document with a list that has no name, up to its elements."""
 BEFORE_ELEMENT = tuple(2 + len(str(number)) for number in range(MOST_TOGETHER))
 """Bytes in front of each element: its type, and its number as text."""
-NOT_BSON = (OverflowError, RecursionError, bson.errors.BSONError, UnicodeError, ValueError)
-"""What `bson.encode` raises for what cannot be BSON."""
+NOT_BSON = (OverflowError, RecursionError, bson.errors.BSONError, UnicodeError, ValueError, SystemError)
+"""What `bson.encode` raises for what cannot be BSON; older ones SystemError for binary of the subtype 255."""
 
 _new = tuple.__new__  # what a named tuple's class does, in half the time
 _refused = Shapes()

@@ -33,7 +33,7 @@ def make_plan(mode: OnExisting, stored: StoredDocument | None, documents: Sequen
     """
     try:
         plan = _PLANS[mode](stored, documents)
-    except (bson.errors.BSONError, OverflowError) as error:
+    except (bson.errors.BSONError, OverflowError, SystemError) as error:
         text = f"not a BSON value together with what is stored: {error}"
         raise BadMessage(Reason.BAD_VALUE, text) from error
     if plan.document is not None and len(plan.document) > MAX_DOCUMENT_BYTES:
