@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from estela_queue_adapter.serialization import deserialize
 from estela_wire.envelope import Envelope
 
 _MAX_DEPTH = 300  # levels of nesting; MongoDB takes 200
+_PAYLOAD = re.compile(rb'"payload"\s*:')  # the field; the text alone may be a jid
 MAY_BE_DEEP = 2 * _MAX_DEPTH
 """Bytes: what is shorter has fewer levels."""
 
@@ -50,7 +52,7 @@ def salvaged_envelope(data: bytes, *, whole: bool = True) -> Envelope:
     Of one that is not `whole`, because it was cut, only what stands before the payload is read.
     """
     if not whole:
-        data = data.partition(b'"payload"')[0].rstrip(b", ") + b"}"
+        data = _PAYLOAD.split(data, maxsplit=1)[0].rstrip(b", ") + b"}"
     try:
         value = deserialize(data)
     except SerializationError:

@@ -87,7 +87,8 @@ def _named(text: str, known: Iterable[str], most: int) -> str:
 class ClosedJobsWatch:
     """Reads the closing records as a member of a group of all consumers, from `start` to `stop`.
 
-    On a thread and a connection of its own. So each record is read, and counted, by one of the consumers.
+    On a thread and a connection of its own. So each record is read, and counted, by one of the consumers. Of
+    its copies, those in one partition count once.
     """
 
     def __init__(self, platform: Platform, topic: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from estela_consumer.decoding.envelope import read_envelope, salvaged_envelope
@@ -62,6 +62,7 @@ def test_metadata_have_the_page_and_the_time_of_each_message(
 
 
 @given(TEXT, NAMES, st.integers(0, 30))
+@example("payload", {"dataset_name": '"payload":'}, 0)
 def test_an_envelope_whose_payload_was_cut_still_says_whose_it_is(
     jid: str, names: dict[str, str], kept: int
 ) -> None:

@@ -101,7 +101,7 @@ def test_consumers_share_the_records_and_who_comes_later_goes_on(unique: str) ->
     platform, topic = open_platform(), f"{unique}-jobs"
     job = EndedJob(f"1.spider.{unique}", topic)
     job.stream(unique, [{"n": 1}])
-    job.close(copies=2)
+    job.close()
     watches = [ClosedJobsWatch(platform, topic) for _ in range(2)]
 
     def total(name: str = "spider", reason: str = "finished") -> int:
