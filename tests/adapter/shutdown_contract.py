@@ -185,7 +185,7 @@ class ShutdownContract:
                 "destructor close": "worked",
                 "destructor leave": "worked",
             }, done.stderr
-            assert done.stderr.splitlines() == self.notices
+            assert done.stderr.splitlines() == self.notices, done.stderr
 
         other = reader(group="other", idle_timeout=IDLE)
         count = sum(end.offset for end in other.end_positions())

@@ -64,7 +64,7 @@ class Handle:
         """Touch it no more, and keep it for ever: its threads are in the middle of something, or not ours."""
         if self._ours:
             self._ours = False
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))
+            _keep(self._client)
 
     def _leave(self, me: int, timeout: float = 3.0) -> None:
         with self._changed:
@@ -75,7 +75,16 @@ class Handle:
             close, self._ours = self._closing, False
         client = self._client
         thread = threading.Thread(target=close, args=(client,), name="estela-close", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # from Python 3.12 on no thread begins while the interpreter ends
+            _keep(client)
+            return
         thread.join(timeout)
         if thread.is_alive():
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
+            _keep(client)
+
+
+def _keep(client: Any) -> None:
+    """Have it freed by nobody."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
