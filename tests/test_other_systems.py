@@ -58,6 +58,9 @@ for module in modules:
 for module, absent in names.items():
     for name in absent:
         vars(importlib.import_module(module)).pop(name, None)
+import os
+if hasattr(os, "process_cpu_count"):  # from Python 3.13 on, made for what the system has as it is imported
+    os.process_cpu_count = os.cpu_count
 exec(program)
 """
 
