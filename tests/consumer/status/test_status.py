@@ -153,7 +153,8 @@ class TestEmbedded:
         finally:
             process.kill()
         assert found["topics"][0]["topic"] == "t"
-        assert refused.value.code == 405
+        with refused.value:
+            assert refused.value.code == 405
         assert "Traceback" not in (workdir / "log").read_text()
 
 

@@ -127,7 +127,8 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # as abov
             with self._opener.open(request, timeout=_TIMEOUT) as response:
                 answer = response.read(_MAX_ANSWER)
         except urllib.error.HTTPError as error:
-            raise self._refused(error) from None
+            with error:  # it holds the connection
+                raise self._refused(error) from None
         except (OSError, http.client.HTTPException) as error:
             raise QueueUnreachable(
                 f"the token endpoint {self._url} cannot be reached: {_why(error)}"
