@@ -84,6 +84,9 @@ class DeliveryError(QueueError):
         self.undelivered = undelivered
 
 
-def message_alone(error: QueueError) -> bool:
-    """Whether it is about one message, so that the queue may take others."""
-    return isinstance(error, (MessageRejected, SerializationError)) or type(error) is PermanentError
+def is_refusal(error: QueueError) -> bool:
+    """Whether the queue will never take that message, or none for its topic; it may take others."""
+    return (
+        isinstance(error, (MessageRejected, SerializationError, TopicDenied, TopicMissing))
+        or type(error) is PermanentError
+    )

@@ -16,7 +16,7 @@ from estela_queue_adapter.errors import (
     QueueError,
     TopicDenied,
     TopicMissing,
-    message_alone,
+    is_refusal,
 )
 from estela_queue_adapter.iteration import Iteration
 from estela_queue_adapter.lifecycle import Closing
@@ -134,7 +134,7 @@ class Producer(Closing):
             try:
                 self.send(message.topic, message.data, on_delivery=partial(told, message))
             except QueueError as error:
-                if message_alone(error) or isinstance(error, (TopicMissing, TopicDenied)):
+                if is_refusal(error):
                     told(message, error)
                 else:
                     on_deliveries(messages[number:], error)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from estela_queue_adapter import Producer
 from estela_queue_adapter.backoff import LONGEST_PAUSE
-from estela_queue_adapter.errors import QueueError, TopicDenied, TopicMissing, message_alone
+from estela_queue_adapter.errors import QueueError, TopicDenied, TopicMissing, is_refusal
 from estela_scrapy.delivery.buffer import BURST, DeliveryBuffer, Mode, Undelivered
 from estela_scrapy.delivery.counts import DeliveryCounts
 from estela_scrapy.delivery.health import ClosedTopics, OutboxHealth, QueueHealth
@@ -216,7 +216,7 @@ class Publisher:
             self._apply_failure(message, error)
 
     def _apply_failure(self, message: PendingMessage, error: QueueError) -> None:
-        if _is_refusal(error):
+        if is_refusal(error):
             self._buffer.refuse(message, str(error))
         else:
             self._buffer.requeue(message)
@@ -237,8 +237,3 @@ def _log_refused(counted: list[tuple[RefusedMessage, int]]) -> None:
                 count,
                 reason,
             )
-
-
-def _is_refusal(error: QueueError) -> bool:
-    """Whether the queue will never take this message, or none for its topic."""
-    return message_alone(error) or isinstance(error, (TopicDenied, TopicMissing))
